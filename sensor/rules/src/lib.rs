@@ -1,5 +1,22 @@
 //! The rule language: reading files, collecting items, parsing conditions, checking, compiling,
 //! evaluating, formatting.
 //!
-//! Pure: the text of rules files comes in, a [`RuleSet`] and reports come out.
+//! Pure: the text of rules files comes in, a rule set and reports come out. The way of a file
+//! is one module per phase, each using only those before it:
+//! `source` (YAML with spans) → `collect` (items over all files) → `expand` (lists, exceptions,
+//! macros) → `syntax` (text to tree) → `fields`, `check`, `compile` (tree to program) → `index`
+//! (event code to candidates) → `eval`, `format` (an event against the set, a match to text).
+//! `report` is the way every phase says what is wrong.
 #![forbid(unsafe_code)]
+
+pub mod check;
+pub mod collect;
+pub mod compile;
+pub mod eval;
+pub mod expand;
+pub mod fields;
+pub mod format;
+pub mod index;
+pub mod report;
+pub mod source;
+pub mod syntax;

@@ -1,0 +1,1 @@
+//! Items of all files in one collection: definitions, appends, replaces, order.

@@ -1,0 +1,1 @@
+//! A typed tree becomes a program: folded constants, value sets, searchers.

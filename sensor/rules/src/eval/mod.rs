@@ -1,0 +1,1 @@
+//! A program against one event, through the facts that the event offers.

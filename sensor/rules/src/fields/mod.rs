@@ -1,0 +1,1 @@
+//! The one table of fields: name, type, argument, flags, documentation.

@@ -1,0 +1,1 @@
+//! Output templates: `%field` references in a text, rendered for one event.

@@ -1,0 +1,1 @@
+//! Which rules an event can concern: event types of a condition, rules by event code.

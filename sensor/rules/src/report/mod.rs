@@ -1,0 +1,1 @@
+//! How problems are told: codes, places, snippets, as data and as text.
