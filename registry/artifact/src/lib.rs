@@ -5,3 +5,30 @@
 //! be printed again. Resolving names is left to `eyas-index`, transfer to `eyas-oci`, disk to
 //! `eyas-store`.
 #![forbid(unsafe_code)]
+
+mod config;
+mod digest;
+mod error;
+mod generation;
+mod kind;
+mod manifest;
+pub mod media;
+mod name;
+mod platform;
+mod reference;
+mod version;
+
+pub use config::{
+    Alternative, BundleConfig, Dependency, KernelNeeds, MAX_CONFIG_BYTES, ProbeConfig, Requirement,
+};
+pub use digest::{Digest, Hasher};
+pub use error::ArtifactError;
+pub use generation::{
+    Entry, GENERATION_FORMAT, Generation, InstalledFile, MAX_GENERATION_BYTES, SignerRecord,
+};
+pub use kind::Kind;
+pub use manifest::{Descriptor, Document, ImageIndex, MAX_MANIFEST_BYTES, Manifest};
+pub use name::{MAX_NAME_LENGTH, Name, is_artifact_name};
+pub use platform::Platform;
+pub use reference::{DEFAULT_TAG, Reference};
+pub use version::Version;
