@@ -1,1 +1,18 @@
-//! The one table of fields: name, type, argument, flags, documentation.
+//! The fields that conditions and outputs name: one table, how a written field resolves to it, and
+//! the seam through which values come in.
+//!
+//! Owns the table (`fields.tsv`), [`Value`] and the [`Facts`] trait. It knows nothing
+//! of operators; that is `check`. How a field is read from a live event is `live`'s business.
+
+mod argument;
+mod facts;
+mod table;
+mod value;
+
+pub use argument::{Argument, FieldArg};
+pub use facts::{Facts, SocketEnds};
+pub use table::{
+    ArgumentRule, FIELDS, Field, FieldId, FieldSource, FieldType, Flags, Forms, Print, find,
+    suggested,
+};
+pub use value::Value;
