@@ -1,0 +1,10 @@
+//! What the value types accept, refuse and print.
+#![expect(clippy::unwrap_used, reason = "in a test a failed unwrap is the finding")]
+
+
+mod documents;
+mod generations;
+mod names;
+mod properties;
+mod references;
+mod values;
