@@ -1,3 +1,26 @@
 //! The control protocol between `eyas` and `eyasd`: framed JSON over a Unix socket, versioned,
 //! length-limited, with peer credentials checked on both sides.
+//!
+//! [`Server`] owns the socket file and one thread per client, bounded; what a request means is the
+//! [`Handler`]'s business. [`Client`] is blocking and has a time limit on everything it waits for.
+//! No path ever crosses the socket to be opened: the daemon reads its own store, so a client cannot
+//! make it read a file for it.
 #![forbid(unsafe_code)]
+
+mod client;
+mod dto;
+mod error;
+mod frame;
+mod peer;
+mod server;
+
+pub use client::{Client, ClientOptions};
+pub use dto::{
+    Candidate, Capabilities, Code, Counters, ErrorBody, Hello, LastReload, PROTOCOL_VERSION,
+    ProbeSource, ProbeState, Reload, ReloadReport, Reply, Report, Request, RequestEnvelope,
+    ResponseEnvelope, RuleCounts, RulesText, Severity, Status, Validate, ValidateReport,
+};
+pub use error::ControlError;
+pub use frame::{MAX_FRAME_BYTES, read_frame, write_frame};
+pub use peer::{Allowed, Peer};
+pub use server::{Handler, Refusal, Running, Server, ServerOptions};

@@ -1,0 +1,252 @@
+//! The client's end: connect, make sure of who answers, ask, and wait no longer than told.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::geteuid;
+
+use crate::dto::{
+    Hello, PROTOCOL_VERSION, Reload, ReloadReport, Reply, Request, RequestEnvelope,
+    ResponseEnvelope, Status, Validate, ValidateReport,
+};
+use crate::error::ControlError;
+use crate::frame::{read_frame, write_frame};
+use crate::peer::Peer;
+
+/// Longest wait for a connection and for short answers.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for answers that need a rule set compiled and a probe verified.
+const DEFAULT_RELOAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// Pause between attempts while the daemon's queue of new connections is full.
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
+/// Longest socket path, in bytes: the kernel's 108 less a final zero byte.
+const MAX_PATH_BYTES: usize = 107;
+
+/// Time limits and trust of a [`Client`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// Limit on connecting and on short answers.
+    pub timeout: Duration,
+    /// Limit on answers to validate and reload.
+    pub reload_timeout: Duration,
+    /// User ids that may serve the socket beside root and our own.
+    pub trusted_uids: Vec<u32>,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            timeout: DEFAULT_TIMEOUT,
+            reload_timeout: DEFAULT_RELOAD_TIMEOUT,
+            trusted_uids: Vec::new(),
+        }
+    }
+}
+
+/// A connection to a running daemon. Requests are answered one after the other.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    path: PathBuf,
+    options: ClientOptions,
+    peer: Peer,
+    next_id: u64,
+}
+
+impl Client {
+    /// Connects to the daemon at `path` with default limits.
+    pub fn connect(path: impl AsRef<Path>) -> Result<Self, ControlError> {
+        Self::connect_with(path, ClientOptions::default())
+    }
+
+    /// Connects, and makes sure that root, we, or a trusted user is listening before anything is
+    /// sent.
+    pub fn connect_with(
+        path: impl AsRef<Path>,
+        options: ClientOptions,
+    ) -> Result<Self, ControlError> {
+        let path = path.as_ref().to_path_buf();
+        let address = address(&path)?;
+        expect_socket(&path)?;
+        let stream = open(&path, &address, options.timeout)?;
+        let peer = Peer::of(&stream).map_err(|e| io_error("identify the server of", &path, e))?;
+        let ours = geteuid().as_raw();
+        if peer.uid != 0 && peer.uid != ours && !options.trusted_uids.contains(&peer.uid) {
+            return Err(ControlError::Foreign { path, uid: peer.uid, ours });
+        }
+        Ok(Self { stream, path, options, peer, next_id: 1 })
+    }
+
+    /// The daemon's credentials.
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// The socket's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Asks who is there.
+    pub fn hello(&mut self) -> Result<Hello, ControlError> {
+        match self.ask(Request::Hello {}, self.options.timeout)? {
+            Reply::Hello(hello) => Ok(hello),
+            other => Err(unexpected("hello", &other)),
+        }
+    }
+
+    /// Asks what is running.
+    pub fn status(&mut self) -> Result<Status, ControlError> {
+        match self.ask(Request::Status {}, self.options.timeout)? {
+            Reply::Status(status) => Ok(*status),
+            other => Err(unexpected("status", &other)),
+        }
+    }
+
+    /// Asks whether a set would be taken; nothing changes.
+    pub fn validate(&mut self, validate: Validate) -> Result<ValidateReport, ControlError> {
+        match self.ask(Request::Validate(validate), self.options.reload_timeout)? {
+            Reply::Validate(report) => Ok(report),
+            other => Err(unexpected("validate", &other)),
+        }
+    }
+
+    /// Asks for the store's current generation to be put in force. A refusal by the rule compiler
+    /// is an answer (`accepted: false`), not an error.
+    pub fn reload(&mut self, reload: Reload) -> Result<ReloadReport, ControlError> {
+        match self.ask(Request::Reload(reload), self.options.reload_timeout)? {
+            Reply::Reload(report) => Ok(report),
+            other => Err(unexpected("reload", &other)),
+        }
+    }
+
+    fn ask(&mut self, request: Request, limit: Duration) -> Result<Reply, ControlError> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let envelope = RequestEnvelope { version: PROTOCOL_VERSION, id, request };
+        let body = serde_json::to_vec(&envelope).map_err(|e| protocol(&e.to_string()))?;
+        let sent = write_frame(&mut self.stream, &body, self.options.timeout);
+        // A server that turns us away says so and closes; its words matter more than our EPIPE.
+        match sent {
+            Ok(()) | Err(ControlError::Closed { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let Some(frame) = read_frame(&mut self.stream, limit, self.options.timeout)? else {
+            return Err(ControlError::Closed { doing: "waiting for an answer" });
+        };
+        let response: ResponseEnvelope = serde_json::from_slice(&frame)
+            .map_err(|e| protocol(&format!("expected a response, found {e}")))?;
+        if let Some(error) = response.error {
+            return Err(ControlError::Refused { code: error.code, message: error.message });
+        }
+        if response.version != PROTOCOL_VERSION || response.id != id {
+            return Err(protocol(&format!(
+                "expected version `{PROTOCOL_VERSION}` and id `{id}`, found version `{}` and id \
+                 `{}`",
+                response.version, response.id
+            )));
+        }
+        response.ok.ok_or_else(|| protocol("neither an answer nor an error"))
+    }
+}
+
+/// The socket address of `path`, or why it cannot be one.
+pub(crate) fn address(path: &Path) -> Result<SocketAddrUnix, ControlError> {
+    let found = path.as_os_str().len();
+    // The kernel would take one byte more; much else that handles such paths would not.
+    if found > MAX_PATH_BYTES {
+        let path = path.to_path_buf();
+        return Err(ControlError::PathTooLong { path, found, limit: MAX_PATH_BYTES });
+    }
+    SocketAddrUnix::new(path).map_err(|error| io_error("use", path, error.into()))
+}
+
+pub(crate) fn io_error(doing: &'static str, path: &Path, source: io::Error) -> ControlError {
+    ControlError::Io { doing, path: path.to_path_buf(), source }
+}
+
+/// What is at `path`, when it is not a socket.
+pub(crate) fn other_than_socket(kind: std::fs::FileType) -> Option<&'static str> {
+    if kind.is_socket() {
+        None
+    } else if kind.is_dir() {
+        Some("a directory")
+    } else if kind.is_file() {
+        Some("a file")
+    } else {
+        Some("something else")
+    }
+}
+
+fn expect_socket(path: &Path) -> Result<(), ControlError> {
+    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            ControlError::NotRunning { path: path.to_path_buf() }
+        }
+        io::ErrorKind::PermissionDenied => ControlError::Denied { path: path.to_path_buf() },
+        _ => io_error("look at", path, error),
+    })?;
+    match other_than_socket(metadata.file_type()) {
+        None => Ok(()),
+        Some(found) => Err(ControlError::NotASocket { path: path.to_path_buf(), found }),
+    }
+}
+
+/// Connects without ever blocking in the kernel: a full queue of a hanging daemon would otherwise
+/// hold us for ever.
+pub(crate) fn open(
+    path: &Path,
+    address: &SocketAddrUnix,
+    limit: Duration,
+) -> Result<UnixStream, ControlError> {
+    let failed = |error: Errno| match error {
+        Errno::NOENT | Errno::CONNREFUSED | Errno::NOTDIR => {
+            ControlError::NotRunning { path: path.to_path_buf() }
+        }
+        Errno::ACCESS | Errno::PERM => ControlError::Denied { path: path.to_path_buf() },
+        other => io_error("connect to", path, other.into()),
+    };
+    let start = Instant::now();
+    loop {
+        let socket = rustix::net::socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )
+        .map_err(failed)?;
+        match rustix::net::connect(socket.as_fd(), address) {
+            Ok(()) => {
+                let stream = UnixStream::from(socket);
+                stream.set_nonblocking(false).map_err(|e| io_error("connect to", path, e))?;
+                return Ok(stream);
+            }
+            Err(Errno::AGAIN) if start.elapsed() < limit => thread::sleep(RETRY_PAUSE),
+            Err(Errno::AGAIN) => {
+                return Err(ControlError::Timeout { doing: "connecting", limit });
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+fn protocol(what: &str) -> ControlError {
+    ControlError::Protocol { what: what.to_owned() }
+}
+
+fn unexpected(asked: &str, reply: &Reply) -> ControlError {
+    let found = match reply {
+        Reply::Hello(_) => "hello",
+        Reply::Status(_) => "status",
+        Reply::Validate(_) => "validate",
+        Reply::Reload(_) => "reload",
+    };
+    protocol(&format!("expected an answer to `{asked}`, found one to `{found}`"))
+}
