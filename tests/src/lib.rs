@@ -1,14 +1,23 @@
 //! Harness of the end-to-end tests: where the programs and inputs are, loopback registries, throw-away
-//! state directories, and the gate that decides whether kernel tests can run here.
+//! state directories, a running sensor, and the gate that decides whether kernel tests can run here.
 //!
-//! Nothing here touches a network but loopback or a file outside of temporary folders.
+//! Nothing here touches a network but loopback or a file outside of temporary folders. Whatever is started is
+//! stopped by its process id when its value is dropped.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::missing_panics_doc,
+    reason = "a harness fails its test by panicking and says what it skips on stderr"
+)]
 
-use std::path::{Path, PathBuf};
+pub mod process;
+pub mod programs;
+pub mod registry;
+pub mod sensor;
 
-/// The folder that holds the workspace manifest.
-pub fn workspace_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
-}
+pub use process::{Finished, run};
+pub use programs::{eyas, eyasd, peer, skip, workspace_root};
+pub use registry::{Registry, both_registries};
+pub use sensor::{Sensor, kernel_gate};

@@ -3,6 +3,8 @@
 //! Reads the source tree as text. Each rule is one function that returns what it found, so that a failure lists
 //! every place at once.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

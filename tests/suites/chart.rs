@@ -1,0 +1,171 @@
+//! The Helm chart: it lints, renders under the values that users bring, and keeps the shape that makes it safe
+//! (non-root fetchers, read-only roots, no privilege that is not needed).
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::io::Write as _;
+use std::process::Command;
+
+use eyas_tests::{Finished, peer, run, skip, workspace_root};
+use serde_json::{Value, json};
+
+/// Renders the chart with a values file; `None` (said aloud) when helm is not there.
+fn render(test: &str, values: &str) -> Option<Finished> {
+    let Some(helm) = peer("HELM") else {
+        skip(test, "helm is not there (HELM=…, scripts/peers builds it)");
+        return None;
+    };
+    let mut file = tempfile::NamedTempFile::new().expect("values file");
+    file.write_all(values.as_bytes()).expect("values written");
+    let mut command = Command::new(helm);
+    command
+        .args(["template", "release", "charts/eyas", "--kube-version", "1.30.0", "-f"])
+        .arg(file.path());
+    Some(run(command.current_dir(workspace_root())))
+}
+
+fn documents(rendered: &Finished) -> Vec<Value> {
+    serde_saphyr::from_multiple(&rendered.stdout).expect("rendered YAML")
+}
+
+/// The pod specification of the one DaemonSet.
+fn pod(documents: &[Value]) -> Value {
+    let daemonset =
+        documents.iter().find(|document| document["kind"] == "DaemonSet").expect("a DaemonSet");
+    daemonset["spec"]["template"]["spec"].clone()
+}
+
+fn container<'a>(pod: &'a Value, list: &str, name: &str) -> &'a Value {
+    pod[list]
+        .as_array()
+        .and_then(|all| all.iter().find(|container| container["name"] == name))
+        .unwrap_or_else(|| panic!("no container `{name}` in {list}"))
+}
+
+#[test]
+fn lints() {
+    let Some(helm) = peer("HELM") else { return skip("chart::lints", "helm is not there") };
+    let mut command = Command::new(helm);
+    run(command
+        .args(["lint", "--strict", "--kube-version", "1.30.0", "charts/eyas"])
+        .current_dir(workspace_root()))
+    .expect_code(0);
+}
+
+#[test]
+fn default_values_give_install_sensor_and_follow() {
+    let Some(rendered) = render("chart::default", "{}") else { return };
+    let documents = documents(rendered.expect_code(0));
+    let kinds: Vec<&Value> = documents.iter().map(|document| &document["kind"]).collect();
+    assert_eq!(
+        kinds,
+        [&json!("ServiceAccount"), &json!("ConfigMap"), &json!("ConfigMap"), &json!("DaemonSet")]
+    );
+
+    let pod = pod(&documents);
+    let install = container(&pod, "initContainers", "falcoctl-artifact-install");
+    assert_eq!(install["args"][1], "install");
+    let follow = container(&pod, "containers", "falcoctl-artifact-follow");
+    assert_eq!(follow["args"][1], "follow");
+    for fetcher in [install, follow] {
+        let context = &fetcher["securityContext"];
+        assert_eq!(context["runAsNonRoot"], true);
+        assert_eq!(context["readOnlyRootFilesystem"], true);
+        assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
+    }
+
+    let sensor = container(&pod, "containers", "eyasd");
+    let context = &sensor["securityContext"];
+    assert_eq!(context["privileged"], Value::Null);
+    assert_eq!(context["readOnlyRootFilesystem"], true);
+    assert_eq!(context["capabilities"]["add"], json!(["BPF", "PERFMON", "SYS_PTRACE"]));
+}
+
+#[test]
+fn follow_reaches_the_sensor_through_the_shared_socket() {
+    let Some(rendered) = render("chart::socket", "{}") else { return };
+    let pod = pod(&documents(rendered.expect_code(0)));
+    let mounted = |name: &str| {
+        container(&pod, "containers", name)["volumeMounts"]
+            .as_array()
+            .expect("mounts")
+            .iter()
+            .find(|mount| mount["name"] == "control")
+            .map(|mount| mount["mountPath"].clone())
+    };
+    assert_eq!(mounted("eyasd"), Some(json!("/run/eyas")));
+    assert_eq!(mounted("falcoctl-artifact-follow"), Some(json!("/run/eyas")));
+    let volumes = pod["volumes"].as_array().expect("volumes");
+    let control =
+        volumes.iter().find(|volume| volume["name"] == "control").expect("control volume");
+    assert!(control["emptyDir"].is_object(), "{control}");
+}
+
+#[test]
+fn host_paths_name_their_type() {
+    let Some(rendered) = render("chart::host_paths", "{}") else { return };
+    let pod = pod(&documents(rendered.expect_code(0)));
+    for volume in pod["volumes"].as_array().expect("volumes") {
+        if volume["hostPath"].is_object() {
+            assert_eq!(volume["hostPath"]["type"], "Directory", "{volume}");
+        }
+    }
+}
+
+#[test]
+fn values_of_existing_users_carry_over() {
+    let values = r#"
+image: {registry: registry.example.org, repository: team/eyas, tag: "9"}
+tolerations: [{operator: Exists}]
+customRules: {site.yaml: "- list: site\n  items: []\n"}
+registry: {existingSecret: pull}
+proxy: {https: "http://proxy:3128", "no": ".svc"}
+extra: {env: [{name: A, value: "b"}], args: [--log-level=debug]}
+falcoctl:
+  artifact:
+    follow: {enabled: false}
+    install: {env: [{name: FALCOCTL_ARTIFACT_NOVERIFY, value: "false"}]}
+  config:
+    artifact: {install: {refs: ["demo:1"]}}
+"#;
+    let Some(rendered) = render("chart::values", values) else { return };
+    let documents = documents(rendered.expect_code(0));
+    let pod = pod(&documents);
+    assert_eq!(pod["tolerations"], json!([{"operator": "Exists"}]));
+    assert_eq!(pod["containers"].as_array().map(Vec::len), Some(1), "follow is off");
+    let install = container(&pod, "initContainers", "falcoctl-artifact-install");
+    assert_eq!(install["image"], "registry.example.org/team/eyas:9");
+    let names: Vec<&str> = install["env"]
+        .as_array()
+        .expect("env")
+        .iter()
+        .filter_map(|entry| entry["name"].as_str())
+        .collect();
+    assert_eq!(
+        names,
+        ["HTTPS_PROXY", "NO_PROXY", "HOME", "DOCKER_CONFIG", "FALCOCTL_ARTIFACT_NOVERIFY"]
+    );
+    let config = documents
+        .iter()
+        .find_map(|document| document["data"]["eyas.yaml"].as_str())
+        .expect("configuration of install and follow");
+    assert!(config.contains("demo:1"), "{config}");
+    assert!(
+        documents.iter().any(|document| document["data"]["site.yaml"].is_string()),
+        "custom rules"
+    );
+}
+
+#[test]
+fn what_cannot_be_honoured_stops_rendering() {
+    let cases = [
+        ("driver: {kind: kmod}", "driver.kind `kmod`"),
+        ("driver: {ebpf: {path: x}}", "driver.ebpf was removed"),
+        ("falco: {grpc: {enabled: true}}", "falco.grpc was removed"),
+        ("controller: {kind: deployment}", "controller.kind `deployment`"),
+        ("falcoctl: {config: {artifact: {install: {refs: []}}}}", "refs is empty"),
+    ];
+    for (values, message) in cases {
+        let Some(rendered) = render("chart::refusals", values) else { return };
+        rendered.expect_code(1).expect_stderr(&[message]);
+    }
+}
