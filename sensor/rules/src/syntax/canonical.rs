@@ -1,169 +1,193 @@
-//! The one text of a tree: what descriptions print and what tests compare.
+//! The text of a tree: what descriptions print, what tests compare, what a formatter writes.
 //!
-//! Groups are always in parentheses, blanks are single, values are quoted only where the grammar
-//! needs it. Parsing the canonical text gives the same canonical text again, but for an empty
-//! value, which prints as nothing.
+//! Groups are always in parentheses and blanks are single. The [`canonical`] text quotes values by
+//! the documented rule, which other tools compare with; it cannot always be read back (an empty
+//! value prints as nothing). The [`readable`] text quotes a little more and always can.
+use std::fmt::Write as _;
+
 use super::ast::{
     Argument, Check, Expr, FieldRef, Literal, Operand, Operator, Right, TransformArg, TransformCall,
 };
 
 /// The canonical text of a condition. Bytes that are not UTF-8 print as `\xHH` escapes.
 pub fn canonical(expr: &Expr) -> String {
-    let mut out = String::new();
-    write_expr(expr, &mut out);
-    out
+    Writer::text(Quotes::Documented, |writer| writer.expr(expr))
 }
 
-/// The canonical text of a list of values, with its parentheses.
-pub fn canonical_list<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut out = String::from("(");
-    for (n, value) in values.into_iter().enumerate() {
-        if n > 0 {
-            out.push_str(", ");
+/// The text of a condition that parses to the same canonical text again.
+pub fn readable(expr: &Expr) -> String {
+    Writer::text(Quotes::Readable, |writer| writer.expr(expr))
+}
+
+/// The canonical text of a field or a transformer call.
+pub fn canonical_operand(operand: &Operand) -> String {
+    Writer::text(Quotes::Documented, |writer| writer.operand(operand))
+}
+
+/// Which values stand in quotes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    Documented,
+    Readable,
+}
+
+struct Writer {
+    quotes: Quotes,
+    out: String,
+}
+
+impl Writer {
+    fn text(quotes: Quotes, write: impl FnOnce(&mut Self)) -> String {
+        let mut writer = Self { quotes, out: String::new() };
+        write(&mut writer);
+        writer.out
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        match expr {
+            Expr::And(parts) => self.group(parts, " and "),
+            Expr::Or(parts) => self.group(parts, " or "),
+            Expr::Not(inner) => {
+                self.out.push_str("not ");
+                self.expr(inner);
+            }
+            Expr::Check(check) => self.check(check),
+            Expr::Macro(reference) => self.out.push_str(&reference.name),
         }
-        write_value(value, &mut out);
     }
-    out.push(')');
-    out
-}
 
-fn write_expr(expr: &Expr, out: &mut String) {
-    match expr {
-        Expr::And(parts) => write_group(parts, " and ", out),
-        Expr::Or(parts) => write_group(parts, " or ", out),
-        Expr::Not(inner) => {
-            out.push_str("not ");
-            write_expr(inner, out);
+    fn group(&mut self, parts: &[Expr], joint: &str) {
+        self.out.push('(');
+        self.joined(parts, joint, Self::expr);
+        self.out.push(')');
+    }
+
+    fn joined<T>(&mut self, parts: &[T], joint: &str, write: impl Fn(&mut Self, &T)) {
+        for (n, part) in parts.iter().enumerate() {
+            if n > 0 {
+                self.out.push_str(joint);
+            }
+            write(self, part);
         }
-        Expr::Check(check) => write_check(check, out),
-        Expr::Macro(reference) => out.push_str(&reference.name),
     }
-}
 
-fn write_group(parts: &[Expr], joint: &str, out: &mut String) {
-    out.push('(');
-    for (n, part) in parts.iter().enumerate() {
-        if n > 0 {
-            out.push_str(joint);
+    fn check(&mut self, check: &Check) {
+        self.operand(&check.left);
+        self.out.push(' ');
+        let doubled = check.doubled && check.op == Operator::Eq;
+        self.out.push_str(if doubled { "==" } else { check.op.as_str() });
+        if let Some(modifier) = check.modifier {
+            self.out.push(' ');
+            self.out.push_str(modifier.as_str());
         }
-        write_expr(part, out);
-    }
-    out.push(')');
-}
-
-fn write_check(check: &Check, out: &mut String) {
-    write_operand(&check.left, out);
-    out.push(' ');
-    out.push_str(if check.doubled && check.op == Operator::Eq { "==" } else { check.op.as_str() });
-    if let Some(modifier) = check.modifier {
-        out.push(' ');
-        out.push_str(modifier.as_str());
-    }
-    if !matches!(check.right, Right::None) {
-        out.push(' ');
-    }
-    match &check.right {
-        Right::None => {}
-        Right::Literal(literal) => write_value(&literal.value, out),
-        Right::List(values) => out.push_str(&canonical_list(values.iter().map(literal_bytes))),
-        Right::Operand(operand) => write_operand(operand, out),
-    }
-}
-
-fn literal_bytes(literal: &Literal) -> &[u8] {
-    &literal.value
-}
-
-fn write_operand(operand: &Operand, out: &mut String) {
-    match operand {
-        Operand::Field(field) => write_field(field, out),
-        Operand::Transform(call) => write_call(call, out),
-    }
-}
-
-fn write_field(field: &FieldRef, out: &mut String) {
-    out.push_str(&field.name);
-    write_argument(field.argument.as_ref(), out);
-}
-
-fn write_argument(argument: Option<&Argument>, out: &mut String) {
-    let Some(argument) = argument else { return };
-    out.push('[');
-    if argument.as_bytes().is_empty() {
-        out.push_str("\"\"");
-    } else {
-        write_value(argument.as_bytes(), out);
-    }
-    out.push(']');
-}
-
-fn write_call(call: &TransformCall, out: &mut String) {
-    out.push_str(call.transform.as_str());
-    out.push('(');
-    write_args(&call.args, ",", out);
-    out.push(')');
-    write_argument(call.selector.as_ref(), out);
-}
-
-fn write_args(args: &[TransformArg], joint: &str, out: &mut String) {
-    for (n, arg) in args.iter().enumerate() {
-        if n > 0 {
-            out.push_str(joint);
+        if check.right != Right::None {
+            self.out.push(' ');
         }
+        match &check.right {
+            Right::None => {}
+            Right::Literal(literal) => self.value(&literal.value),
+            Right::List(values) => self.list(values),
+            Right::Operand(operand) => self.operand(operand),
+        }
+    }
+
+    fn list(&mut self, values: &[Literal]) {
+        self.out.push('(');
+        self.joined(values, ", ", |writer, literal| writer.value(&literal.value));
+        self.out.push(')');
+    }
+
+    fn operand(&mut self, operand: &Operand) {
+        match operand {
+            Operand::Field(field) => self.field(field),
+            Operand::Transform(call) => self.call(call),
+        }
+    }
+
+    fn field(&mut self, field: &FieldRef) {
+        self.out.push_str(&field.name);
+        self.argument(field.argument.as_ref());
+    }
+
+    fn argument(&mut self, argument: Option<&Argument>) {
+        let Some(argument) = argument else { return };
+        self.out.push('[');
+        match argument {
+            // Brackets end an argument without quotes, so one that was quoted may need to stay so.
+            Argument::Quoted(value)
+                if value.is_empty() || value.iter().any(|b| b"[]".contains(b)) =>
+            {
+                self.quoted(value);
+            }
+            other => self.value(other.as_bytes()),
+        }
+        self.out.push(']');
+    }
+
+    fn call(&mut self, call: &TransformCall) {
+        self.out.push_str(call.transform.as_str());
+        self.out.push('(');
+        self.joined(&call.args, ",", Self::call_argument);
+        self.out.push(')');
+        self.argument(call.selector.as_ref());
+    }
+
+    fn call_argument(&mut self, arg: &TransformArg) {
         match arg {
-            TransformArg::Literal(literal) => write_value(&literal.value, out),
-            TransformArg::Operand(operand) => write_operand(operand, out),
+            // Without quotes only a number can be read back here.
+            TransformArg::Literal(literal) if literal.quoted && self.quotes == Quotes::Readable => {
+                self.quoted(&literal.value);
+            }
+            TransformArg::Literal(literal) => self.value(&literal.value),
+            TransformArg::Operand(operand) => self.operand(operand),
             TransformArg::List(items, _) => {
-                out.push('(');
-                write_args(items, ", ", out);
-                out.push(')');
+                self.out.push('(');
+                self.joined(items, ", ", Self::call_argument);
+                self.out.push(')');
             }
         }
     }
-}
 
-fn write_value(value: &[u8], out: &mut String) {
-    let text = std::str::from_utf8(value);
-    match text {
-        Ok(text) if !text.contains(needs_quotes) => out.push_str(text),
-        Ok(text) => write_quoted(text.chars(), out),
-        Err(_) => write_quoted_bytes(value, out),
-    }
-}
-
-fn needs_quotes(c: char) -> bool {
-    matches!(c, ' ' | '=' | '"' | '\'' | '\\' | '\0' | '\x08' | '\x0c' | '\n' | '\r' | '\t')
-}
-
-fn write_quoted(chars: impl Iterator<Item = char>, out: &mut String) {
-    out.push('"');
-    for c in chars {
-        write_escaped(c, out);
-    }
-    out.push('"');
-}
-
-fn write_escaped(c: char, out: &mut String) {
-    match c {
-        '"' => out.push_str("\\\""),
-        '\\' => out.push_str("\\\\"),
-        '\0' => out.push_str("\\x00"),
-        '\x08' => out.push_str("\\b"),
-        '\x0c' => out.push_str("\\f"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        other => out.push(other),
-    }
-}
-
-fn write_quoted_bytes(value: &[u8], out: &mut String) {
-    out.push('"');
-    for chunk in value.utf8_chunks() {
-        chunk.valid().chars().for_each(|c| write_escaped(c, out));
-        for byte in chunk.invalid() {
-            out.push_str(&format!("\\x{byte:02x}"));
+    fn value(&mut self, value: &[u8]) {
+        let quotes = self.quotes;
+        match std::str::from_utf8(value) {
+            Ok("") if quotes == Quotes::Readable => self.out.push_str("\"\""),
+            Ok(text) if !text.contains(|c| needs_quotes(c, quotes)) => self.out.push_str(text),
+            _ => self.quoted(value),
         }
     }
-    out.push('"');
+
+    fn quoted(&mut self, value: &[u8]) {
+        self.out.push('"');
+        for chunk in value.utf8_chunks() {
+            chunk.valid().chars().for_each(|c| self.escaped(c));
+            for byte in chunk.invalid() {
+                // Writing to a text cannot fail.
+                let _ = write!(self.out, "\\x{byte:02x}");
+            }
+        }
+        self.out.push('"');
+    }
+
+    fn escaped(&mut self, c: char) {
+        match c {
+            '"' => self.out.push_str("\\\""),
+            '\\' => self.out.push_str("\\\\"),
+            '\0' => self.out.push_str("\\x00"),
+            '\x08' => self.out.push_str("\\b"),
+            '\x0c' => self.out.push_str("\\f"),
+            '\n' => self.out.push_str("\\n"),
+            '\r' => self.out.push_str("\\r"),
+            '\t' => self.out.push_str("\\t"),
+            other => self.out.push(other),
+        }
+    }
+}
+
+fn needs_quotes(c: char, quotes: Quotes) -> bool {
+    match c {
+        ' ' | '=' | '"' | '\'' | '\\' | '\0' | '\x08' | '\x0c' | '\n' | '\r' | '\t' => true,
+        '(' | ')' | ',' | '\x0b' => quotes == Quotes::Readable,
+        _ => false,
+    }
 }

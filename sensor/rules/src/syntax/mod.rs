@@ -1,12 +1,21 @@
 //! The condition language as text and as a tree.
 //!
-//! Owns the grammar: tokens ([`lexer`]), the tree ([`ast`]), the way from text to tree
+//! Owns the grammar: tokens (`lexer`), the tree ([`ast`]), the way from text to tree
 //! ([`parse`]) and back ([`canonical`]). Knows nothing of which fields exist, of types, of lists
 //! or of what a macro name stands for: those are later phases.
 pub mod ast;
 mod canonical;
+mod comparison;
+mod lexer;
+mod mistake;
+mod operand;
+mod parser;
+mod quoted;
 
-pub use canonical::{canonical, canonical_list};
+pub use canonical::{canonical, canonical_operand, readable};
+pub use lexer::{is_bare_text, is_identifier};
+pub use parser::{parse, parse_operand, parse_operand_prefix};
+pub use quoted::{BadEscape, unquote};
 
 use std::fmt;
 

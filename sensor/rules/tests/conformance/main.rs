@@ -1,0 +1,66 @@
+//! The conformance cases of the rule language: every kind, every case, one table at the end.
+//!
+//! The cases live outside the repository, in the folder that `EYAS_SHARED` names (default:
+//! `shared` beside the workspace). Without them the test says so and stops.
+mod cases;
+mod syntax;
+
+use std::collections::BTreeMap;
+
+use cases::{Case, Outcome};
+
+/// Cases where we differ on purpose, with the reason. Each must really differ.
+const DELIBERATE: &[(&str, &str)] = &[];
+
+fn run(case: &Case) -> Outcome {
+    match case.kind.as_str() {
+        "parse-ok" | "parse-error" => syntax::parse_case(case),
+        "string-unescape" => syntax::unescape_case(case),
+        _ => Outcome::NoRunner,
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    deliberate: usize,
+    failed: Vec<String>,
+    no_runner: usize,
+}
+
+#[test]
+fn every_conformance_case_gives_the_established_answer() {
+    let cases = match cases::load() {
+        Ok(cases) => cases,
+        Err(why) => {
+            eprintln!("SKIPPED: {why}");
+            return;
+        }
+    };
+    let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
+    for case in &cases {
+        let tally = tallies.entry(case.kind.as_str()).or_default();
+        let reason = DELIBERATE.iter().find(|(id, _)| *id == case.id).map(|(_, reason)| reason);
+        match (run(case), reason) {
+            (Outcome::Passed, None) => tally.passed += 1,
+            (Outcome::Failed(_), Some(_)) => tally.deliberate += 1,
+            (Outcome::NoRunner, _) => tally.no_runner += 1,
+            (Outcome::Failed(why), None) => tally.failed.push(format!("{}: {why}", case.id)),
+            (Outcome::Passed, Some(_)) => {
+                tally.failed.push(format!("{}: listed as different, but it is not", case.id));
+            }
+        }
+    }
+    let mut failed = Vec::new();
+    for (kind, tally) in &tallies {
+        println!(
+            "{kind:24} {:4} passed  {:3} failed  {:3} deliberately different  {:4} without a runner",
+            tally.passed,
+            tally.failed.len(),
+            tally.deliberate,
+            tally.no_runner
+        );
+        failed.extend(tally.failed.iter().cloned());
+    }
+    assert!(failed.is_empty(), "{} cases differ:\n{}", failed.len(), failed.join("\n"));
+}
