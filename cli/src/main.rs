@@ -1,6 +1,77 @@
 //! The `eyas` binary: arguments, settings, wiring, printing, exit codes.
 //!
-//! What an operation does is left to `eyas-ops`.
+//! What an operation does is left to `eyas-ops`; this crate turns what was typed into what is meant,
+//! plugs the rule compiler, the probe's layout check and the sensor's control socket into the
+//! operations, and turns failures into messages and exit codes.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod args;
+mod commands;
+mod exit;
+mod printer;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use self::args::{Cli, LogFormat, LogLevel, Output};
+use self::printer::{Printer, Record};
+use self::settings::{Environment, Settings};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse_arguments(&error),
+    };
+    let fallback = Printer::new(
+        cli.global.output.unwrap_or(Output::Text),
+        cli.global.log_format,
+        cli.global.log_level.unwrap_or(LogLevel::Info),
+    );
+    let outcome =
+        prepare(&cli).map_err(|error| (error, fallback)).and_then(|(settings, printer)| {
+            commands::run(cli, &settings, &printer).map_err(|error| (error, printer))
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((error, printer)) => refuse(&error, &printer),
+    }
+}
+
+/// Settles settings and printer.
+fn prepare(cli: &Cli) -> anyhow::Result<(Settings, Printer)> {
+    let settings = Settings::load(&cli.global, Environment::of_process())?;
+    let format: Option<LogFormat> = settings.log_format(&cli.global)?;
+    let printer =
+        Printer::new(settings.output(cli.global.output)?, format, settings.log_level(&cli.global)?);
+    for remark in settings.remarks() {
+        printer.record(&Record::new(LogLevel::Debug, remark));
+    }
+    Ok((settings, printer))
+}
+
+/// Prints help or a refusal of the command line. Help that was asked for is data.
+fn refuse_arguments(error: &clap::Error) -> ExitCode {
+    // Nowhere is left to say that the stream is gone.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => exit::exit_code(eyas_ops::Class::Usage),
+    }
+}
+
+/// Says what stopped the command, and leaves with the code of its class.
+fn refuse(error: &anyhow::Error, printer: &Printer) -> ExitCode {
+    let class = exit::class_of(error);
+    printer.bars().clear();
+    let mut record = Record::new(LogLevel::Error, format!("{error:#}"))
+        .with("class", exit::name(class))
+        .with("exit_code", exit::code(class));
+    if let Some(hint) = exit::hint_of(error) {
+        record = record.detail(format!("hint: {hint}"));
+    }
+    printer.record(&record);
+    exit::exit_code(class)
+}

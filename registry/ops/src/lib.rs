@@ -3,3 +3,9 @@
 //! Each operation is plan, then act, and reports what it does to a listener; printing is left to the
 //! command line.
 #![forbid(unsafe_code)]
+
+mod class;
+mod error;
+
+pub use class::Class;
+pub use error::OpsError;

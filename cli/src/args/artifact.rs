@@ -1,0 +1,246 @@
+//! `eyas artifact …`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{IndexArgs, SocketArgs, TransportArgs, TrustArgs, durations::parse_interval};
+
+/// Install, follow and inspect artifacts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Artifact {
+    /// Install artifacts: resolve, pin, verify, validate, activate, tell the sensor
+    Install(InstallArgs),
+    /// Keep artifacts up to date: check again and again, install what is new
+    Follow(FollowArgs),
+    /// List the artifacts of the indexes, or those installed
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Search the indexes by keyword
+    Search(SearchArgs),
+    /// List the tags of artifacts
+    Info(InfoArgs),
+    /// Print the manifest of an artifact as the registry serves it
+    Manifest(ManifestArgs),
+    /// Print the configuration document of an artifact as the registry serves it
+    Config(ConfigArgs),
+    /// Verify an artifact against the policy without installing it
+    Verify(VerifyArgs),
+    /// Say what is installed, who signed it, and how the last check went
+    Status(StatusArgs),
+    /// List the generations that are kept
+    History(HistoryArgs),
+    /// Go back to an earlier generation
+    Rollback(RollbackArgs),
+}
+
+/// Flags that install and follow share.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InstallFlags {
+    /// Kinds that may be installed [default: all] [env: EYAS_ARTIFACT_ALLOWEDTYPES]
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub(crate) allowed_types: Vec<String>,
+    /// Platform to install for, `os/architecture` [default: this machine's]
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<String>,
+    /// Also install what the artifacts depend on [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true)]
+    pub(crate) resolve_deps: Option<bool>,
+    /// Accept an older version, or one signed earlier, than the one that is active
+    #[arg(long)]
+    pub(crate) allow_downgrade: bool,
+    /// Fail when no sensor confirms the new generation, instead of saying so
+    #[arg(long)]
+    pub(crate) require_sensor: bool,
+    /// Do not tell the sensor; it reads the active generation when it starts
+    #[arg(long, conflicts_with = "require_sensor")]
+    pub(crate) no_reload: bool,
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
+    #[command(flatten)]
+    pub(crate) indexes: IndexArgs,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    #[command(flatten)]
+    pub(crate) socket: SocketArgs,
+}
+
+/// Arguments of `artifact install`.
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// Names of an index (`NAME[:TAG|@DIGEST]`) or references (`HOST/PATH[:TAG|@DIGEST]`)
+    /// [default: artifact.install.refs of the configuration]
+    #[arg(value_name = "REF")]
+    pub(crate) references: Vec<String>,
+    /// Say what would change and stop before anything is fetched or written
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) flags: InstallFlags,
+}
+
+/// When the first check of `artifact follow` happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StartupBehavior {
+    /// At once
+    Immediate,
+    /// After a short random delay, so that a fleet does not ask all at the same moment
+    Jitter,
+    /// After one interval
+    Skip,
+}
+
+/// Arguments of `artifact follow`.
+#[derive(Debug, Args)]
+pub(crate) struct FollowArgs {
+    /// Names of an index or references [default: artifact.follow.refs of the configuration]
+    #[arg(value_name = "REF")]
+    pub(crate) references: Vec<String>,
+    /// Time from the end of one check to the next, such as `30s` or `6h`
+    /// [env: EYAS_ARTIFACT_FOLLOW_EVERY] [default: 168h]
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_interval)]
+    pub(crate) every: Option<Duration>,
+    /// When the first check happens [default: immediate]
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub(crate) startup_behavior: Option<StartupBehavior>,
+    /// Check once and leave; the exit code says how it went
+    #[arg(long)]
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) flags: InstallFlags,
+}
+
+/// Arguments of `artifact list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only artifacts of this kind: rulesfile, plugin, asset or probe
+    #[arg(long = "type", value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    /// Only artifacts of this index
+    #[arg(long, value_name = "NAME")]
+    pub(crate) index: Option<String>,
+    /// List what is installed instead
+    #[arg(long, conflicts_with = "index")]
+    pub(crate) installed: bool,
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
+    #[command(flatten)]
+    pub(crate) indexes: IndexArgs,
+}
+
+/// Arguments of `artifact search`.
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// Words to look for in names and keywords
+    #[arg(required = true, value_name = "KEYWORD")]
+    pub(crate) keywords: Vec<String>,
+    /// How alike a name must be, above 0 and up to 1
+    #[arg(long, value_name = "SCORE", default_value_t = 0.65, value_parser = parse_score)]
+    pub(crate) min_score: f64,
+    /// Only artifacts of this kind: rulesfile, plugin, asset or probe
+    #[arg(long = "type", value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
+    #[command(flatten)]
+    pub(crate) indexes: IndexArgs,
+}
+
+/// Arguments of `artifact info`.
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// Names of an index or references
+    #[arg(required = true, value_name = "REF")]
+    pub(crate) references: Vec<String>,
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
+    #[command(flatten)]
+    pub(crate) indexes: IndexArgs,
+}
+
+/// Arguments of `artifact manifest`.
+#[derive(Debug, Args)]
+pub(crate) struct ManifestArgs {
+    /// Name of an index or reference
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+    /// Platform to choose where there are several, `os/architecture` [default: this machine's]
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<String>,
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
+    #[command(flatten)]
+    pub(crate) indexes: IndexArgs,
+}
+
+/// Arguments of `artifact config`: the same as those of `artifact manifest`.
+pub(crate) type ConfigArgs = ManifestArgs;
+
+/// Arguments of `artifact verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Name of an index or reference
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+    /// Print each step: what was checked, against what
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Platform to choose where there are several, `os/architecture` [default: this machine's]
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<String>,
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
+    #[command(flatten)]
+    pub(crate) indexes: IndexArgs,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+}
+
+/// Arguments of `artifact status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) socket: SocketArgs,
+}
+
+/// Arguments of `artifact history`.
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {}
+
+/// Arguments of `artifact rollback`.
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// Generation to go back to [default: the one before the active one]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) to: Option<u64>,
+    /// Say what would change and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Fail when no sensor confirms the generation, instead of saying so
+    #[arg(long)]
+    pub(crate) require_sensor: bool,
+    #[command(flatten)]
+    pub(crate) socket: SocketArgs,
+}
+
+fn parse_score(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(score) if score > 0.0 && score <= 1.0 => Ok(score),
+        _ => Err("expected a number above 0 and up to 1".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_score;
+
+    #[test]
+    fn a_score_is_above_zero_and_up_to_one() {
+        assert_eq!(parse_score("1"), Ok(1.0));
+        assert_eq!(parse_score("0.001"), Ok(0.001));
+        for text in ["0", "-1", "1.1", "NaN", "much"] {
+            assert!(parse_score(text).is_err(), "{text}");
+        }
+    }
+}

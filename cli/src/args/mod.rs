@@ -1,0 +1,225 @@
+//! What can be typed: the argument tree and its help texts.
+//!
+//! Owns names, shapes and help of commands and flags. What a flag means together with the
+//! environment and the configuration file is left to `settings`; doing anything is left to
+//! `commands`.
+
+mod artifact;
+mod durations;
+mod index;
+mod registry;
+mod rules;
+mod sensor;
+mod sign;
+mod version;
+
+pub(crate) use self::artifact::{
+    Artifact, ConfigArgs, FollowArgs, HistoryArgs, InfoArgs, InstallArgs, InstallFlags, ListArgs,
+    ManifestArgs, RollbackArgs, SearchArgs, StartupBehavior, StatusArgs, VerifyArgs,
+};
+pub(crate) use self::durations::parse_interval;
+pub(crate) use self::index::{Index, IndexAddArgs, IndexListArgs, IndexNamesArgs, IndexUpdateArgs};
+pub(crate) use self::registry::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignForm};
+pub(crate) use self::rules::{CheckArgs, Rules};
+pub(crate) use self::sensor::{Sensor, SensorStatusArgs};
+pub(crate) use self::sign::SignArgs;
+pub(crate) use self::version::{VersionArgs, VersionFormat};
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Text closing `eyas --help`.
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 network or registry, 5 verification,
+6 validation, 7 sensor refused or unreachable, 8 storage.
+Data goes to standard output, everything else to standard error.";
+
+/// Installs, verifies and follows detection rules and probes, and tells the sensor about them.
+#[derive(Debug, Parser)]
+#[command(name = "eyas", version, disable_help_subcommand = false, after_help = AFTER_HELP)]
+#[command(propagate_version = false, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Configuration file [default: /etc/eyas/eyas.yaml as root, else
+    /// $XDG_CONFIG_HOME/eyas/eyas.yaml; never written implicitly] [env: EYAS_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Form of the data on standard output [env: EYAS_OUTPUT]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) output: Option<Output>,
+    /// Form of the messages on standard error [env: EYAS_LOG_FORMAT]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// Least severe message that is shown [env: EYAS_LOG_LEVEL] [default: info]
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    pub(crate) log_level: Option<LogLevel>,
+    /// Same as --log-level debug
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Same as --log-format json
+    #[arg(long, global = true, hide = true)]
+    pub(crate) disable_styling: bool,
+    /// Directory that holds blobs and generations [default: /var/lib/eyas as root, else
+    /// $XDG_STATE_HOME/eyas] [env: EYAS_STORE]
+    #[arg(long, visible_alias = "state-dir", global = true, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+}
+
+/// Form of data on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Tables and sentences for people
+    Text,
+    /// One JSON document with a stable schema
+    Json,
+}
+
+/// Form of messages on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Short messages, coloured on a terminal
+    Color,
+    /// One line per message with time and level
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+/// Severity of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// What stopped a command
+    Error,
+    /// What a person should look at
+    Warn,
+    /// What was done
+    Info,
+    /// How it was done
+    Debug,
+    /// Everything
+    Trace,
+}
+
+/// The first word of a command line.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Install, follow and inspect artifacts
+    #[command(subcommand)]
+    Artifact(Artifact),
+    /// Manage the indexes that turn names into references
+    #[command(subcommand)]
+    Index(Index),
+    /// Push to, pull from and serve registries
+    #[command(subcommand)]
+    Registry(Registry),
+    /// Check rule files
+    #[command(subcommand)]
+    Rules(Rules),
+    /// Talk to the running sensor
+    #[command(subcommand)]
+    Sensor(Sensor),
+    /// Sign an artifact that is already in a registry
+    Sign(SignArgs),
+    /// Print the version
+    Version(VersionArgs),
+    /// Print a completion script for a shell
+    Completion {
+        /// Shell to complete for
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How registries are reached, for commands that reach one.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Transport")]
+pub(crate) struct TransportArgs {
+    /// Speak HTTP without TLS to every registry of this run [env: EYAS_PLAIN_HTTP]
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+    /// Additional certificate authorities (PEM) for registries and indexes; repeatable
+    #[arg(long = "ca-file", value_name = "FILE")]
+    pub(crate) ca_files: Vec<PathBuf>,
+    /// Accept any certificate of any registry; only for trying things out
+    #[arg(long)]
+    pub(crate) insecure: bool,
+}
+
+/// Which indexes turn names into references.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Indexes")]
+pub(crate) struct IndexArgs {
+    /// Use this index file instead of the configured indexes; repeatable
+    #[arg(long = "index-file", value_name = "FILE")]
+    pub(crate) index_files: Vec<PathBuf>,
+    /// Directory for cached copies of indexes [default: /var/cache/eyas as root, else
+    /// $XDG_CACHE_HOME/eyas] [env: EYAS_CACHE_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+}
+
+/// What must hold for an artifact before it is used.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Trust")]
+pub(crate) struct TrustArgs {
+    /// Trust policy that artifacts must satisfy [default: trust.yaml beside the configuration
+    /// file] [env: EYAS_POLICY]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Trust what the signature sections of the indexes say, for artifacts that no policy names
+    #[arg(long, conflicts_with = "no_verify")]
+    pub(crate) trust_index: bool,
+    /// Accept artifacts without verifying them; said aloud and recorded in the generation
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+}
+
+/// How the sensor is reached.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Sensor")]
+pub(crate) struct SocketArgs {
+    /// Control socket of the sensor [default: /run/eyas/control.sock] [env: EYAS_SENSOR_SOCKET]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) sensor_socket: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn each_command_and_flag_has_help() {
+        fn walk(command: &clap::Command, missing: &mut Vec<String>) {
+            for argument in command.get_arguments() {
+                if argument.get_help().is_none() && !argument.is_hide_set() {
+                    missing.push(format!("{} {}", command.get_name(), argument.get_id()));
+                }
+            }
+            for below in command.get_subcommands() {
+                if below.get_about().is_none() {
+                    missing.push(below.get_name().to_owned());
+                }
+                walk(below, missing);
+            }
+        }
+        use clap::CommandFactory as _;
+        let mut missing = Vec::new();
+        walk(&Cli::command(), &mut missing);
+        assert_eq!(missing, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,130 @@
+//! `eyas registry …`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{IndexArgs, TransportArgs};
+
+/// Push to, pull from and serve registries.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Registry {
+    /// Push rules, a plugin, an asset or a probe; the same input gives the same digest
+    Push(PushArgs),
+    /// Fetch the archive of an artifact into a directory, unverified and not unpacked
+    Pull(PullArgs),
+    /// Serve a directory in OCI image-layout form as a registry, on loopback by default
+    Serve(ServeArgs),
+    /// Make a signing key (PEM, EC P-256) and its public half
+    Keygen(KeygenArgs),
+}
+
+/// Form of a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SignForm {
+    /// The `sha256-<hex>.sig` tag, read by every cosign
+    Classic,
+    /// A sigstore bundle attached as a referrer
+    Bundle,
+    /// Both
+    Both,
+}
+
+/// Arguments of `registry push`.
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// Where to push: `HOST/PATH[:TAG]`
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+    /// Files, a directory or a `.tar.gz`; one per platform for plugins; none with --embedded
+    #[arg(value_name = "FILE", required_unless_present = "embedded")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Kind of the artifact: rulesfile, plugin, asset or probe
+    #[arg(long = "type", value_name = "KIND")]
+    pub(crate) kind: String,
+    /// Version of the artifact, `MAJOR.MINOR.PATCH`
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) version: String,
+    /// Name of the artifact [default: last part of the reference's path]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Further tag; repeatable
+    #[arg(short, long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// Also tag with the version, `MAJOR` and `MAJOR.MINOR`
+    #[arg(long)]
+    pub(crate) add_floating_tags: bool,
+    /// What it depends on: `name:version[|alternative:version…]`; repeatable
+    #[arg(short, long = "depends-on", value_name = "DEP")]
+    pub(crate) depends_on: Vec<String>,
+    /// What it requires: `name:version`; repeatable
+    #[arg(short, long = "requires", value_name = "REQ")]
+    pub(crate) requires: Vec<String>,
+    /// Platform of each plugin file, `os/architecture`, in the order of the files; repeatable
+    #[arg(long = "platform", value_name = "PLATFORM")]
+    pub(crate) platforms: Vec<String>,
+    /// Address of the sources, recorded in the manifest
+    #[arg(long, value_name = "URL")]
+    pub(crate) annotation_source: Option<String>,
+    /// Push the probe that is built into this program (with --type probe)
+    #[arg(long, conflicts_with = "files")]
+    pub(crate) embedded: bool,
+    /// Sign what was pushed with this private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sign_key: Option<PathBuf>,
+    /// Form of the signature
+    #[arg(long, value_enum, value_name = "FORM", default_value = "classic", requires = "sign_key")]
+    pub(crate) sign_form: SignForm,
+    /// Write or update the artifact's entry in this index file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) update_index: Option<PathBuf>,
+    /// Description for the index entry
+    #[arg(long, value_name = "TEXT", requires = "update_index")]
+    pub(crate) description: Option<String>,
+    /// Keyword for the index entry; repeatable
+    #[arg(long = "keyword", value_name = "WORD", requires = "update_index")]
+    pub(crate) keywords: Vec<String>,
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
+}
+
+/// Arguments of `registry pull`.
+#[derive(Debug, Args)]
+pub(crate) struct PullArgs {
+    /// Name of an index or reference
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+    /// Directory to write to
+    #[arg(short = 'o', long, value_name = "DIR", default_value = ".")]
+    pub(crate) dest_dir: PathBuf,
+    /// Platform to choose where there are several, `os/architecture` [default: this machine's]
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<String>,
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
+    #[command(flatten)]
+    pub(crate) indexes: IndexArgs,
+}
+
+/// Arguments of `registry serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Directory in OCI image-layout form; made when it does not exist
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Address to listen on; port 0 takes a free one, which is printed
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
+    pub(crate) listen: SocketAddr,
+    /// Refuse pushes
+    #[arg(long)]
+    pub(crate) read_only: bool,
+}
+
+/// Arguments of `registry keygen`.
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// Where the private key goes; the public one goes beside it with the suffix `.pub`
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}

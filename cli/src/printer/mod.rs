@@ -1,0 +1,112 @@
+//! What a person or a program sees: data on standard output, everything else on standard error.
+//!
+//! Owns both streams and the choice of form (text or JSON, colour, progress). What is said is left to
+//! the callers.
+
+mod document;
+mod progress;
+mod record;
+mod table;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
+
+pub(crate) use self::document::{Document, SCHEMA_VERSION};
+pub(crate) use self::progress::Bars;
+pub(crate) use self::record::{Record, Style, one_line};
+pub(crate) use self::table::Table;
+use crate::args::{LogFormat, LogLevel, Output};
+
+/// How messages look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) output: Output,
+    pub(crate) style: Style,
+    pub(crate) level: LogLevel,
+}
+
+/// Writes data and messages. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Printer {
+    look: Look,
+    bars: Arc<Bars>,
+}
+
+impl Printer {
+    /// A printer for settled choices; `format` is what was asked for, if anything was.
+    pub(crate) fn new(output: Output, format: Option<LogFormat>, level: LogLevel) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let style = Style::choose(format, terminal, std::env::var_os("NO_COLOR").is_some());
+        // Bars would tear JSON lines and logs apart: they are for a person at a terminal only.
+        let bars = Bars::new(terminal && !matches!(style, Style::Json | Style::Text));
+        Self { look: Look { output, style, level }, bars: Arc::new(bars) }
+    }
+
+    /// The same, for a command that runs as a service: lines with times unless asked otherwise.
+    pub(crate) fn for_service(mut self, format: Option<LogFormat>) -> Self {
+        if format.is_none() {
+            self.look.style = Style::Text;
+        }
+        self.bars = Arc::new(Bars::new(false));
+        self
+    }
+
+    /// The same, with data in another form.
+    pub(crate) fn with_output(mut self, output: Output) -> Self {
+        self.look.output = output;
+        self
+    }
+
+    /// Progress bars; they show nothing where they would do harm.
+    pub(crate) fn bars(&self) -> &Bars {
+        &self.bars
+    }
+
+    /// Whether data is asked for as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.look.output == Output::Json
+    }
+
+    /// Writes a document to standard output in the form that was asked for.
+    pub(crate) fn data<D: Document>(&self, document: &D) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        if self.is_json() {
+            document::write_json(document, &mut bytes)?;
+        } else {
+            document.text(&mut bytes)?;
+        }
+        self.bytes(&bytes)
+    }
+
+    /// Writes bytes to standard output as they are. A reader that has left is not an error.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Writes a message to standard error, if its level is shown.
+    pub(crate) fn record(&self, record: &Record) {
+        if record.level > self.look.level {
+            return;
+        }
+        let line = record.render(self.look.style, jiff::Timestamp::now());
+        self.bars.suspend(|| {
+            // Nowhere is left to say that standard error is gone.
+            let _ = io::stderr().lock().write_all(line.as_bytes());
+        });
+    }
+
+    /// Says what was done.
+    pub(crate) fn info(&self, message: impl Into<String>) {
+        self.record(&Record::new(LogLevel::Info, message));
+    }
+
+    /// Says what a person should look at.
+    pub(crate) fn warn(&self, message: impl Into<String>) {
+        self.record(&Record::new(LogLevel::Warn, message));
+    }
+}

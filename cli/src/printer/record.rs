@@ -1,0 +1,205 @@
+//! One message on standard error: a level, a sentence and named values.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::args::{LogFormat, LogLevel};
+
+/// How a message is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Short, for a person.
+    Plain,
+    /// The same in colour.
+    Colour,
+    /// With time and level.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl Style {
+    /// The style for what was asked, and where the messages go.
+    pub(crate) fn choose(asked: Option<LogFormat>, terminal: bool, no_color: bool) -> Self {
+        match asked {
+            Some(LogFormat::Json) => Self::Json,
+            Some(LogFormat::Text) => Self::Text,
+            None | Some(LogFormat::Color) if terminal && !no_color => Self::Colour,
+            None | Some(LogFormat::Color) => Self::Plain,
+        }
+    }
+}
+
+/// A message.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) level: LogLevel,
+    message: String,
+    pairs: Vec<(&'static str, Value)>,
+    details: Vec<String>,
+}
+
+impl Record {
+    /// A message without values.
+    pub(crate) fn new(level: LogLevel, message: impl Into<String>) -> Self {
+        Self { level, message: message.into(), pairs: Vec::new(), details: Vec::new() }
+    }
+
+    /// Adds a named value. The forms for people leave it out, as their sentence says it already.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.pairs.push((name, value.into()));
+        self
+    }
+
+    /// Adds a line below the message, such as a hint or a report with its source line.
+    pub(crate) fn detail(mut self, line: impl Into<String>) -> Self {
+        self.details.push(line.into());
+        self
+    }
+
+    /// The line or lines, ended.
+    pub(crate) fn render(&self, style: Style, now: Timestamp) -> String {
+        match style {
+            Style::Plain => self.for_people(false),
+            Style::Colour => self.for_people(true),
+            Style::Text => self.with_time(now),
+            Style::Json => self.json(now),
+        }
+    }
+
+    fn for_people(&self, colour: bool) -> String {
+        let (word, paint) = match self.level {
+            LogLevel::Error => ("error: ", "\u{1b}[1;31m"),
+            LogLevel::Warn => ("warning: ", "\u{1b}[1;33m"),
+            LogLevel::Info => ("", ""),
+            LogLevel::Debug | LogLevel::Trace => ("debug: ", "\u{1b}[2m"),
+        };
+        let mut out = String::new();
+        if colour && !word.is_empty() {
+            let _ = write!(out, "{paint}{word}\u{1b}[0m");
+        } else {
+            out.push_str(word);
+        }
+        out.push_str(&printable(&self.message));
+        for detail in &self.details {
+            for line in detail.lines() {
+                let _ = write!(out, "\n  {}", printable(line));
+            }
+        }
+        out.push('\n');
+        out
+    }
+
+    fn with_time(&self, now: Timestamp) -> String {
+        let mut out = format!("{now:.3} {:<5} {}", level_name(self.level), one_line(&self.message));
+        for (name, value) in &self.pairs {
+            let _ = match value {
+                Value::String(text) if !text.contains([' ', '"', '\n']) => {
+                    write!(out, " {name}={text}")
+                }
+                other => write!(out, " {name}={other}"),
+            };
+        }
+        for detail in self.details.iter().flat_map(|detail| detail.lines()) {
+            let _ = write!(out, "\n    {}", printable(detail));
+        }
+        out.push('\n');
+        out
+    }
+
+    fn json(&self, now: Timestamp) -> String {
+        let mut object = Map::new();
+        object.insert("level".to_owned(), level_name(self.level).into());
+        object.insert("msg".to_owned(), self.message.clone().into());
+        object.insert("timestamp".to_owned(), format!("{now:.3}").into());
+        for (name, value) in &self.pairs {
+            object.insert((*name).to_owned(), value.clone());
+        }
+        if !self.details.is_empty() {
+            object.insert("details".to_owned(), self.details.clone().into());
+        }
+        format!("{}\n", Value::Object(object))
+    }
+}
+
+const fn level_name(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Error => "ERROR",
+        LogLevel::Warn => "WARN",
+        LogLevel::Info => "INFO",
+        LogLevel::Debug => "DEBUG",
+        LogLevel::Trace => "TRACE",
+    }
+}
+
+/// The text on one line, without control characters.
+pub(crate) fn one_line(text: &str) -> String {
+    printable(text).replace('\n', " ")
+}
+
+/// The text without control characters: what a registry says must not drive a terminal.
+fn printable(text: &str) -> String {
+    let harmless = |c: char| c == '\n' || c == '\t' || !c.is_control();
+    text.chars().map(|c| if harmless(c) { c } else { '\u{fffd}' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> (Record, Timestamp) {
+        let record = Record::new(LogLevel::Warn, "tag `1` moved")
+            .with("name", "demo")
+            .with("bytes", 12)
+            .detail("hint: look");
+        (record, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn plain_is_a_sentence_with_its_details_below() {
+        let (record, now) = sample();
+        assert_eq!(record.render(Style::Plain, now), "warning: tag `1` moved\n  hint: look\n");
+    }
+
+    #[test]
+    fn text_has_time_level_and_values() {
+        let (record, now) = sample();
+        let expected =
+            "1970-01-01T00:00:00.000Z WARN  tag `1` moved name=demo bytes=12\n    hint: look\n";
+        assert_eq!(record.render(Style::Text, now), expected);
+    }
+
+    #[test]
+    fn json_is_one_line() {
+        let (record, now) = sample();
+        let line = record.render(Style::Json, now);
+        assert_eq!(line.matches('\n').count(), 1);
+        let value: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(value["level"], "WARN");
+        assert_eq!(value["name"], "demo");
+        assert_eq!(value["bytes"], 12);
+        assert_eq!(value["timestamp"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(value["details"][0], "hint: look");
+    }
+
+    #[test]
+    fn colour_is_for_a_terminal_without_no_color() {
+        assert_eq!(Style::choose(None, true, false), Style::Colour);
+        assert_eq!(Style::choose(None, true, true), Style::Plain);
+        assert_eq!(Style::choose(Some(LogFormat::Color), false, false), Style::Plain);
+        assert_eq!(Style::choose(Some(LogFormat::Json), true, false), Style::Json);
+        let (record, now) = sample();
+        assert!(record.render(Style::Colour, now).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_a_terminal() {
+        let record = Record::new(LogLevel::Error, "bad \u{1b}[2J name").detail("a\u{7}b");
+        for style in [Style::Plain, Style::Text] {
+            let line = record.render(style, Timestamp::UNIX_EPOCH);
+            assert!(!line.contains('\u{1b}') && !line.contains('\u{7}'), "{line:?}");
+        }
+    }
+}
