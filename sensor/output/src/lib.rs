@@ -1,3 +1,20 @@
 //! Alerts in Falco's text and JSON schema, and the sinks they are written to, each behind a bounded
 //! queue so that a slow sink never stalls the event path.
+//!
+//! [`Format`] turns an [`Alert`] into its line, [`Sinks`] hands lines out. What an alert says is
+//! decided by the rules crate; where its time zone and host name come from, by the daemon.
 #![forbid(unsafe_code)]
+
+mod alert;
+mod clock;
+mod error;
+mod format;
+mod queue;
+mod sink;
+
+pub use alert::{Alert, FieldJson, Internal};
+pub use clock::{LocalTime, civil};
+pub use error::OutputError;
+pub use format::Format;
+pub use queue::{DEFAULT_QUEUE_ALERTS, DEFAULT_QUEUE_BYTES, QueueLimits};
+pub use sink::{SinkCounts, Sinks, Target};

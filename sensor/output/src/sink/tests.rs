@@ -1,0 +1,123 @@
+//! Sinks that work, hang, fail, are rotated; nobody waits and every line is accounted for.
+
+use std::sync::mpsc;
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// Blocks in every write until told to go on; then everything goes through.
+struct Gate {
+    go: mpsc::Receiver<()>,
+    into: Arc<std::sync::Mutex<Vec<u8>>>,
+}
+
+impl Writer for Gate {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        drop(self.go.recv());
+        self.into.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+}
+
+fn gated(limits: QueueLimits) -> (Sinks, mpsc::Sender<()>, Arc<std::sync::Mutex<Vec<u8>>>) {
+    let (open, go) = mpsc::channel();
+    let into = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let mut sinks = Sinks::default();
+    sinks.add("gate".into(), Box::new(Gate { go, into: Arc::clone(&into) }), limits).unwrap();
+    (sinks, open, into)
+}
+
+#[test]
+fn a_hanging_sink_is_never_waited_for_and_what_it_misses_is_counted() {
+    let (sinks, open, into) = gated(QueueLimits { alerts: 10, bytes: 1 << 20 });
+    let taken: usize = (0..1000).map(|n| sinks.send(format!("line {n}"))).sum();
+    let counts = sinks.counts().remove(0);
+    // The queue, and the one batch that the thread may hold.
+    assert!((10..=25).contains(&taken), "{taken}");
+    assert_eq!(counts.dropped, 1000 - taken as u64);
+    assert_eq!(counts.written, 0);
+    drop(open);
+    let counts = sinks.finish(LONG).remove(0);
+    assert_eq!(counts.written, taken as u64);
+    assert_eq!((counts.failed, counts.last_error), (0, None));
+    let text = String::from_utf8(into.lock().unwrap().clone()).unwrap();
+    assert!(text.starts_with("line 0\nline 1\n"));
+    assert_eq!(text.lines().count(), taken);
+}
+
+#[test]
+fn a_hanging_sink_does_not_keep_lines_from_the_others_nor_the_end_from_coming() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alerts");
+    let (mut sinks, open, _) = gated(QueueLimits::default());
+    let file = Box::new(Reopening::open(&path).unwrap());
+    sinks.add("file".into(), file, QueueLimits::default()).unwrap();
+    for n in 0..50 {
+        sinks.send(format!("{n}"));
+    }
+    let counts = sinks.finish(Duration::from_millis(200));
+    assert!(counts[0].last_error.as_ref().unwrap().contains("did not finish"));
+    assert_eq!(counts[0].written, 0);
+    drop(open);
+    // The file had the time that the gate used up.
+    assert_eq!(counts[1].written, 50);
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 50);
+}
+
+#[test]
+fn a_sink_that_fails_counts_lines_by_what_went_through() {
+    struct TwoBytes(usize);
+    impl Writer for TwoBytes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let take = bytes.len().min(2).min(self.0);
+            self.0 -= take;
+            if take == 0 { Err(io::Error::other("disk full")) } else { Ok(take) }
+        }
+    }
+    let totals = Totals::default();
+    write_batch(&mut TwoBytes(7), b"ab\ncd\nef\ngh\n", &totals);
+    let counts = totals.read("x".into());
+    assert_eq!((counts.written, counts.failed), (2, 2));
+    assert_eq!(counts.last_error.as_deref(), Some("disk full"));
+}
+
+#[test]
+fn a_file_is_appended_to_created_private_and_reopened_after_rotation() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alerts.log");
+    std::fs::write(&path, "before\n").unwrap();
+    let mut writer = Reopening::open(&path).unwrap();
+    write_batch(&mut writer, b"one\n", &Totals::default());
+    std::fs::rename(&path, dir.path().join("alerts.log.1")).unwrap();
+    writer.look_around().unwrap();
+    write_batch(&mut writer, b"two\n", &Totals::default());
+    std::fs::remove_file(&path).unwrap();
+    writer.look_around().unwrap();
+    write_batch(&mut writer, b"three\n", &Totals::default());
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    assert_eq!(read("alerts.log.1"), "before\none\n");
+    assert_eq!(read("alerts.log"), "three\n");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_named() {
+    let error = Sinks::open(&[Target::File("/no/such/dir/x".into())], QueueLimits::default());
+    assert!(error.unwrap_err().to_string().starts_with("cannot open `/no/such/dir/x`"));
+}
+
+#[test]
+fn a_full_device_is_counted_and_said() {
+    let full = Path::new("/dev/full");
+    if !full.exists() {
+        eprintln!("SKIPPED: /dev/full is not here");
+        return;
+    }
+    let sinks = Sinks::open(&[Target::File(full.into())], QueueLimits::default()).unwrap();
+    sinks.send("lost");
+    let counts = sinks.finish(LONG).remove(0);
+    assert_eq!((counts.written, counts.failed), (0, 1));
+    assert!(counts.last_error.unwrap().contains("No space left"));
+}
