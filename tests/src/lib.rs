@@ -16,8 +16,10 @@ pub mod process;
 pub mod programs;
 pub mod registry;
 pub mod sensor;
+pub mod site;
 
 pub use process::{Finished, run};
 pub use programs::{eyas, eyasd, peer, skip, workspace_root};
 pub use registry::{Registry, both_registries};
 pub use sensor::{Sensor, kernel_gate};
+pub use site::{Site, marker_rule};
