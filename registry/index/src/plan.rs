@@ -1,0 +1,294 @@
+//! From what is wanted and what is installed to what will change, and why.
+//!
+//! Owns the rule against silent downgrades. Pure and deterministic: the same candidates in any
+//! order give the same plan.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use eyas_artifact::{Digest, Entry, Generation, Kind, Reference, Version};
+
+use crate::error::{Conflict, IndexError, Refusal, RefusalReason};
+
+/// An artifact that was found in a registry and verified, and might be installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Kind, from its layer.
+    pub kind: Kind,
+    /// Name, from its configuration.
+    pub name: String,
+    /// Version, from its configuration.
+    pub version: Version,
+    /// The reference as asked, tag included.
+    pub reference: Reference,
+    /// Digest of what the tag pointed at.
+    pub root_digest: Digest,
+    /// Digest of the manifest for this platform.
+    pub manifest_digest: Digest,
+    /// Verified signing time, RFC 3339.
+    pub signed_at: Option<String>,
+    /// Why it is a candidate.
+    pub cause: Cause,
+}
+
+/// Why an artifact is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// Somebody asked for it.
+    Requested,
+    /// A followed tag was checked.
+    Followed,
+    /// Another artifact depends on it.
+    DependencyOf(String),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Requested => f.write_str("requested"),
+            Self::Followed => f.write_str("followed"),
+            Self::DependencyOf(name) => write!(f, "needed by `{name}`"),
+        }
+    }
+}
+
+/// What may be done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// Whether an older version or an older signature is acceptable.
+    pub allow_downgrade: bool,
+    /// Whether what is already installed is installed again.
+    pub reinstall: bool,
+}
+
+/// What will change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// One step per artifact, sorted by kind and name.
+    pub steps: Vec<Step>,
+    /// Things a user should know that do not stop the plan.
+    pub notes: Vec<String>,
+}
+
+/// What happens to one artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What is done.
+    pub action: Action,
+    /// With which artifact.
+    pub candidate: Candidate,
+    /// Version that is installed now.
+    pub installed: Option<Version>,
+    /// The reason, for people and for the lock file.
+    pub why: Why,
+}
+
+/// What is done with an artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Nothing of that name is installed.
+    Install,
+    /// A higher version replaces the installed one.
+    Upgrade,
+    /// A lower version or older signature replaces the installed one, as was allowed.
+    Downgrade,
+    /// The same version with other content, or installed again on request.
+    Replace,
+    /// It is installed already.
+    Keep,
+}
+
+impl Action {
+    /// Whether anything is fetched and activated.
+    pub fn changes(self) -> bool {
+        self != Self::Keep
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Install => "install",
+            Self::Upgrade => "upgrade",
+            Self::Downgrade => "downgrade",
+            Self::Replace => "replace",
+            Self::Keep => "keep",
+        })
+    }
+}
+
+/// Why a step is what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// Why the artifact is wanted.
+    pub cause: Cause,
+    /// What was compared.
+    pub detail: String,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.cause, self.detail)
+    }
+}
+
+impl Plan {
+    /// Compares candidates with what is installed.
+    ///
+    /// Fails when two candidates contradict each other, and when any would be a downgrade that the
+    /// options do not allow; in both cases nothing should be done.
+    pub fn compute(
+        candidates: Vec<Candidate>,
+        installed: Option<&Generation>,
+        options: PlanOptions,
+    ) -> Result<Self, IndexError> {
+        let mut plan = Self::default();
+        let mut refusals = Vec::new();
+        for candidate in plan.select(candidates)? {
+            let current = installed.and_then(|active| active.find(candidate.kind, &candidate.name));
+            match step(candidate, current, options) {
+                Ok(step) => plan.steps.push(step),
+                Err(refusal) => refusals.push(*refusal),
+            }
+        }
+        if refusals.is_empty() { Ok(plan) } else { Err(IndexError::Refused { refusals }) }
+    }
+
+    /// Whether nothing has to be fetched or activated.
+    pub fn is_empty(&self) -> bool {
+        self.changes().next().is_none()
+    }
+
+    /// The steps that change something.
+    pub fn changes(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.action.changes())
+    }
+
+    /// One candidate per kind and name.
+    fn select(&mut self, mut candidates: Vec<Candidate>) -> Result<Vec<Candidate>, IndexError> {
+        // A total order makes the choice independent of the order of the requests.
+        candidates.sort_by(|a, b| {
+            (a.kind, &a.name, &b.version, &a.cause, &a.manifest_digest, &a.reference).cmp(&(
+                b.kind,
+                &b.name,
+                &a.version,
+                &b.cause,
+                &b.manifest_digest,
+                &b.reference,
+            ))
+        });
+        let mut chosen: BTreeMap<(Kind, String), Candidate> = BTreeMap::new();
+        let mut conflicts = Vec::new();
+        for candidate in candidates {
+            let key = (candidate.kind, candidate.name.clone());
+            let Some(first) = chosen.get(&key) else {
+                chosen.insert(key, candidate);
+                continue;
+            };
+            match reconcile(first, &candidate) {
+                Agreement::Same => {}
+                Agreement::Higher => self.notes.push(format!(
+                    "{} `{}` is wanted as `{}` and `{}`: taking the higher version",
+                    first.kind, first.name, first.version, candidate.version
+                )),
+                Agreement::Conflict => conflicts.push(Conflict {
+                    kind: first.kind,
+                    name: first.name.clone(),
+                    one: describe(first),
+                    other: describe(&candidate),
+                }),
+            }
+        }
+        if conflicts.is_empty() {
+            Ok(chosen.into_values().collect())
+        } else {
+            Err(IndexError::Conflict { conflicts })
+        }
+    }
+}
+
+enum Agreement {
+    Same,
+    Higher,
+    Conflict,
+}
+
+/// Compares the chosen candidate with another that is not higher.
+fn reconcile(chosen: &Candidate, other: &Candidate) -> Agreement {
+    if chosen.manifest_digest == other.manifest_digest {
+        Agreement::Same
+    } else if chosen.version == other.version {
+        // Two contents under one version: which is right cannot be told.
+        Agreement::Conflict
+    } else if matches!(other.cause, Cause::DependencyOf(_))
+        && !chosen.version.satisfies(&other.version)
+    {
+        Agreement::Conflict
+    } else {
+        Agreement::Higher
+    }
+}
+
+fn describe(candidate: &Candidate) -> String {
+    format!("version `{}` from `{}` ({})", candidate.version, candidate.reference, candidate.cause)
+}
+
+fn step(
+    candidate: Candidate,
+    installed: Option<&Entry>,
+    options: PlanOptions,
+) -> Result<Step, Box<Refusal>> {
+    let Some(current) = installed else {
+        let detail = format!("version `{}` is not installed", candidate.version);
+        return Ok(make(Action::Install, candidate, None, detail));
+    };
+    let version = Some(current.version.clone());
+    if candidate.manifest_digest == current.manifest_digest {
+        let (action, detail) = if options.reinstall {
+            (Action::Replace, format!("version `{}` is installed again", current.version))
+        } else {
+            (Action::Keep, format!("version `{}` is installed already", current.version))
+        };
+        return Ok(make(action, candidate, version, detail));
+    }
+    if let Some(reason) = older(&candidate, current) {
+        let refusal = Refusal {
+            kind: candidate.kind,
+            name: candidate.name.clone(),
+            installed: current.version.clone(),
+            found: candidate.version.clone(),
+            reason,
+        };
+        if !options.allow_downgrade {
+            return Err(Box::new(refusal));
+        }
+        let detail = format!("{refusal}; allowed");
+        return Ok(make(Action::Downgrade, candidate, version, detail));
+    }
+    let (action, detail) = if candidate.version > current.version {
+        (Action::Upgrade, format!("`{}` is higher than `{}`", candidate.version, current.version))
+    } else {
+        let detail = format!("version `{}` has new content", candidate.version);
+        (Action::Replace, detail)
+    };
+    Ok(make(action, candidate, version, detail))
+}
+
+fn make(action: Action, candidate: Candidate, installed: Option<Version>, detail: String) -> Step {
+    let why = Why { cause: candidate.cause.clone(), detail };
+    Step { action, candidate, installed, why }
+}
+
+/// In which way a candidate is older than what is installed. A time that cannot be read says
+/// nothing; versions are compared in any case.
+fn older(candidate: &Candidate, current: &Entry) -> Option<RefusalReason> {
+    if candidate.version < current.version {
+        return Some(RefusalReason::LowerVersion);
+    }
+    let (found, installed) = (candidate.signed_at.as_deref()?, current.signed_at.as_deref()?);
+    let parsed = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    (parsed(found)? < parsed(installed)?).then(|| RefusalReason::OlderSignature {
+        installed: installed.to_owned(),
+        found: found.to_owned(),
+    })
+}
