@@ -21,20 +21,25 @@ pub struct Registry {
     address: SocketAddr,
     /// Which program it is, for messages.
     pub name: &'static str,
-    _root: tempfile::TempDir,
+    /// The embedded registry's own folder, removed with it.
+    root: Option<tempfile::TempDir>,
 }
 
 impl Registry {
     /// The registry of this project over a fresh directory.
     pub fn embedded() -> Self {
         let root = tempfile::tempdir().expect("temporary directory");
+        let mut registry = Self::embedded_at(root.path());
+        registry.root = Some(root);
+        registry
+    }
+
+    /// The registry of this project over a directory of the test's own.
+    pub fn embedded_at(layout: &Path) -> Self {
         let address = free_address();
         let mut command = Command::new(eyas());
-        command
-            .args(["registry", "serve"])
-            .arg(root.path())
-            .args(["--listen", &address.to_string()]);
-        Self::start(command, address, "embedded", root)
+        command.args(["registry", "serve"]).arg(layout).args(["--listen", &address.to_string()]);
+        Self::start(command, address, "embedded", None)
     }
 
     /// Debian's registry, if it is installed.
@@ -47,14 +52,14 @@ impl Registry {
             .expect("configuration written");
         let mut command = Command::new(program);
         command.arg("serve").arg(config).env("OTEL_TRACES_EXPORTER", "none");
-        Some(Self::start(command, address, "docker-registry", root))
+        Some(Self::start(command, address, "docker-registry", Some(root)))
     }
 
     fn start(
         mut command: Command,
         address: SocketAddr,
         name: &'static str,
-        root: tempfile::TempDir,
+        root: Option<tempfile::TempDir>,
     ) -> Self {
         let child = command
             .stdin(Stdio::null())
@@ -62,7 +67,7 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let registry = Self { child, address, name, _root: root };
+        let registry = Self { child, address, name, root };
         let start = Instant::now();
         while !answers(address) {
             assert!(start.elapsed() < START_PATIENCE, "{name} does not answer on {address}");

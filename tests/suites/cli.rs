@@ -1,0 +1,272 @@
+//! The distribution path through the real binary, on the embedded registry and on Debian's.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use eyas_tests::programs::shared;
+use eyas_tests::{Finished, Registry, Site, both_registries, eyas, marker_rule, peer, run, skip};
+use serde_json::Value;
+
+const FIRST: &str = "Marker one opened";
+const SECOND: &str = "Marker two opened";
+
+fn rules(name: &str) -> String {
+    marker_rule(name, "/eyas/test/marker")
+}
+
+fn json(finished: &Finished) -> Value {
+    serde_json::from_str(&finished.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", finished.stdout))
+}
+
+/// A host that trusts `signer` for this registry, with version 1.0.0 of `demo-rules` published.
+fn site_with_rules(registry: &Registry) -> Site {
+    let site = Site::new();
+    site.trust_key(registry, "signer");
+    site.publish(registry, "1.0.0", Some("signer"), &[("demo.yaml", &rules(FIRST))]);
+    site
+}
+
+#[test]
+fn installs_what_is_signed_and_records_why() {
+    both_registries("cli::installs", |registry| {
+        let site = site_with_rules(registry);
+        let finished = site.install(&["demo-rules"]);
+        finished.expect_code(0);
+        let generation = site.generation();
+        let entry = &generation["entries"][0];
+        assert_eq!(entry["name"], "demo-rules", "{generation}");
+        assert_eq!(entry["version"], "1.0.0");
+        assert!(
+            entry["manifest_digest"].as_str().is_some_and(|digest| digest.starts_with("sha256:")),
+            "{entry}"
+        );
+        assert!(!entry["signer"].is_null(), "the signer is recorded: {entry}");
+        let installed = site.store().join("current/rules/demo-rules/demo.yaml");
+        assert_eq!(fs::read_to_string(installed).expect("installed file"), rules(FIRST));
+    });
+}
+
+#[test]
+fn a_second_install_of_the_same_changes_nothing() {
+    both_registries("cli::again", |registry| {
+        let site = site_with_rules(registry);
+        site.install(&["demo-rules"]).expect_code(0);
+        let before = site.generation();
+        site.install(&["demo-rules"]).expect_code(0);
+        assert_eq!(site.generation(), before);
+    });
+}
+
+#[test]
+fn a_dry_run_says_what_would_change_and_changes_nothing() {
+    let registry = Registry::embedded();
+    let site = site_with_rules(&registry);
+    let before = site.snapshot();
+    let finished = site.install(&["demo-rules", "--dry-run"]);
+    finished.expect_code(0);
+    assert!(finished.stdout.contains("demo-rules"), "{}", finished.stdout);
+    assert_eq!(site.snapshot(), before);
+}
+
+#[test]
+fn installs_by_full_reference_and_by_digest() {
+    both_registries("cli::references", |registry| {
+        let site = site_with_rules(registry);
+        site.install(&[&registry.reference("team/demo-rules:1.0.0")]).expect_code(0);
+        let digest =
+            site.generation()["entries"][0]["manifest_digest"].as_str().expect("digest").to_owned();
+        let other = site_with_rules(registry);
+        other.install(&[&registry.reference(&format!("team/demo-rules@{digest}"))]).expect_code(0);
+        assert_eq!(other.generation()["entries"][0]["manifest_digest"], digest.as_str());
+    });
+}
+
+#[test]
+fn the_same_input_gives_the_same_digest() {
+    let registry = Registry::embedded();
+    let pushed = |site: &Site| {
+        let file = site.path("same.yaml");
+        fs::write(&file, rules(FIRST)).expect("rules");
+        let reference = registry.reference("team/same:1");
+        let path = file.display().to_string();
+        let arguments = [
+            "registry",
+            "push",
+            &reference,
+            &path,
+            "--type",
+            "rulesfile",
+            "--version",
+            "1.0.0",
+            "--plain-http",
+        ];
+        let finished = site.run(&[&arguments[..], &["--output", "json"]].concat());
+        finished.expect_code(0);
+        json(&finished)["digest"].as_str().expect("digest").to_owned()
+    };
+    assert_eq!(pushed(&Site::new()), pushed(&Site::new()));
+}
+
+#[test]
+fn history_and_rollback_bring_the_old_rules_back() {
+    let registry = Registry::embedded();
+    let site = site_with_rules(&registry);
+    site.install(&["demo-rules"]).expect_code(0);
+    site.publish(&registry, "1.1.0", Some("signer"), &[("demo.yaml", &rules(SECOND))]);
+    site.install(&["demo-rules"]).expect_code(0);
+    assert_eq!(site.generation()["entries"][0]["version"], "1.1.0");
+    let history = site.run(&["artifact", "history", "--output", "json"]);
+    history.expect_code(0);
+    assert!(
+        history.stdout.contains("1.0.0") && history.stdout.contains("1.1.0"),
+        "{}",
+        history.stdout
+    );
+    site.run(&["artifact", "rollback", "--sensor-socket", "control.sock"]).expect_code(0);
+    let installed = site.store().join("current/rules/demo-rules/demo.yaml");
+    assert_eq!(fs::read_to_string(installed).expect("installed file"), rules(FIRST));
+}
+
+#[test]
+fn follow_takes_a_newer_version_and_nothing_else() {
+    both_registries("cli::follow", |registry| {
+        let site = site_with_rules(registry);
+        site.install(&["demo-rules"]).expect_code(0);
+        let follow = site.install_arguments(&["follow", "demo-rules", "--every", "200ms"]);
+        let log = fs::File::create(site.path("follow.log")).expect("log");
+        let mut child = site
+            .eyas(&follow)
+            .stdout(log.try_clone().expect("same file"))
+            .stderr(log)
+            .spawn()
+            .expect("follow starts");
+        let version =
+            || site.generation()["entries"][0]["version"].as_str().unwrap_or_default().to_owned();
+        let await_that = |what: &str, done: &dyn Fn() -> bool| {
+            let start = Instant::now();
+            while !done() {
+                let log = fs::read_to_string(site.path("follow.log")).unwrap_or_default();
+                assert!(
+                    start.elapsed() < Duration::from_secs(30),
+                    "{what} ({}):\n{log}",
+                    registry.name
+                );
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+        let said = |text: &str| {
+            fs::read_to_string(site.path("follow.log")).unwrap_or_default().contains(text)
+        };
+
+        site.publish(registry, "1.1.0", Some("signer"), &[("demo.yaml", &rules(SECOND))]);
+        await_that("the newer version is taken", &|| version() == "1.1.0");
+        let good = site.generation();
+
+        site.publish(registry, "1.2.0", None, &[("demo.yaml", &rules("Unsigned"))]);
+        await_that("an unsigned update is reported", &|| said("no signature"));
+        site.keygen("stranger");
+        site.publish(registry, "1.3.0", Some("stranger"), &[("demo.yaml", &rules("Stranger"))]);
+        await_that("a stranger's update is reported", &|| said("1.3.0") || said("no signature by"));
+        site.publish(registry, "1.4.0", Some("signer"), &[("demo.yaml", "- rule: Broken\n  condition: nonsense.field = 1\n  desc: d\n  output: o\n  priority: INFO\n")]);
+        await_that("a broken update is reported", &|| said("nonsense.field"));
+        site.publish(registry, "0.9.0", Some("signer"), &[("demo.yaml", &rules("Older"))]);
+        await_that("an older version is reported", &|| said("0.9.0"));
+        assert_eq!(site.generation(), good, "nothing of that changed what is active");
+
+        if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signal sent");
+        }
+        let status = eyas_tests::process::wait(&mut child, Duration::from_secs(10))
+            .expect("follow ends promptly");
+        assert_eq!(status.code(), Some(0));
+    });
+}
+
+#[test]
+fn a_signature_of_ours_is_accepted_by_cosign() {
+    let Some(cosign) = peer("COSIGN") else {
+        return skip("cli::ours_to_cosign", "cosign is not there");
+    };
+    both_registries("cli::ours_to_cosign", |registry| {
+        let site = site_with_rules(registry);
+        let mut command = Command::new(&cosign);
+        command
+            .env("HOME", site.folder())
+            .current_dir(site.folder())
+            .args([
+                "verify",
+                "--key",
+                "signer.pub",
+                "--insecure-ignore-tlog=true",
+                "--allow-http-registry",
+            ])
+            .arg(registry.reference("team/demo-rules:latest"));
+        run(&mut command).expect_code(0);
+    });
+}
+
+#[test]
+fn a_signature_by_cosign_is_accepted_by_us() {
+    let Some(cosign) = peer("COSIGN") else {
+        return skip("cli::cosign_to_ours", "cosign is not there");
+    };
+    both_registries("cli::cosign_to_ours", |registry| {
+        let site = Site::new();
+        let cosign = |arguments: &[&str]| {
+            let mut command = Command::new(&cosign);
+            command
+                .env("HOME", site.folder())
+                .env("COSIGN_PASSWORD", "")
+                .current_dir(site.folder())
+                .args(arguments);
+            let finished = run(&mut command);
+            finished.expect_code(0);
+        };
+        cosign(&["generate-key-pair"]);
+        let pushed = site.publish(registry, "1.0.0", None, &[("demo.yaml", &rules(FIRST))]);
+        drop(pushed);
+        site.write_policy(&format!(
+            "version: 1\nrules:\n  - match: \"{}/**\"\n    accept:\n      - key: {{file: cosign.pub}}\n",
+            registry.host()
+        ));
+        site.install(&["demo-rules"]).expect_code(5);
+        let reference = registry.reference("team/demo-rules:latest");
+        cosign(&[
+            "sign",
+            "--key",
+            "cosign.key",
+            "--yes",
+            "--tlog-upload=false",
+            "--use-signing-config=false",
+            "--new-bundle-format=false",
+            "--allow-http-registry",
+            &reference,
+        ]);
+        site.install(&["demo-rules"]).expect_code(0);
+    });
+}
+
+#[test]
+fn the_public_index_is_readable() {
+    let Some(index) = shared("data/falco-index.yaml") else {
+        return skip(
+            "cli::public_index",
+            "shared/data/falco-index.yaml is not there (EYAS_SHARED)",
+        );
+    };
+    let site = Site::new();
+    let path = index.display().to_string();
+    let finished = site.run(&["artifact", "search", "kubernetes", "--index-file", &path]);
+    finished.expect_code(0);
+    assert!(finished.stdout.contains("k8saudit"), "{}", finished.stdout);
+}
+
+#[test]
+fn version_needs_nothing() {
+    let finished = run(Command::new(eyas()).env_clear().arg("version"));
+    finished.expect_code(0);
+    assert!(finished.stdout.contains(env!("CARGO_PKG_VERSION")), "{}", finished.stdout);
+}
