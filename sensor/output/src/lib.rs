@@ -6,14 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod alert;
-mod clock;
 mod error;
 mod format;
 mod queue;
 mod sink;
 
 pub use alert::{Alert, FieldJson, Internal};
-pub use clock::{LocalTime, civil};
+
 pub use error::OutputError;
 pub use format::Format;
 pub use queue::{DEFAULT_QUEUE_ALERTS, DEFAULT_QUEUE_BYTES, QueueLimits};

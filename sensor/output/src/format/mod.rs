@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use eyas_rules::fields::live::{LocalTime, civil};
 use serde::Serialize;
 
 use crate::alert::{Alert, FieldJson, Internal};
-use crate::clock::{LocalTime, civil};
 
 /// How alerts are laid out.
 #[derive(Debug, Clone, PartialEq, Eq)]

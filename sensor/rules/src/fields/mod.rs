@@ -6,6 +6,7 @@
 
 mod argument;
 mod facts;
+pub mod live;
 mod table;
 mod value;
 

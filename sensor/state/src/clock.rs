@@ -32,9 +32,14 @@ impl LocalTime {
         held.map_or(0, |(_, offset)| *offset)
     }
 
+    /// Local date and time.
+    pub fn civil(&self, time_ns: u64) -> Civil {
+        Civil::at(seconds(time_ns) + i64::from(self.offset_at(seconds(time_ns))))
+    }
+
     /// `HH:MM:SS.nnnnnnnnn` in local time.
     pub fn time_of_day(&self, time_ns: u64) -> String {
-        let local = Civil::at(seconds(time_ns) + i64::from(self.offset_at(seconds(time_ns))));
+        let local = self.civil(time_ns);
         format!(
             "{:02}:{:02}:{:02}.{:09}",
             local.hour,
@@ -64,19 +69,27 @@ fn seconds(time_ns: u64) -> i64 {
     (time_ns / SECOND_NS) as i64
 }
 
-struct Civil {
-    year: i64,
-    month: i64,
-    day: i64,
-    hour: i64,
-    minute: i64,
-    second: i64,
+/// Date and time of day in the Gregorian calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Civil {
+    /// Year.
+    pub year: i64,
+    /// Month, from 1.
+    pub month: i64,
+    /// Day of the month, from 1.
+    pub day: i64,
+    /// Hour, from 0.
+    pub hour: i64,
+    /// Minute.
+    pub minute: i64,
+    /// Second.
+    pub second: i64,
 }
 
 impl Civil {
-    /// The proleptic Gregorian date of a number of seconds since the epoch. Years are counted from
-    /// March, so that the day that comes and goes is the last of a year.
-    fn at(seconds: i64) -> Self {
+    /// The proleptic Gregorian date of a number of seconds since the epoch.
+    pub fn at(seconds: i64) -> Self {
+        // Years are counted from March, so that the day that comes and goes is the last of a year.
         let (days, rest) = (seconds.div_euclid(DAY_SECONDS), seconds.rem_euclid(DAY_SECONDS));
         let from_era = days + 719_468;
         let (era, day_of_era) = (from_era.div_euclid(146_097), from_era.rem_euclid(146_097));
