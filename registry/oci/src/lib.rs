@@ -5,3 +5,23 @@
 //! streaming; whether a digest may be trusted is left to `eyas-trust`, where bytes end up on disk to
 //! `eyas-store`.
 #![forbid(unsafe_code)]
+
+mod auth;
+mod client;
+mod config;
+mod error;
+mod secret;
+mod transport;
+
+pub use auth::{Configured, Credential, CredentialSources, docker_config_path};
+pub use client::{
+    BlobSink, BlobSource, Client, Fetched, Metered, Pinned, Pushed, Resolved, fallback_tag,
+};
+pub use config::{
+    ClientCertificate, ClientConfig, Limits, Listener, MAX_ERROR_BYTES, MAX_MANIFEST_BYTES,
+    MAX_PAGES, MAX_REDIRECTS, MAX_REFERRERS, MAX_TOKEN_BYTES, Mirror, MirrorLocation, Notice,
+    RegistryConfig, Scheme, Timeouts, Verification,
+};
+pub use error::{NetworkKind, OciError};
+pub use secret::{Secret, printable};
+pub use transport::RetryPolicy;

@@ -1,0 +1,370 @@
+//! HTTP to registries: connections, authentication, redirects, repetition, limits.
+//!
+//! Owns one connection pool per registry, built at first use, since a host may have settings of its
+//! own and since TLS must not be set up where none is spoken. What the requests mean is left to
+//! `client`.
+
+mod answer;
+mod call;
+mod failure;
+mod retry;
+mod tls;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, USER_AGENT},
+};
+use reqwest::Response;
+use url::Url;
+
+pub(crate) use answer::{Answer, media_type, next_page};
+pub(crate) use call::{Body, Call, Fill};
+pub(crate) use failure::Failure;
+pub use retry::RetryPolicy;
+
+use crate::{
+    auth::{Authenticator, TokenRequest, TokenService, strongest},
+    config::{ClientConfig, MAX_REDIRECTS, Notice, Scheme},
+    error::OciError,
+    secret::printable,
+};
+
+/// How long an unused connection is kept.
+const IDLE: Duration = Duration::from_secs(90);
+/// Host that serves what is filed under `docker.io`.
+const HUB_API: &str = "registry-1.docker.io";
+
+/// Connections to registries, shared by all operations of a client.
+pub(crate) struct Transport {
+    config: ClientConfig,
+    pools: Mutex<HashMap<String, reqwest::Client>>,
+    authenticator: Authenticator,
+}
+
+impl Transport {
+    pub(crate) fn new(config: ClientConfig) -> Self {
+        let authenticator = Authenticator::new(config.credentials.clone());
+        Self { config, pools: Mutex::default(), authenticator }
+    }
+
+    pub(crate) fn config(&self) -> &ClientConfig {
+        &self.config
+    }
+
+    /// The address `/v2/<path>` at a registry.
+    pub(crate) fn address(&self, registry: &str, path: &str) -> Result<Url, OciError> {
+        let scheme = match self.config.registry(registry).scheme {
+            Scheme::Https => "https",
+            Scheme::PlainHttp => "http",
+        };
+        let host = if registry == "docker.io" { HUB_API } else { registry };
+        Url::parse(&format!("{scheme}://{host}/v2/{path}")).map_err(|_| OciError::Config {
+            value: registry.to_owned(),
+            expected: "registry host with an optional port",
+        })
+    }
+
+    /// Sends a request, repeating it where that may help; gives the answer with its body unread.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Response, OciError> {
+        let mut attempt = 0;
+        loop {
+            match self.once(call).await {
+                Ok(response) => return Ok(response),
+                Err(failure) => self.pause(&call.what, &mut attempt, failure).await?,
+            }
+        }
+    }
+
+    /// Sends a request and reads a body of at most `limit` bytes, repeating both where that may
+    /// help.
+    pub(crate) async fn read(&self, call: &Call, limit: u64) -> Result<Answer, OciError> {
+        let mut attempt = 0;
+        loop {
+            let outcome = match self.once(call).await {
+                Ok(response) => {
+                    Answer::read(response, limit, self.config.timeouts.stall, &call.what).await
+                }
+                Err(failure) => Err(failure),
+            };
+            match outcome {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => self.pause(&call.what, &mut attempt, failure).await?,
+            }
+        }
+    }
+
+    /// One try: the answer when its status is one the call expects.
+    pub(crate) async fn once(&self, call: &Call) -> Result<Response, Failure> {
+        let known = self.authenticator.header(self, &call.registry, &call.scope).await?;
+        let mut response = self.follow(call, known.as_ref()).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(challenge) = strongest(response.headers())
+        {
+            let header = self
+                .authenticator
+                .answer(self, &call.registry, &call.scope, &challenge, known.as_ref())
+                .await?;
+            drain(response, self.config.timeouts.stall).await;
+            response = self.follow(call, Some(&header)).await?;
+        }
+        if response.status().is_success() || call.expected.contains(&response.status()) {
+            return Ok(response);
+        }
+        Err(Failure::status(response, &call.what, self.config.timeouts.stall).await)
+    }
+
+    /// Waits before the next try, or gives the failure back when there will be none.
+    pub(crate) async fn pause(
+        &self,
+        what: &str,
+        attempt: &mut u32,
+        failure: Failure,
+    ) -> Result<(), OciError> {
+        let wait = failure
+            .can_repeat
+            .then(|| self.config.retry.wait(*attempt, failure.retry_after))
+            .flatten();
+        let Some(wait) = wait else { return Err(failure.error) };
+        let reason = failure.error.to_string();
+        self.config.listener.tell(Notice::Retry { what: what.to_owned(), reason, wait });
+        *attempt += 1;
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// Sends a request and follows redirects of reading ones. `Authorization` goes to the registry
+    /// alone, and no step leads from TLS to none.
+    async fn follow(
+        &self,
+        call: &Call,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response, Failure> {
+        let mut url = call.url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let own = url.origin() == call.url.origin();
+            let response = self.hop(call, &url, authorization.filter(|_| own)).await?;
+            if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED
+            {
+                return Ok(response);
+            }
+            url = redirect_target(call, &url, &response)?;
+            drain(response, self.config.timeouts.stall).await;
+        }
+        Err(refused(call, &url, "more than 5 redirects").into())
+    }
+
+    async fn hop(
+        &self,
+        call: &Call,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response, Failure> {
+        let pool = self.pool(if url.origin() == call.url.origin() {
+            &call.registry
+        } else {
+            authority(url)
+        })?;
+        let mut request =
+            pool.request(call.method.clone(), url.clone()).headers(call.headers.clone());
+        request = request.header(USER_AGENT, &self.config.user_agent);
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        let (body, fill) = call.body.open().await?;
+        if let Some((length, body)) = body {
+            request = request.header(CONTENT_LENGTH, length).body(body);
+        } else if matches!(call.method, Method::POST | Method::PUT) {
+            request = request.header(CONTENT_LENGTH, 0);
+        }
+        let patience = self.config.timeouts.connect + self.config.timeouts.answer;
+        let sent = std::pin::pin!(request.send());
+        call::attended(sent, &fill, patience, &call.what).await
+    }
+
+    /// The connections to one registry.
+    fn pool(&self, registry: &str) -> Result<reqwest::Client, OciError> {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(registry) {
+            return Ok(pool.clone());
+        }
+        let pool = self.build(registry)?;
+        pools.insert(registry.to_owned(), pool.clone());
+        Ok(pool)
+    }
+
+    fn build(&self, registry: &str) -> Result<reqwest::Client, OciError> {
+        let settings = self.config.registry(registry);
+        let fail = |detail: String| OciError::Tls { registry: registry.to_owned(), detail };
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(self.config.timeouts.connect)
+            .pool_idle_timeout(IDLE)
+            .tcp_nodelay(true)
+            .tls_backend_preconfigured(tls::settings(registry, settings, &self.config.listener)?);
+        if is_loopback(registry) || !self.config.proxy_from_environment {
+            builder = builder.no_proxy();
+        }
+        if let Some(proxy) = &settings.proxy {
+            let proxy = reqwest::Proxy::all(proxy).map_err(|_| OciError::Config {
+                // The address may carry a password.
+                value: format!("the proxy of {registry}"),
+                expected: "address of a proxy",
+            })?;
+            builder = builder.proxy(proxy);
+        }
+        builder.build().map_err(|error| fail(failure::innermost(&error)))
+    }
+}
+
+impl TokenService for Arc<Transport> {
+    fn ask(&self, request: TokenRequest) -> impl Future<Output = Result<Vec<u8>, OciError>> + Send {
+        self.as_ref().ask(request)
+    }
+
+    fn is_plain(&self, registry: &str) -> bool {
+        self.as_ref().is_plain(registry)
+    }
+}
+
+impl TokenService for Transport {
+    async fn ask(&self, request: TokenRequest) -> Result<Vec<u8>, OciError> {
+        let what = printable(&request.url);
+        let mut attempt = 0;
+        loop {
+            let failure = match self.ask_once(&request, &what).await {
+                Ok(body) => return Ok(body),
+                Err(failure) => failure,
+            };
+            self.pause(&what, &mut attempt, failure).await?;
+        }
+    }
+
+    fn is_plain(&self, registry: &str) -> bool {
+        self.config.registry(registry).scheme == Scheme::PlainHttp
+    }
+}
+
+impl Transport {
+    async fn ask_once(&self, request: &TokenRequest, what: &str) -> Result<Vec<u8>, Failure> {
+        let pool = self.pool(authority(&request.url))?;
+        let mut builder = match &request.form {
+            None => pool.get(request.url.clone()),
+            Some(fields) => {
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                for (name, value) in fields {
+                    form.append_pair(name, value.expose());
+                }
+                pool.post(request.url.clone())
+                    .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                    .body(form.finish())
+            }
+        };
+        builder = builder.header(USER_AGENT, &self.config.user_agent);
+        if let Some(basic) = &request.basic {
+            builder = builder.header(AUTHORIZATION, format!("Basic {}", basic.expose()));
+        }
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value.expose());
+        }
+        let patience = self.config.timeouts.connect + self.config.timeouts.answer;
+        let sent = std::pin::pin!(builder.send());
+        let response = call::attended(sent, &Fill::default(), patience, what).await?;
+        let stall = self.config.timeouts.stall;
+        if response.status().is_success() {
+            let answer =
+                Answer::read(response, self.config.limits.token_bytes, stall, what).await?;
+            return Ok(answer.body);
+        }
+        Err(Failure::status(response, what, stall).await)
+    }
+}
+
+/// Where a redirect leads, if we may and can go there.
+fn redirect_target(call: &Call, from: &Url, response: &Response) -> Result<Url, OciError> {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let Some(location) = location else {
+        return Err(refused(call, from, "it says not where to"));
+    };
+    let Ok(target) = from.join(location) else {
+        return Err(refused(call, from, "its target is no address"));
+    };
+    if call.method != Method::GET && call.method != Method::HEAD {
+        return Err(refused(call, &target, "only reading follows redirects"));
+    }
+    match (from.scheme(), target.scheme()) {
+        ("https", "http") => Err(refused(call, &target, "it leads from https to http")),
+        (_, "http" | "https") => Ok(target),
+        _ => Err(refused(call, &target, "it leads away from HTTP")),
+    }
+}
+
+fn refused(call: &Call, target: &Url, reason: &'static str) -> OciError {
+    OciError::Redirect { what: call.what.clone(), target: printable(target), reason }
+}
+
+/// `host` or `host:port` of an address, as it would stand in a reference.
+fn authority(url: &Url) -> &str {
+    let authority = url.authority();
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+fn is_loopback(registry: &str) -> bool {
+    let Ok(url) = Url::parse(&format!("http://{registry}/")) else { return false };
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Reads what little there is left of an answer, so that its connection can be used again.
+async fn drain(mut response: Response, patience: Duration) {
+    const ENOUGH: usize = 64 * 1024;
+    let mut seen = 0;
+    while let Ok(Ok(Some(chunk))) = tokio::time::timeout(patience, response.chunk()).await {
+        seen += chunk.len();
+        if seen > ENOUGH {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_known_by_name_and_number() {
+        for host in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.9.9.9", "[::1]:5000"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["example.org", "localhost.example.org", "10.0.0.1:5000", "[::2]"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn addresses_follow_the_registrys_settings() {
+        let mut config = ClientConfig::default();
+        config.registries.entry("localhost:5000".into()).or_default().scheme = Scheme::PlainHttp;
+        let transport = Transport::new(config);
+        let address = |registry| transport.address(registry, "a/tags/list").unwrap().to_string();
+        assert_eq!(address("localhost:5000"), "http://localhost:5000/v2/a/tags/list");
+        assert_eq!(address("r.example.org"), "https://r.example.org/v2/a/tags/list");
+        assert_eq!(address("docker.io"), "https://registry-1.docker.io/v2/a/tags/list");
+    }
+
+    #[test]
+    fn the_authority_has_no_user() {
+        let url = Url::parse("https://me:pw@r.example.org:8443/x").unwrap();
+        assert_eq!(authority(&url), "r.example.org:8443");
+    }
+}
