@@ -122,6 +122,8 @@ impl Forms {
 pub struct Flags(u16);
 
 impl Flags {
+    /// No restriction.
+    pub const NONE: Self = Self(0);
     /// Renders as unset in outputs.
     pub const FILTER_ONLY: Self = Self(1);
     /// For outputs of other tools; never set in a condition.

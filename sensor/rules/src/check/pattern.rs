@@ -1,0 +1,199 @@
+//! Regular expressions: the POSIX flavour that rules are written in, on our engine.
+//!
+//! The engine's own syntax is larger. What rules must not use (Perl classes, word boundaries,
+//! groups with `(?`) is refused, what only our engine would give a meaning (set operations in
+//! brackets, nested brackets) is taken literally.
+
+use regex::{Regex, RegexBuilder};
+
+/// Largest compiled size of one expression, bytes. One that needs more is refused at load.
+pub(crate) const REGEX_SIZE: usize = 8 << 20;
+
+/// Compiles a pattern, anchored at both ends of the text.
+pub(crate) fn posix_regex(pattern: &[u8]) -> Result<Regex, String> {
+    let pattern = std::str::from_utf8(pattern).map_err(|_| "it is not UTF-8".to_owned())?;
+    let translated = Translator { rest: pattern.chars().collect(), at: 0, out: String::new() }.run()?;
+    RegexBuilder::new(&format!(r"\A(?:{translated})\z"))
+        .multi_line(true)
+        .size_limit(REGEX_SIZE)
+        .build()
+        .map_err(|error| reason(&error))
+}
+
+/// The engine's reason without the picture it draws.
+fn reason(error: &regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(limit) => format!("it needs more than {limit} bytes"),
+        other => {
+            let text = other.to_string();
+            let last = text.lines().last().unwrap_or(&text);
+            last.strip_prefix("error: ").unwrap_or(last).to_owned()
+        }
+    }
+}
+
+struct Translator {
+    rest: Vec<char>,
+    at: usize,
+    out: String,
+}
+
+impl Translator {
+    fn run(mut self) -> Result<String, String> {
+        while let Some(c) = self.next() {
+            match c {
+                '\\' => self.escape()?,
+                '[' => self.bracket()?,
+                '(' if self.peek() == Some('?') => {
+                    return Err("groups with `(?` are not supported".to_owned());
+                }
+                '{' if !self.is_repetition() => self.out.push_str(r"\{"),
+                other => self.out.push(other),
+            }
+        }
+        Ok(self.out)
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.at += 1;
+        Some(c)
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest.get(self.at).copied()
+    }
+
+    /// After a backslash: punctuation and the control characters, nothing of Perl.
+    fn escape(&mut self) -> Result<(), String> {
+        let c = self.next().ok_or_else(|| "it ends in a backslash".to_owned())?;
+        match c {
+            'a' | 'f' | 'n' | 'r' | 't' | 'v' | 'x' => {
+                self.out.push('\\');
+                self.out.push(c);
+                Ok(())
+            }
+            c if c.is_ascii_alphanumeric() => Err(format!(r"the escape `\{c}` is not supported")),
+            c => {
+                self.push_literal(c);
+                Ok(())
+            }
+        }
+    }
+
+    fn push_literal(&mut self, c: char) {
+        if c.is_ascii_punctuation() {
+            self.out.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
+        } else {
+            self.out.push(c);
+        }
+    }
+
+    /// Whether the text after `{` is a count such as `3}`, `3,}` or `3,5}`.
+    fn is_repetition(&self) -> bool {
+        let rest: String = self.rest[self.at..].iter().take_while(|c| **c != '}').collect();
+        if self.rest.get(self.at + rest.chars().count()) != Some(&'}') {
+            return false;
+        }
+        let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+        match rest.split_once(',') {
+            Some((low, high)) => !low.is_empty() && digits(low) && digits(high),
+            None => !rest.is_empty() && digits(&rest),
+        }
+    }
+
+    /// After `[`: copies the class, so that only ranges, escapes and `[:name:]` keep a meaning.
+    fn bracket(&mut self) -> Result<(), String> {
+        self.out.push('[');
+        if self.peek() == Some('^') {
+            self.at += 1;
+            self.out.push('^');
+        }
+        let mut first = true;
+        loop {
+            let c = self.next().ok_or_else(|| "`[` has no `]`".to_owned())?;
+            match c {
+                ']' if !first => break,
+                '[' if self.peek() == Some(':') => self.named_class()?,
+                '\\' => self.escape()?,
+                '-' => self.hyphen(first),
+                '[' | ']' | '&' | '~' | '^' => {
+                    self.out.push('\\');
+                    self.out.push(c);
+                }
+                other => self.out.push(other),
+            }
+            first = false;
+        }
+        self.out.push(']');
+        Ok(())
+    }
+
+    /// A hyphen is a range between two members and literal at either end.
+    fn hyphen(&mut self, first: bool) {
+        if first || self.peek() == Some(']') {
+            self.out.push_str(r"\-");
+        } else {
+            self.out.push('-');
+        }
+    }
+
+    fn named_class(&mut self) -> Result<(), String> {
+        let rest: String = self.rest[self.at..].iter().collect();
+        let end = rest.find(":]").ok_or_else(|| "`[:` has no `:]`".to_owned())?;
+        self.out.push('[');
+        self.out.push_str(&rest[..end + 2]);
+        self.at += rest[..end + 2].chars().count();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        posix_regex(pattern.as_bytes()).unwrap().is_match(text)
+    }
+
+    #[test]
+    fn the_whole_text_must_match() {
+        assert!(matches("a|b", "a") && matches("a|b", "b"));
+        assert!(!matches("a|b", "ab") && !matches("b", "ab") && !matches("a.", "a\n"));
+        assert!(matches("^abc$", "abc") && matches("[^a]", "\n"));
+    }
+
+    #[test]
+    fn perl_is_refused() {
+        for bad in [r"\d+", r"a\bc", r"\w", r"\pL", "a(?=b)", "(?i)a", "(?:a)", r"\1", "(", "[", "a\\"] {
+            assert!(posix_regex(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(posix_regex(b"\xff").is_err());
+    }
+
+    #[test]
+    fn brackets_are_posix() {
+        assert!(matches("[[:digit:]]+", "123") && !matches("[[:digit:]]+", "12a"));
+        assert!(matches("[a[b]", "[") && matches("[]a]", "]") && matches("[a&&b]", "&"));
+        assert!(matches("[a-c-]", "-") && matches("[-a]", "-") && matches(r"[\]]", "]"));
+        assert!(matches("[a~~b]", "~") && matches("[^^]", "a") && !matches("[^^]", "^"));
+        assert!(posix_regex(b"[[:nothing:]]").is_err());
+    }
+
+    #[test]
+    fn braces_that_count_nothing_are_literal() {
+        assert!(matches("{{a}", "{{a}") && matches("a{2}", "aa") && matches("a{,2}", "a{,2}"));
+        assert!(matches("a{1,2}", "aa") && !matches("a{1,2}", "aaa") && matches("a{2,}", "aaa"));
+    }
+
+    #[test]
+    fn punctuation_escapes_are_literal() {
+        assert!(matches(r"\.\<\-\/", ".<-/") && matches(r"\x41\t", "A\t"));
+    }
+
+    #[test]
+    fn a_pattern_too_large_is_refused() {
+        let large = b"(((a{100}){100}){100}){100}";
+        assert!(posix_regex(large).unwrap_err().contains("bytes"));
+    }
+}
