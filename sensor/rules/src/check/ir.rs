@@ -97,7 +97,7 @@ pub enum Constant {
     /// Any integer, widened. Negative ones have wrapped for unsigned fields.
     Integer(i128),
     /// A value for a field whose type only the event tells: not wrapped.
-    Dynamic(i64),
+    Dynamic(i128),
     /// A floating point field takes integers only.
     Whole(i64),
     /// True or false.

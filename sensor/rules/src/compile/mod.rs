@@ -1,1 +1,53 @@
-//! A typed tree becomes a program: folded constants, value sets, searchers.
+//! A typed tree becomes a program: equal parts shared, values in sets, patterns in searchers.
+//!
+//! Everything that can be worked out before an event is seen is worked out here; `eval` then only
+//! reads. Parts of conditions that mean the same become one node, whichever rule they stand in.
+
+mod bytes;
+mod glob;
+mod graph;
+mod matcher;
+mod paths;
+
+pub use graph::{Graph, NodeId};
+
+pub(crate) use bytes::{contains, contains_ignoring_case, ends_with, starts_with};
+pub(crate) use glob::Glob;
+pub(crate) use graph::{Node, Test};
+pub(crate) use matcher::{Matcher, bytes_of, counted, ordered};
+
+use crate::check::{CheckError, CheckWarning, Ir, Scope, check};
+use crate::eval::{Scratch, evaluate};
+use crate::fields::Facts;
+use crate::syntax::ast::Expr;
+
+/// One condition, ready to be evaluated by itself. Rules share one graph instead.
+#[derive(Debug)]
+pub struct Program {
+    graph: Graph,
+    root: NodeId,
+}
+
+impl Program {
+    /// Compiles a checked condition.
+    pub fn new(ir: &Ir) -> Self {
+        let mut graph = Graph::default();
+        let root = graph.add(ir);
+        Self { graph, root }
+    }
+
+    /// Whether the condition holds for an event.
+    pub fn matches(&self, facts: &dyn Facts, scratch: &mut Scratch) -> bool {
+        scratch.begin(self.graph.len());
+        evaluate(&self.graph, self.root, facts, scratch)
+    }
+}
+
+/// Checks and compiles a condition whose macros are expanded.
+pub fn compile(
+    expr: &Expr,
+    scope: Scope<'_>,
+) -> Result<(Program, Vec<CheckWarning>), CheckError> {
+    let checked = check(expr, scope)?;
+    Ok((Program::new(&checked.ir), checked.warnings))
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Argument, FIELDS, Field, FieldId, Forms, find};
 use crate::index::schema;
+use crate::report::nearest;
 
 /// The user's constants, `static.NAME`.
 pub type StaticFields = BTreeMap<String, String>;
@@ -157,38 +158,8 @@ fn refused(name: &str, argument: &[u8]) -> FieldError {
 }
 
 fn unknown(name: &str, source: &str) -> FieldError {
-    FieldError::Unknown { name: name.to_owned(), nearest: nearest(name, source) }
-}
-
-/// Largest number of edits at which a known name is offered instead of the written one.
-const NEAR: usize = 2;
-
-fn nearest(name: &str, source: &str) -> Option<&'static str> {
-    FIELDS
-        .iter()
-        .filter(|field| field.source.covers(source))
-        .map(|field| (edits(name.as_bytes(), field.name.as_bytes()), field.name))
-        .filter(|(distance, _)| *distance <= NEAR)
-        .min()
-        .map(|(_, name)| name)
-}
-
-/// Number of inserted, removed or replaced bytes between two short words.
-fn edits(a: &[u8], b: &[u8]) -> usize {
-    if a.len().abs_diff(b.len()) > NEAR {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
+    let known = FIELDS.iter().filter(|field| field.source.covers(source)).map(|field| field.name);
+    FieldError::Unknown { name: name.to_owned(), nearest: nearest(name, known) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,276 @@
+//! Facts written by hand: field text → JSON value. For trying a condition out and for tests.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+use eyas_abi::schema;
+use serde_json::Value as Json;
+
+use super::{Argument, Facts, FieldArg, FieldId, FieldType, Flags, Value, resolve};
+
+/// Code of an event whose type was not given.
+const UNKNOWN_EVENT: u16 = u16::MAX;
+
+/// One event as a table of field values.
+///
+/// A field that is absent or `null` is unset. Text is a JSON string or `{"hex": "…"}`, numbers,
+/// truths and lists are themselves, addresses are strings. `ancestors` holds the values that the
+/// ancestor fields give from the parent upwards.
+#[derive(Clone, Debug)]
+pub struct GivenFacts {
+    values: BTreeMap<(FieldId, OwnedArg), Value<'static>>,
+    ancestors: Vec<Vec<u8>>,
+    code: u16,
+}
+
+/// An argument that sorts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum OwnedArg {
+    None,
+    Index(u32),
+    Key(Vec<u8>),
+}
+
+/// Why a table of values is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GivenError {
+    /// The key is not a field.
+    #[error("unknown field `{0}`")]
+    Field(String),
+    /// The value does not have the field's type.
+    #[error("`{value}` is not a value of `{field}`, which is {expected}")]
+    Value {
+        /// The field as written.
+        field: String,
+        /// The value as JSON.
+        value: String,
+        /// The field's type.
+        expected: &'static str,
+    },
+}
+
+impl GivenFacts {
+    /// Facts from pairs of field text (`proc.aname[2]`, `evt.arg.flags`) and value.
+    pub fn new<'a>(
+        given: impl IntoIterator<Item = (&'a str, &'a Json)>,
+    ) -> Result<Self, GivenError> {
+        let mut facts =
+            Self { values: BTreeMap::new(), ancestors: Vec::new(), code: UNKNOWN_EVENT };
+        for (field, value) in given {
+            facts.insert(field, value)?;
+        }
+        facts.derive();
+        Ok(facts)
+    }
+
+    /// The names (or other values) of the ancestors, the parent first.
+    #[must_use]
+    pub fn with_ancestors(mut self, ancestors: Vec<Vec<u8>>) -> Self {
+        self.ancestors = ancestors;
+        self
+    }
+
+    fn insert(&mut self, field: &str, json: &Json) -> Result<(), GivenError> {
+        let (name, argument) = match field.split_once('[') {
+            Some((name, rest)) => (name, rest.strip_suffix(']').map(str::as_bytes)),
+            None => (field, None),
+        };
+        let resolved = resolve(name, argument, "syscall")
+            .map_err(|_| GivenError::Field(field.to_owned()))?;
+        if json.is_null() {
+            return Ok(());
+        }
+        let row = resolved.id.field();
+        let list = row.flags.has(Flags::LIST) && resolved.argument == Argument::None;
+        let value = convert(row.ty, list, json).ok_or_else(|| GivenError::Value {
+            field: field.to_owned(),
+            value: json.to_string(),
+            expected: row.ty.name(),
+        })?;
+        self.values.insert((resolved.id, OwnedArg::from(resolved.argument.as_arg())), value);
+        Ok(())
+    }
+
+    /// The event code follows from the type; without interfaces no address is local.
+    fn derive(&mut self) {
+        if let Some(Value::Text(name)) = self.values.get(&(FieldId::EvtType, OwnedArg::None)) {
+            let name = String::from_utf8_lossy(name);
+            let exit = schema::by_name(&name).map(|event| event.code).max();
+            let call = || schema::syscalls_by_name(&name).map(|call| call.event).next();
+            self.code = exit.or_else(call).unwrap_or(UNKNOWN_EVENT);
+        }
+        for (to, from) in [
+            (FieldId::FdRip, FieldId::FdCip),
+            (FieldId::FdLip, FieldId::FdSip),
+            (FieldId::FdRport, FieldId::FdCport),
+            (FieldId::FdLport, FieldId::FdSport),
+        ] {
+            if let Some(value) = self.values.get(&(from, OwnedArg::None)).cloned() {
+                self.values.entry((to, OwnedArg::None)).or_insert(value);
+            }
+        }
+    }
+
+    /// `evt.arg.NAME` given as `evt.arg[N]`, and the other way round.
+    fn parameter(&self, arg: FieldArg<'_>) -> Option<&Value<'static>> {
+        let event = schema::by_code(self.code)?;
+        let other = match arg {
+            FieldArg::Key(name) => {
+                OwnedArg::Index(event.param(std::str::from_utf8(name).ok()?)?.0 as u32)
+            }
+            FieldArg::Index(index) => {
+                OwnedArg::Key(event.params.get(index as usize)?.name.as_bytes().to_vec())
+            }
+            FieldArg::None => return None,
+        };
+        self.values.get(&(FieldId::EvtArg, other))
+    }
+}
+
+impl Facts for GivenFacts {
+    fn event_code(&self) -> u16 {
+        self.code
+    }
+
+    fn value<'a>(&'a self, field: FieldId, arg: FieldArg<'_>) -> Option<Value<'a>> {
+        let found = self.values.get(&(field, OwnedArg::from(arg))).or_else(|| {
+            if field == FieldId::EvtArg { self.parameter(arg) } else { None }
+        })?;
+        Some(borrow(found))
+    }
+
+    fn ancestors(
+        &self,
+        field: FieldId,
+        key: FieldArg<'_>,
+        visit: &mut dyn FnMut(Value<'_>) -> ControlFlow<()>,
+    ) {
+        for ancestor in &self.ancestors {
+            if visit(Value::text(ancestor)).is_break() {
+                return;
+            }
+        }
+        let mut level = 1;
+        while let Some(value) = self.value(field, FieldArg::Index(level)) {
+            if visit(value).is_break() {
+                return;
+            }
+            level += 1;
+        }
+        if let (FieldArg::Key(_), Some(value)) = (key, self.value(field, key)) {
+            let _ = visit(value);
+        }
+    }
+}
+
+impl From<FieldArg<'_>> for OwnedArg {
+    fn from(arg: FieldArg<'_>) -> Self {
+        match arg {
+            FieldArg::None => Self::None,
+            FieldArg::Index(index) => Self::Index(index),
+            FieldArg::Key(key) => Self::Key(key.to_vec()),
+        }
+    }
+}
+
+fn borrow<'a>(value: &'a Value<'static>) -> Value<'a> {
+    match value {
+        Value::Text(text) => Value::Text(Cow::Borrowed(text)),
+        Value::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
+        Value::List(items) => Value::List(items.iter().map(borrow).collect()),
+        other => other.clone(),
+    }
+}
+
+fn convert(ty: FieldType, list: bool, json: &Json) -> Option<Value<'static>> {
+    if list {
+        let items = json.as_array()?;
+        return items.iter().map(|item| convert(ty, false, item)).collect::<Option<_>>().map(Value::List);
+    }
+    match ty {
+        FieldType::Charbuf => bytes(json).map(Value::owned_text),
+        FieldType::Bytebuf => bytes(json).map(|bytes| Value::Bytes(Cow::Owned(bytes))),
+        FieldType::Bool => json.as_bool().map(Value::Bool),
+        FieldType::Int16 | FieldType::Int32 | FieldType::Int64 => json.as_i64().map(Value::Int),
+        FieldType::Uint32
+        | FieldType::Uint64
+        | FieldType::Reltime
+        | FieldType::Abstime
+        | FieldType::Port => json.as_u64().map(Value::Uint),
+        FieldType::Double => json.as_f64().map(Value::Double),
+        FieldType::Ipaddr | FieldType::Ipnet => {
+            json.as_str()?.parse::<IpAddr>().ok().map(Value::Ip)
+        }
+        FieldType::Dyn => dynamic(json),
+    }
+}
+
+fn dynamic(json: &Json) -> Option<Value<'static>> {
+    json.as_i64()
+        .map(Value::Int)
+        .or_else(|| json.as_u64().map(Value::Uint))
+        .or_else(|| json.as_bool().map(Value::Bool))
+        .or_else(|| bytes(json).map(Value::owned_text))
+}
+
+/// A string, or any bytes as `{"hex": "…"}`.
+fn bytes(json: &Json) -> Option<Vec<u8>> {
+    if let Some(text) = json.as_str() {
+        return Some(text.as_bytes().to_vec());
+    }
+    let digits = json.get("hex")?.as_str()?.as_bytes();
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    digits
+        .chunks(2)
+        .map(|pair| match *pair {
+            [high, low] => Some(digit(high)? << 4 | digit(low)?),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn facts(given: &Json) -> Result<GivenFacts, GivenError> {
+        let map = given.as_object().unwrap();
+        GivenFacts::new(map.iter().map(|(field, value)| (field.as_str(), value)))
+    }
+
+    #[test]
+    fn values_by_type() {
+        let facts = facts(&json!({
+            "evt.type": "openat", "proc.pid": 7, "fd.sip": "::1", "proc.name": {"hex": "61ff"},
+            "fd.types": ["file"], "fd.name": null, "evt.is_io": true, "thread.cpu": 1.5,
+        }))
+        .unwrap();
+        let get = |field| facts.value(field, FieldArg::None);
+        assert_eq!(facts.event_code(), 307);
+        assert_eq!(get(FieldId::ProcPid), Some(Value::Int(7)));
+        assert_eq!(get(FieldId::ProcName), Some(Value::text(b"a\xff")));
+        assert_eq!(get(FieldId::FdTypes), Some(Value::List(vec![Value::text("file")])));
+        assert_eq!(get(FieldId::FdLip), get(FieldId::FdSip));
+        assert_eq!(get(FieldId::FdName), None);
+    }
+
+    #[test]
+    fn parameters_by_name_and_by_place() {
+        let facts = facts(&json!({"evt.type": "getcwd", "evt.arg[1]": "/x"})).unwrap();
+        let by_name = facts.value(FieldId::EvtArg, FieldArg::Key(b"path"));
+        assert_eq!(by_name, Some(Value::text("/x")));
+        assert_eq!(facts.value(FieldId::EvtArg, FieldArg::Key(b"res")), None);
+    }
+
+    #[test]
+    fn wrong_tables_are_refused() {
+        let unknown = facts(&json!({"proc.nme": "x"})).unwrap_err();
+        assert_eq!(unknown.to_string(), "unknown field `proc.nme`");
+        let wrong = facts(&json!({"proc.pid": "x"})).unwrap_err();
+        assert_eq!(wrong.to_string(), "`\"x\"` is not a value of `proc.pid`, which is int64");
+    }
+}
