@@ -178,9 +178,7 @@ impl CheckWarning {
     /// What to write instead.
     pub fn hint(&self) -> String {
         match self {
-            Self::PlainRegex { .. } => {
-                "use `=`, `startswith`, `endswith` or `contains`".to_owned()
-            }
+            Self::PlainRegex { .. } => "use `=`, `startswith`, `endswith` or `contains`".to_owned(),
             Self::FieldAsText { value, .. } => {
                 format!("write `val({value})` to compare with the field")
             }

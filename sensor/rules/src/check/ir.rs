@@ -196,6 +196,10 @@ impl Type {
 
     /// In plain words, for messages.
     pub fn words(self) -> String {
-        if self.list { format!("a list of {}", self.class.words()) } else { self.class.words().to_owned() }
+        if self.list {
+            format!("a list of {}", self.class.words())
+        } else {
+            self.class.words().to_owned()
+        }
     }
 }

@@ -25,7 +25,9 @@ pub(super) fn convert(op: Operator, class: Class, value: &[u8]) -> Result<Consta
         Class::Signed(bits) => integer(value).and_then(|number| signed(number, bits)),
         Class::Unsigned(bits) => integer(value).and_then(|number| unsigned(number, bits)),
         Class::Time => integer(value).and_then(|number| unsigned(number, 64)),
-        Class::Double => integer(value).and_then(|number| number.try_into().ok()).map(Constant::Whole),
+        Class::Double => {
+            integer(value).and_then(|number| number.try_into().ok()).map(Constant::Whole)
+        }
         Class::Bool => truth(value),
         Class::Port => port(value),
         Class::Ip => address(value).map(Constant::Ip),
@@ -151,7 +153,10 @@ mod tests {
         assert_eq!(ok(Class::Signed(16), "32768"), Constant::Integer(-32768));
         assert_eq!(ok(Class::Unsigned(32), "-1"), Constant::Integer(i128::from(u32::MAX)));
         assert_eq!(ok(Class::Unsigned(64), "-1"), Constant::Integer(i128::from(u64::MAX)));
-        assert_eq!(ok(Class::Unsigned(64), "18446744073709551615"), Constant::Integer(i128::from(u64::MAX)));
+        assert_eq!(
+            ok(Class::Unsigned(64), "18446744073709551615"),
+            Constant::Integer(i128::from(u64::MAX))
+        );
         assert!(refused(Class::Unsigned(64), "18446744073709551616"));
         assert!(refused(Class::Signed(32), "2147483648"));
         assert_eq!(ok(Class::Signed(32), "2147483647"), Constant::Integer(2_147_483_647));
@@ -177,7 +182,11 @@ mod tests {
 
     #[test]
     fn addresses_by_their_dots() {
-        assert!(refused(Class::Ip, "1.2.3") && refused(Class::Ip, "1.2.3.4.5") && refused(Class::Ip, "::g"));
+        assert!(
+            refused(Class::Ip, "1.2.3")
+                && refused(Class::Ip, "1.2.3.4.5")
+                && refused(Class::Ip, "::g")
+        );
         assert_eq!(ok(Class::Ip, "::1"), Constant::Ip(IpAddr::V6(Ipv6Addr::LOCALHOST)));
         assert_eq!(ok(Class::Ip, "127.0.0.1"), Constant::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     }
@@ -193,6 +202,10 @@ mod tests {
     fn text_has_no_nul_but_bytes_may() {
         assert!(refused(Class::Text, "a\0b"));
         assert!(!refused(Class::Bytes, "a\0b"));
-        assert!(refused(Class::Bool, "1") && refused(Class::Bool, "True") && !refused(Class::Bool, "true"));
+        assert!(
+            refused(Class::Bool, "1")
+                && refused(Class::Bool, "True")
+                && !refused(Class::Bool, "true")
+        );
     }
 }

@@ -20,8 +20,8 @@ pub(crate) use pattern::posix_regex;
 
 use crate::fields::{FieldId, Flags, StaticFields};
 use crate::index::schema;
-use crate::syntax::ast::{Check, Expr, Literal, Operand, Operator, Right, Span, Transform};
-use crate::syntax::canonical;
+use crate::syntax::ast::{Check, Expr, Literal, Operand, Operator, Right, Transform};
+use crate::syntax::canonical_operand as written;
 
 /// What names mean where a condition stands.
 #[derive(Clone, Copy, Debug)]
@@ -119,9 +119,15 @@ fn constant(check: &Check, left: &Typed, literal: &Literal) -> Result<Constant, 
     if left.field() == Some(FieldId::EvtType) && !is_event_type(&literal.value) {
         return Err(CheckError::EventType { name: value(), span: literal.span });
     }
-    let constant = literal::convert(check.op, left.ty.class, &literal.value).map_err(|expected| {
-        CheckError::Value { value: value(), expected, left: written(&check.left), span: literal.span }
-    })?;
+    let constant =
+        literal::convert(check.op, left.ty.class, &literal.value).map_err(|expected| {
+            CheckError::Value {
+                value: value(),
+                expected,
+                left: written(&check.left),
+                span: literal.span,
+            }
+        })?;
     if check.op == Operator::Regex {
         posix_regex(&literal.value).map_err(|reason| CheckError::Regex {
             pattern: value(),
@@ -176,20 +182,4 @@ fn right_side(
         )));
     }
     Ok(typed.source)
-}
-
-/// The operand's canonical text.
-pub(crate) fn written(operand: &Operand) -> String {
-    let exists = Check {
-        left: operand.clone(),
-        op: Operator::Exists,
-        doubled: false,
-        modifier: None,
-        right: Right::None,
-        span: Span::default(),
-        op_span: Span::default(),
-    };
-    let mut text = canonical(&Expr::Check(exists));
-    text.truncate(text.len() - " exists".len());
-    text
 }

@@ -6,6 +6,7 @@ use super::ir::{Class, Left, Selector, Source, Type};
 use crate::fields::{self, Argument, FieldError, FieldId, Flags, ResolvedField};
 use crate::index::schema;
 use crate::syntax::ast::{self, FieldRef, Operand, Span, Transform, TransformArg, TransformCall};
+use crate::syntax::canonical_operand;
 
 /// A value source with its type.
 #[derive(Clone, Debug)]
@@ -44,8 +45,9 @@ fn field(written: &FieldRef, scope: Scope<'_>) -> Result<Typed, CheckError> {
     let fail = |error| CheckError::Field { error, span: written.span };
     let resolved = fields::resolve(&written.name, argument, scope.source).map_err(fail)?;
     if resolved.id == FieldId::Static {
-        return constant_field(&resolved, scope)
-            .ok_or_else(|| fail(FieldError::Unknown { name: written.name.clone(), nearest: None }));
+        return constant_field(&resolved, scope).ok_or_else(|| {
+            fail(FieldError::Unknown { name: written.name.clone(), nearest: None })
+        });
     }
     let row = resolved.id.field();
     let class = Class::of(row.ty).unwrap_or_else(|| parameter_class(&resolved.argument));
@@ -118,7 +120,7 @@ fn argument(
         TransformArg::Operand(inner) => {
             let typed = operand(inner, scope)?;
             if typed.flags().has(Flags::NO_TRANSFORMER) {
-                let reason = format!("cannot take the field `{}`", super::written(inner));
+                let reason = format!("cannot take the field `{}`", canonical_operand(inner));
                 return Err(refuse(call.transform, reason, inner.span()));
             }
             Ok(typed)
@@ -150,10 +152,7 @@ fn list(
 }
 
 fn prints_in_list(class: Class) -> bool {
-    matches!(
-        class,
-        Class::Text | Class::Signed(_) | Class::Unsigned(_) | Class::Time | Class::Port
-    )
+    matches!(class, Class::Text | Class::Signed(_) | Class::Unsigned(_) | Class::Time | Class::Port)
 }
 
 /// The type of a call, or what its arguments should have been.
@@ -172,9 +171,7 @@ fn result_type(
             Ok(*arg)
         }
         (Transform::B64, _) => Err("takes one text or one byte buffer"),
-        (Transform::Len, [arg])
-            if arg.list || matches!(arg.class, Class::Text | Class::Bytes) =>
-        {
+        (Transform::Len, [arg]) if arg.list || matches!(arg.class, Class::Text | Class::Bytes) => {
             Ok(Type::single(Class::Unsigned(64)))
         }
         (Transform::Len, _) => Err("takes one text, one byte buffer or one list"),

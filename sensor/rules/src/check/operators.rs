@@ -9,9 +9,13 @@ pub(super) fn applies(op: Operator, modifier: Option<Modifier>, ty: Type) -> boo
         return true;
     }
     if ty.list {
-        let comparable =
-            matches!(ty.class, Class::Text | Class::Unsigned(64) | Class::Time | Class::Bool | Class::Ip);
-        return comparable && modifier.is_none() && matches!(op, Operator::In | Operator::Intersects);
+        let comparable = matches!(
+            ty.class,
+            Class::Text | Class::Unsigned(64) | Class::Time | Class::Bool | Class::Ip
+        );
+        return comparable
+            && modifier.is_none()
+            && matches!(op, Operator::In | Operator::Intersects);
     }
     match ty.class {
         Class::Text => !matches!(op, Operator::BContains | Operator::BStartsWith),
@@ -51,7 +55,9 @@ mod tests {
     #[test]
     fn numbers_compare_and_order() {
         let expected = ["exists", "=", "!=", "<", "<=", ">", ">=", "in", "intersects"];
-        for class in [Class::Signed(64), Class::Unsigned(8), Class::Time, Class::Double, Class::Port] {
+        for class in
+            [Class::Signed(64), Class::Unsigned(8), Class::Time, Class::Double, Class::Port]
+        {
             assert_eq!(fitting(Type::single(class)), expected);
         }
     }

@@ -12,7 +12,8 @@ pub(crate) const REGEX_SIZE: usize = 8 << 20;
 /// Compiles a pattern, anchored at both ends of the text.
 pub(crate) fn posix_regex(pattern: &[u8]) -> Result<Regex, String> {
     let pattern = std::str::from_utf8(pattern).map_err(|_| "it is not UTF-8".to_owned())?;
-    let translated = Translator { rest: pattern.chars().collect(), at: 0, out: String::new() }.run()?;
+    let translated =
+        Translator { rest: pattern.chars().collect(), at: 0, out: String::new() }.run()?;
     RegexBuilder::new(&format!(r"\A(?:{translated})\z"))
         .multi_line(true)
         .size_limit(REGEX_SIZE)
@@ -31,6 +32,12 @@ fn reason(error: &regex::Error) -> String {
         }
     }
 }
+
+/// Names of classes in brackets.
+const CLASS_NAMES: &[&str] = &[
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
+];
 
 struct Translator {
     rest: Vec<char>,
@@ -141,6 +148,10 @@ impl Translator {
     fn named_class(&mut self) -> Result<(), String> {
         let rest: String = self.rest[self.at..].iter().collect();
         let end = rest.find(":]").ok_or_else(|| "`[:` has no `:]`".to_owned())?;
+        let name = &rest[1..end];
+        if !CLASS_NAMES.contains(&name.trim_start_matches('^')) {
+            return Err(format!("there is no class `[:{name}:]`"));
+        }
         self.out.push('[');
         self.out.push_str(&rest[..end + 2]);
         self.at += rest[..end + 2].chars().count();
@@ -165,7 +176,9 @@ mod tests {
 
     #[test]
     fn perl_is_refused() {
-        for bad in [r"\d+", r"a\bc", r"\w", r"\pL", "a(?=b)", "(?i)a", "(?:a)", r"\1", "(", "[", "a\\"] {
+        for bad in
+            [r"\d+", r"a\bc", r"\w", r"\pL", "a(?=b)", "(?i)a", "(?:a)", r"\1", "(", "[", "a\\"]
+        {
             assert!(posix_regex(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(posix_regex(b"\xff").is_err());

@@ -41,7 +41,8 @@ fn is_plain(pattern: &str) -> bool {
 fn looks_like_call(value: &str) -> bool {
     let Some((name, rest)) = value.split_once('(') else { return false };
     rest.ends_with(')')
-        && (name == Transform::Val.as_str() || Transform::CALLS.iter().any(|call| call.as_str() == name))
+        && (name == Transform::Val.as_str()
+            || Transform::CALLS.iter().any(|call| call.as_str() == name))
 }
 
 #[cfg(test)]
@@ -50,7 +51,9 @@ mod tests {
 
     #[test]
     fn patterns_without_metacharacters() {
-        for plain in ["syscall", "^syscall", "syscall$", ".*syscall", ".+syscall.+", "^.?syscall.?$"] {
+        for plain in
+            ["syscall", "^syscall", "syscall$", ".*syscall", ".+syscall.+", "^.?syscall.?$"]
+        {
             assert!(is_plain(plain), "{plain}");
         }
         for pattern in ["s.*l", "a|b", "a+", "[ab]", "\\.", "..*a"] {
@@ -61,6 +64,8 @@ mod tests {
     #[test]
     fn calls_by_known_names_only() {
         assert!(looks_like_call("tolower(evt.plugininfo)") && looks_like_call("val(proc.name)"));
-        assert!(!looks_like_call("lower(x)") && !looks_like_call("tolower(x") && !looks_like_call("x"));
+        assert!(
+            !looks_like_call("lower(x)") && !looks_like_call("tolower(x") && !looks_like_call("x")
+        );
     }
 }

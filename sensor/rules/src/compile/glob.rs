@@ -113,7 +113,8 @@ fn class(text: &[u8]) -> Option<(Box<[u64; 4]>, &[u8])> {
             continue;
         }
         let (low, next) = member(text, at)?;
-        let is_range = text.get(next) == Some(&b'-') && !matches!(text.get(next + 1), None | Some(b']'));
+        let is_range =
+            text.get(next) == Some(&b'-') && !matches!(text.get(next + 1), None | Some(b']'));
         let (high, next) = if is_range { member(text, next + 1)? } else { (low, next) };
         (low..=high).for_each(|byte| add(&mut members, byte));
         at = next;

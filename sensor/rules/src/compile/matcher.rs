@@ -7,9 +7,9 @@ use ipnet::IpNet;
 use memchr::memmem::Finder;
 use regex::Regex;
 
+use super::Glob;
 use super::bytes::{ByteSet, contains_ignoring_case};
 use super::paths::Paths;
-use super::Glob;
 use crate::check::{Compare, Constant, posix_regex};
 use crate::fields::Value;
 use crate::syntax::ast::{Modifier, Operator};
@@ -134,7 +134,9 @@ impl Matcher {
             Some(Constant::Whole(_)) => {
                 Self::DoubleIn(integers().iter().map(|number| *number as f64).collect())
             }
-            Some(Constant::Bool(_)) => Self::BoolIn(constants.iter().filter_map(truth_of).collect()),
+            Some(Constant::Bool(_)) => {
+                Self::BoolIn(constants.iter().filter_map(truth_of).collect())
+            }
             Some(Constant::Ip(_)) => {
                 let mut all: Vec<IpAddr> = constants.iter().filter_map(address_of).collect();
                 all.sort_unstable();
@@ -204,7 +206,9 @@ impl Matcher {
             }
             (Self::Bool(op, other), Value::Bool(truth)) => ordered(*op, truth.cmp(other)),
             (Self::BoolIn(all), Value::Bool(truth)) => all.contains(truth),
-            (Self::Ip(op, other), Value::Ip(address)) => (address == other) != (*op == Operator::Ne),
+            (Self::Ip(op, other), Value::Ip(address)) => {
+                (address == other) != (*op == Operator::Ne)
+            }
             (Self::IpIn(all), Value::Ip(address)) => all.binary_search(address).is_ok(),
             (Self::Net(op, other), Value::Ip(address)) => {
                 other.contains(address) != (*op == Operator::Ne)

@@ -44,10 +44,7 @@ impl Program {
 }
 
 /// Checks and compiles a condition whose macros are expanded.
-pub fn compile(
-    expr: &Expr,
-    scope: Scope<'_>,
-) -> Result<(Program, Vec<CheckWarning>), CheckError> {
+pub fn compile(expr: &Expr, scope: Scope<'_>) -> Result<(Program, Vec<CheckWarning>), CheckError> {
     let checked = check(expr, scope)?;
     Ok((Program::new(&checked.ir), checked.warnings))
 }

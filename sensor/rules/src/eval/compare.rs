@@ -2,16 +2,16 @@
 
 use std::cmp::Ordering;
 
-use crate::compile::{
-    Glob, contains, contains_ignoring_case, ends_with, ordered, starts_with,
-};
+use crate::compile::{Glob, contains, contains_ignoring_case, ends_with, ordered, starts_with};
 use crate::fields::Value;
 use crate::syntax::ast::Operator;
 
 /// Whether `left op right` holds. Values of different types never compare.
 pub(super) fn holds(op: Operator, left: &Value<'_>, right: &Value<'_>) -> bool {
     match (op, left, right) {
-        (Operator::Intersects, Value::List(items), _) => items.iter().any(|item| is_in(item, right)),
+        (Operator::Intersects, Value::List(items), _) => {
+            items.iter().any(|item| is_in(item, right))
+        }
         (Operator::In, Value::List(items), _) => items.iter().all(|item| is_in(item, right)),
         (Operator::In | Operator::Intersects, _, _) => is_in(left, right),
         (Operator::Ne, Value::Ip(left), Value::Ip(right)) => left != right,

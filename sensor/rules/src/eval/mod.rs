@@ -9,11 +9,13 @@ mod rule_set;
 mod scratch;
 mod source;
 
-pub use rule_set::{
-    Matching, RenderedAlert, Rule, RuleId, RuleOutput, RuleSet, RuleSetBuilder,
-};
+pub use rule_set::{Matching, RenderedAlert, Rule, RuleSet, RuleSetBuilder, RuleSetOptions};
 pub use scratch::Scratch;
 pub(crate) use source::value_of;
+
+/// Place of a rule in its set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleId(pub u32);
 
 use std::ops::ControlFlow;
 
@@ -142,7 +144,8 @@ fn name_holds(test: &Test, name: FieldId, address: FieldId, facts: &dyn Facts) -
 const MILLISECOND: u128 = 1_000_000;
 
 fn around(test: &Test, time: u64, facts: &dyn Facts) -> bool {
-    let Some(now) = facts.value(FieldId::EvtRawtime, FieldArg::None).and_then(|now| now.as_integer())
+    let Some(now) =
+        facts.value(FieldId::EvtRawtime, FieldArg::None).and_then(|now| now.as_integer())
     else {
         return false;
     };

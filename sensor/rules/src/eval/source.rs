@@ -143,9 +143,9 @@ fn options<'a>(list: Value<'_>, letters: &Value<'_>, selector: Selector) -> Opti
     let found = getopt::scan(&args, letters.as_bytes()?);
     match selector {
         Some(letter) => getopt::select(&found, letter).map(Value::owned_text),
-        None => Some(Value::List(
-            getopt::flatten(&found).into_iter().map(Value::owned_text).collect(),
-        )),
+        None => {
+            Some(Value::List(getopt::flatten(&found).into_iter().map(Value::owned_text).collect()))
+        }
     }
 }
 

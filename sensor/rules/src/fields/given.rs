@@ -77,8 +77,8 @@ impl GivenFacts {
             Some((name, rest)) => (name, rest.strip_suffix(']').map(str::as_bytes)),
             None => (field, None),
         };
-        let resolved = resolve(name, argument, "syscall")
-            .map_err(|_| GivenError::Field(field.to_owned()))?;
+        let resolved =
+            resolve(name, argument, "syscall").map_err(|_| GivenError::Field(field.to_owned()))?;
         if json.is_null() {
             return Ok(());
         }
@@ -135,9 +135,10 @@ impl Facts for GivenFacts {
     }
 
     fn value<'a>(&'a self, field: FieldId, arg: FieldArg<'_>) -> Option<Value<'a>> {
-        let found = self.values.get(&(field, OwnedArg::from(arg))).or_else(|| {
-            if field == FieldId::EvtArg { self.parameter(arg) } else { None }
-        })?;
+        let found = self
+            .values
+            .get(&(field, OwnedArg::from(arg)))
+            .or_else(|| if field == FieldId::EvtArg { self.parameter(arg) } else { None })?;
         Some(borrow(found))
     }
 
@@ -187,7 +188,11 @@ fn borrow<'a>(value: &'a Value<'static>) -> Value<'a> {
 fn convert(ty: FieldType, list: bool, json: &Json) -> Option<Value<'static>> {
     if list {
         let items = json.as_array()?;
-        return items.iter().map(|item| convert(ty, false, item)).collect::<Option<_>>().map(Value::List);
+        return items
+            .iter()
+            .map(|item| convert(ty, false, item))
+            .collect::<Option<_>>()
+            .map(Value::List);
     }
     match ty {
         FieldType::Charbuf => bytes(json).map(Value::owned_text),

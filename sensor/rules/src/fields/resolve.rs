@@ -136,11 +136,13 @@ fn decimal(written: &[u8]) -> Option<u32> {
 
 fn dotted(field: &Field, tail: &str, name: &str, source: &str) -> Result<Argument, FieldError> {
     let forms = field.argument.forms;
-    let accepted = forms.has(Forms::TAIL) || (forms.has(Forms::PATH) && matches!(tail, "src" | "dst"));
+    let accepted =
+        forms.has(Forms::TAIL) || (forms.has(Forms::PATH) && matches!(tail, "src" | "dst"));
     if !accepted {
         return Err(unknown(name, source));
     }
-    if matches!(field.id, FieldId::EvtArg | FieldId::EvtRawarg) && schema::parameter_type(tail).is_none()
+    if matches!(field.id, FieldId::EvtArg | FieldId::EvtRawarg)
+        && schema::parameter_type(tail).is_none()
     {
         return Err(FieldError::UnknownParameter { name: tail.to_owned() });
     }

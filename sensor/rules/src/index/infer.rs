@@ -26,11 +26,8 @@ pub fn event_codes(expr: &Expr) -> Result<IdSet, CheckError> {
 
 /// Event codes on which a rule of `source` is evaluated.
 pub fn rule_codes(expr: &Expr, source: &str) -> Result<IdSet, CheckError> {
-    let mut codes = if source == "syscall" {
-        event_codes(expr)?
-    } else {
-        [PLUGIN_EVENT].into_iter().collect()
-    };
+    let mut codes =
+        if source == "syscall" { event_codes(expr)? } else { [PLUGIN_EVENT].into_iter().collect() };
     codes.insert(ASYNC_EVENT);
     Ok(codes)
 }
@@ -200,8 +197,10 @@ mod tests {
     fn system_calls_behind_a_condition() {
         let expr = parse("evt.type in (setuid, add_key)", Limits::filter()).unwrap();
         let ids = system_calls(&expr).unwrap();
-        let kernel: Vec<_> =
-            ids.iter().filter_map(|id| abi::syscall_by_id(id).map(|call| call.kernel_name)).collect();
+        let kernel: Vec<_> = ids
+            .iter()
+            .filter_map(|id| abi::syscall_by_id(id).map(|call| call.kernel_name))
+            .collect();
         assert!(kernel.contains(&"add_key") && kernel.contains(&"setuid"));
         assert!(!kernel.contains(&"open"));
     }

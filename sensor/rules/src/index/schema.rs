@@ -76,10 +76,9 @@ pub fn class(ty: ParamType) -> Class {
         ParamType::Uint8 | ParamType::SigType | ParamType::Flags8 | ParamType::EnumFlags8 => {
             Class::Unsigned(8)
         }
-        ParamType::Uint16
-        | ParamType::SyscallId
-        | ParamType::Flags16
-        | ParamType::EnumFlags16 => Class::Unsigned(16),
+        ParamType::Uint16 | ParamType::SyscallId | ParamType::Flags16 | ParamType::EnumFlags16 => {
+            Class::Unsigned(16)
+        }
         ParamType::Uint32
         | ParamType::SigSet
         | ParamType::Flags32

@@ -142,7 +142,7 @@ impl Writer {
             TransformArg::Operand(operand) => self.operand(operand),
             TransformArg::List(items, _) => {
                 self.out.push('(');
-                self.joined(items, ", ", Self::call_argument);
+                self.joined(items, ",", Self::call_argument);
                 self.out.push(')');
             }
         }

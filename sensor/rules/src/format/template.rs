@@ -1,0 +1,285 @@
+//! A text with references, compiled once and rendered for each match.
+
+use super::json::{self, FieldJson};
+use super::reference;
+use super::text;
+use crate::check::{Scope, Source, Typed, operand};
+use crate::eval::value_of;
+use crate::fields::{Facts, FieldId, Flags, Print, Value};
+use crate::syntax::ast::{Operand, TransformArg};
+use crate::syntax::canonical_operand;
+
+/// What is printed for a value that is unset.
+const UNSET: &str = "<NA>";
+
+/// Widest column that a template may ask for; more is refused.
+pub const WIDEST: usize = 65_535;
+
+/// Why a text is not a template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// Nothing to print.
+    #[error("the output is empty")]
+    Empty,
+    /// No field or transformer call follows the percent sign.
+    #[error("no field follows `%`: {reason}")]
+    Reference {
+        /// Why what follows is none.
+        reason: String,
+        /// Byte offset of the percent sign.
+        offset: usize,
+        /// The field does not exist, rather than being misspelled in form.
+        unknown_field: bool,
+    },
+    /// The column is wider than can be meant.
+    #[error("a column is at most {WIDEST} wide, found `{found}`")]
+    Width {
+        /// As written.
+        found: String,
+        /// Byte offset of the percent sign.
+        offset: usize,
+    },
+}
+
+impl FormatError {
+    /// Byte offset into the text.
+    pub fn offset(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Reference { offset, .. } | Self::Width { offset, .. } => *offset,
+        }
+    }
+
+    /// What to write instead.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Reference { unknown_field: false, .. } => {
+                Some("`%` always begins a field, there is no way to print it: write `percent`")
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a rule with `skip-if-unknown-filter` is dropped rather than refused for this.
+    pub fn is_unknown_filter(&self) -> bool {
+        matches!(self, Self::Reference { unknown_field: true, .. })
+    }
+}
+
+/// How values are printed, beyond what their fields say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Byte buffers as base64 instead of their printable characters.
+    pub base64_buffers: bool,
+}
+
+/// A compiled text.
+#[derive(Clone, Debug)]
+pub struct Template {
+    pieces: Vec<Piece>,
+    lenient: bool,
+    fields: Vec<TemplateField>,
+}
+
+#[derive(Clone, Debug)]
+enum Piece {
+    Text(Box<str>),
+    Value(Slot, Option<usize>),
+}
+
+/// A value source and its print format.
+#[derive(Clone, Debug)]
+struct Slot {
+    source: Source,
+    print: Print,
+    /// Never set in outputs.
+    hidden: bool,
+    clock: bool,
+}
+
+/// A field or call that a template refers to.
+#[derive(Clone, Debug)]
+pub struct TemplateField {
+    key: String,
+    slot: Slot,
+    /// A transformer call rather than a field.
+    call: bool,
+}
+
+/// A template filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The text; where a value was unset and the template strict, what came before.
+    pub text: Vec<u8>,
+    /// Everything was set, or may print as unset.
+    pub complete: bool,
+}
+
+impl Template {
+    /// Compiles a text for events of the scope's source.
+    pub fn compile(text: &str, scope: Scope<'_>) -> Result<Self, FormatError> {
+        let (lenient, body) = match text.strip_prefix('*') {
+            Some(body) => (true, body),
+            None => (false, text),
+        };
+        if body.is_empty() {
+            return Err(FormatError::Empty);
+        }
+        let mut template = Self { pieces: Vec::new(), lenient, fields: Vec::new() };
+        let mut at = text.len() - body.len();
+        while at < text.len() {
+            let percent = text[at..].find('%').map_or(text.len(), |found| at + found);
+            if percent > at {
+                template.pieces.push(Piece::Text(text[at..percent].into()));
+            }
+            if percent == text.len() {
+                break;
+            }
+            at = template.reference(text, percent, scope)?;
+        }
+        Ok(template)
+    }
+
+    /// Prints unset values as such instead of stopping there.
+    #[must_use]
+    pub fn lenient(mut self) -> Self {
+        self.lenient = true;
+        self
+    }
+
+    /// Reads the reference whose percent sign is at `percent`; gives the offset behind it.
+    fn reference(
+        &mut self,
+        text: &str,
+        percent: usize,
+        scope: Scope<'_>,
+    ) -> Result<usize, FormatError> {
+        let rest = &text[percent + 1..];
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let width = match &rest[..digits] {
+            "" => None,
+            written => Some(width(written).ok_or_else(|| FormatError::Width {
+                found: written.to_owned(),
+                offset: percent,
+            })?),
+        };
+        let found =
+            reference::find(&rest[digits..], scope).map_err(|(reason, unknown_field)| {
+                FormatError::Reference { reason, offset: percent, unknown_field }
+            })?;
+        let end = percent + 1 + digits + found.len;
+        self.pieces.push(Piece::Value(Slot::new(&found.typed), width));
+        self.note_operand(&found.operand, found.key, &found.typed, scope);
+        Ok(end)
+    }
+
+    /// Remembers a field, or a call with all that is in it.
+    fn note_operand(&mut self, written: &Operand, key: String, typed: &Typed, scope: Scope<'_>) {
+        if let Operand::Transform(call) = written {
+            call.args.iter().for_each(|arg| self.note_inner(arg, scope));
+        }
+        self.note(key, typed, matches!(written, Operand::Transform(_)));
+    }
+
+    fn note_inner(&mut self, arg: &TransformArg, scope: Scope<'_>) {
+        match arg {
+            TransformArg::Literal(_) => {}
+            TransformArg::List(items, _) => {
+                items.iter().for_each(|item| self.note_inner(item, scope))
+            }
+            TransformArg::Operand(inner) => {
+                // The whole call has been checked, and so has every part of it.
+                if let Ok(typed) = operand(inner, scope) {
+                    self.note_operand(inner, canonical_operand(inner), &typed, scope);
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, key: String, typed: &Typed, call: bool) {
+        if !self.fields.iter().any(|known| known.key == key) {
+            self.fields.push(TemplateField { key, slot: Slot::new(typed), call });
+        }
+    }
+
+    /// What the template refers to, each once: fields, also those inside calls, and the calls.
+    pub fn fields(&self) -> &[TemplateField] {
+        &self.fields
+    }
+
+    /// Fills the template in for one event.
+    pub fn render(&self, facts: &dyn Facts, style: Style) -> Rendered {
+        let mut text = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(literal) => text.extend_from_slice(literal.as_bytes()),
+                Piece::Value(slot, width) => {
+                    let start = text.len();
+                    match slot.value(facts) {
+                        Some(value) => {
+                            text::write(&mut text, &value, slot.print, style.base64_buffers);
+                        }
+                        None if self.lenient => text.extend_from_slice(UNSET.as_bytes()),
+                        None => return Rendered { text, complete: false },
+                    }
+                    if let Some(width) = width {
+                        text.resize(start + width, b' ');
+                    }
+                }
+            }
+        }
+        Rendered { text, complete: true }
+    }
+}
+
+fn width(digits: &str) -> Option<usize> {
+    digits.parse().ok().filter(|width| *width <= WIDEST)
+}
+
+impl Slot {
+    fn new(typed: &Typed) -> Self {
+        let row = typed.field().map(FieldId::field);
+        Self {
+            source: typed.source.clone(),
+            print: row.map_or(Print::Natural, |row| row.print),
+            hidden: row.is_some_and(|row| row.flags.has(Flags::FILTER_ONLY)),
+            clock: row.is_some_and(|row| json::is_clock(row.id)),
+        }
+    }
+
+    fn value<'a>(&'a self, facts: &'a dyn Facts) -> Option<Value<'a>> {
+        if self.hidden { None } else { value_of(&self.source, facts) }
+    }
+}
+
+impl TemplateField {
+    /// The field as written, or the call's canonical text.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// A transformer call rather than a field.
+    pub fn is_call(&self) -> bool {
+        self.call
+    }
+
+    /// Its value as JSON.
+    pub fn json(&self, facts: &dyn Facts, style: Style) -> FieldJson {
+        if self.slot.clock {
+            return json::clock(facts);
+        }
+        self.slot.value(facts).map_or(FieldJson::Null, |value| {
+            json::json(&value, self.slot.print, style.base64_buffers)
+        })
+    }
+
+    /// Its value as text, `<NA>` when unset.
+    pub fn text(&self, facts: &dyn Facts, style: Style) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self.slot.value(facts) {
+            Some(value) => text::write(&mut out, &value, self.slot.print, style.base64_buffers),
+            None => out.extend_from_slice(UNSET.as_bytes()),
+        }
+        out
+    }
+}
