@@ -78,8 +78,8 @@ fn generate(rows: &[Row<'_>]) -> Result<String, Box<dyn Error>> {
     writeln!(out, "];\n")?;
     let mut sorted: Vec<&str> = rows.iter().map(|row| row.name).collect();
     sorted.sort_unstable();
-    if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(format!("fields.tsv: `{}` is declared twice", pair[0]).into());
+    if let Some([twice, _]) = sorted.array_windows::<2>().find(|[a, b]| a == b) {
+        return Err(format!("fields.tsv: `{twice}` is declared twice").into());
     }
     writeln!(
         out,
@@ -176,7 +176,23 @@ fn camel(word: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// A description safe inside a doc comment: brackets would read as links, angle brackets as HTML.
+/// A description safe inside a doc comment: brackets would read as links, angle brackets as HTML,
+/// names with underscores as missing backticks.
 fn doc(text: &str) -> String {
+    let quoted =
+        |word: &str| if word.contains('_') { format!("`{word}`") } else { word.to_owned() };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(is_name) {
+        let end = rest[start..].find(|c| !is_name(c)).map_or(rest.len(), |end| start + end);
+        out.push_str(&plain(&rest[..start]));
+        out.push_str(&quoted(&rest[start..end]));
+        rest = &rest[end..];
+    }
+    out + &plain(rest)
+}
+
+fn plain(text: &str) -> String {
     text.replace('[', "\\[").replace(']', "\\]").replace('<', "&lt;").replace('>', "&gt;")
 }

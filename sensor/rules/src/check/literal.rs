@@ -114,7 +114,7 @@ fn network(value: &[u8]) -> Option<IpNet> {
 }
 
 fn hex(value: &[u8]) -> Option<Constant> {
-    if value.is_empty() || value.len() % 2 != 0 {
+    if value.is_empty() || !value.len().is_multiple_of(2) {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);

@@ -93,7 +93,7 @@ impl Matcher {
             Constant::Bytes(bytes) => Self::one_text(op, bytes),
             Constant::Integer(number) => Self::Integer(op, *number),
             Constant::Dynamic(number) => Self::Dynamic(op, *number),
-            Constant::Whole(number) => Self::Double(op, *number as f64),
+            Constant::Whole(number) => Self::Double(op, double(i128::from(*number))),
             Constant::Bool(truth) => Self::Bool(op, *truth),
             Constant::Ip(address) => Self::Ip(op, *address),
             Constant::Net(network) => Self::Net(op, *network),
@@ -132,7 +132,7 @@ impl Matcher {
             Some(Constant::Integer(_)) => Self::IntegerIn(integers()),
             Some(Constant::Dynamic(_)) => Self::DynamicIn(integers()),
             Some(Constant::Whole(_)) => {
-                Self::DoubleIn(integers().iter().map(|number| *number as f64).collect())
+                Self::DoubleIn(integers().iter().copied().map(double).collect())
             }
             Some(Constant::Bool(_)) => {
                 Self::BoolIn(constants.iter().filter_map(truth_of).collect())
@@ -260,6 +260,11 @@ pub(super) fn text_of(constant: &Constant) -> Option<&str> {
 
 pub(crate) fn bytes_of(constant: &Constant) -> Option<&[u8]> {
     if let Constant::Bytes(bytes) = constant { Some(bytes) } else { None }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a percentage is compared with small numbers")]
+fn double(number: i128) -> f64 {
+    number as f64
 }
 
 fn integer_of(constant: &Constant) -> Option<i128> {

@@ -42,7 +42,7 @@ fn call<'a>(
 }
 
 /// Copies only what would change.
-fn in_case<'a>(value: Value<'a>, changes: fn(&u8) -> bool, change: fn(&u8) -> u8) -> Value<'a> {
+fn in_case(value: Value<'_>, changes: fn(&u8) -> bool, change: fn(&u8) -> u8) -> Value<'_> {
     match value {
         Value::Text(text) if text.iter().any(changes) => {
             Value::owned_text(text.iter().map(change).collect::<Vec<_>>())

@@ -170,7 +170,7 @@ fn append_suggested(text: &mut String, scope: Scope<'_>) {
         .map(|field| field.name.to_owned());
     let constants = scope.statics.keys().map(|name| format!("static.{name}"));
     for name in built_in.chain(constants) {
-        text.push_str(&format!(" {}=%{name}", name.replace('.', "_")));
+        text.extend([" ", &name.replace('.', "_"), "=%", &name]);
     }
 }
 

@@ -176,7 +176,9 @@ impl Template {
     /// Remembers a field, or a call with all that is in it.
     fn note_operand(&mut self, written: &Operand, key: String, typed: &Typed, scope: Scope<'_>) {
         if let Operand::Transform(call) = written {
-            call.args.iter().for_each(|arg| self.note_inner(arg, scope));
+            for arg in &call.args {
+                self.note_inner(arg, scope);
+            }
         }
         self.note(key, typed, matches!(written, Operand::Transform(_)));
     }
@@ -185,7 +187,9 @@ impl Template {
         match arg {
             TransformArg::Literal(_) => {}
             TransformArg::List(items, _) => {
-                items.iter().for_each(|item| self.note_inner(item, scope))
+                for item in items {
+                    self.note_inner(item, scope);
+                }
             }
             TransformArg::Operand(inner) => {
                 // The whole call has been checked, and so has every part of it.

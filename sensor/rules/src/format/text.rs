@@ -16,7 +16,9 @@ pub(super) fn write(out: &mut Vec<u8>, value: &Value<'_>, print: Print, base64: 
         Value::Double(number) => append(out, format_args!("{number:.1}")),
         Value::Text(text) => out.extend_from_slice(text),
         Value::Bytes(bytes) if base64 => write_base64(out, bytes),
-        Value::Bytes(bytes) => out.extend(bytes.iter().take(LONGEST_BUFFER).map(printable)),
+        Value::Bytes(bytes) => {
+            out.extend(bytes.iter().take(LONGEST_BUFFER).map(|byte| printable(*byte)))
+        }
         Value::Ip(address) => append(out, format_args!("{address}")),
         Value::List(items) => {
             out.push(b'(');
@@ -46,8 +48,8 @@ fn append(out: &mut Vec<u8>, args: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(args);
 }
 
-fn printable(byte: &u8) -> u8 {
-    if byte.is_ascii_graphic() || *byte == b' ' { *byte } else { b'.' }
+fn printable(byte: u8) -> u8 {
+    if byte.is_ascii_graphic() || byte == b' ' { byte } else { b'.' }
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -110,13 +110,13 @@ impl Algebra {
             Right::List(literals) => literals,
         };
         let names = literals.iter().filter_map(|literal| std::str::from_utf8(&literal.value).ok());
-        let named = names.map(self.of_name).fold(IdSet::EMPTY, IdSet::union);
+        let meant = names.map(self.of_name).fold(IdSet::EMPTY, IdSet::union);
         Ok(match check.op {
             _ if check.modifier.is_some() => self.universe,
-            Operator::Eq | Operator::In if negated => self.universe.difference(named),
-            Operator::Eq | Operator::In => named,
-            Operator::Ne if negated => named,
-            Operator::Ne => self.universe.difference(named),
+            Operator::Eq | Operator::In if negated => self.universe.difference(meant),
+            Operator::Eq | Operator::In => meant,
+            Operator::Ne if negated => meant,
+            Operator::Ne => self.universe.difference(meant),
             _ => self.universe,
         })
     }
