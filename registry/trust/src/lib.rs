@@ -3,3 +3,36 @@
 //! The only crate that constructs [`Verified`]; nothing can be staged without one. Discovery of
 //! signatures in a registry goes through `eyas-oci`.
 #![forbid(unsafe_code)]
+
+mod discovery;
+mod error;
+mod evidence;
+mod examine;
+mod explain;
+mod key;
+mod keyless;
+mod policy;
+mod roots;
+pub mod sign;
+mod statement;
+mod suggest;
+mod threshold;
+mod verified;
+mod verifier;
+#[cfg(test)]
+mod verifier_tests;
+
+pub use discovery::{MAX_EVIDENCE_BYTES, classic_tag};
+pub use error::{PolicyError, Refusal, TrustError};
+pub use evidence::{Candidate, Content, MAX_BUNDLE_BYTES, MAX_CANDIDATES};
+pub use explain::{Attempt, Check, Explanation, Step};
+pub use key::{MAX_KEY_BYTES, PublicKey, SigningKey};
+pub use policy::{
+    ACCEPT_UNSIGNED, CosignSection, KeySource, MAX_PATTERN_BYTES, MAX_POLICY_BYTES, Matcher,
+    Pattern, Policy, Rule, SystemKeys,
+};
+pub use roots::{MAX_ROOT_BYTES, RootSource, Roots};
+pub use sign::{Form, Stored, attest, sign};
+pub use statement::{MAX_PAYLOAD_BYTES, SIGNED_AT, SIGNED_PREDICATE};
+pub use verified::{Decision, Verified};
+pub use verifier::{Evidence, MAX_CLOCK_SKEW_SECONDS, Verifier};

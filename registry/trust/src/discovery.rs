@@ -1,0 +1,220 @@
+//! Finding the signatures of a digest in its registry.
+//!
+//! Owns the order and the limits: bundles among the referrers first, then the classic tag, and no
+//! request more once the evidence is enough. What a registry lists is only ever a candidate; one
+//! that cannot be read is recorded and passed over, so that rubbish beside a good signature is no
+//! denial of service. A registry that fails to answer is an error, never an empty list.
+
+use eyas_artifact::{Descriptor, Digest, Manifest, Reference, media};
+use eyas_oci::{Client, OciError, Pinned};
+
+use crate::evidence::{Candidate, MAX_BUNDLE_BYTES, MAX_CANDIDATES};
+use crate::statement::MAX_PAYLOAD_BYTES;
+use crate::verifier::{Evidence, Verifier};
+use crate::{Decision, TrustError, Verified};
+
+/// Most bytes of signatures that are fetched for one digest.
+pub const MAX_EVIDENCE_BYTES: u64 = 16 * 1024 * 1024;
+/// How the media types of all versions of bundles begin.
+const BUNDLE_FAMILY: &str = "application/vnd.dev.sigstore.bundle";
+
+/// The tag under which classic signatures of a digest are stored.
+pub fn classic_tag(digest: &Digest) -> String {
+    format!("{}-{}.sig", digest.algorithm(), digest.hex())
+}
+
+impl Verifier {
+    /// Verifies what was pinned, by the policy for the reference that was asked for.
+    pub async fn verify(
+        &self,
+        client: &Client,
+        pinned: Pinned,
+    ) -> Result<Verified<Pinned>, TrustError> {
+        let decision = self.check(client, pinned.asked(), pinned.root_digest()).await?;
+        Ok(Verified::new(pinned, decision))
+    }
+
+    /// Decides about a digest without anything being installed.
+    pub async fn check(
+        &self,
+        client: &Client,
+        asked: &Reference,
+        digest: &Digest,
+    ) -> Result<Decision, TrustError> {
+        let evidence = self.gather(client, asked, digest).await?;
+        self.decide(asked, digest, &evidence)
+    }
+
+    /// Fetches signatures until they are enough or there are no more.
+    pub async fn gather(
+        &self,
+        client: &Client,
+        asked: &Reference,
+        digest: &Digest,
+    ) -> Result<Evidence, TrustError> {
+        let mut search = Search {
+            verifier: self,
+            client,
+            asked,
+            digest,
+            found: Evidence::default(),
+            bytes_left: MAX_EVIDENCE_BYTES,
+        };
+        if self.needs_evidence(asked) && !search.bundles().await? {
+            search.classic().await?;
+        }
+        Ok(search.found)
+    }
+}
+
+struct Search<'a> {
+    verifier: &'a Verifier,
+    client: &'a Client,
+    asked: &'a Reference,
+    digest: &'a Digest,
+    found: Evidence,
+    bytes_left: u64,
+}
+
+impl Search<'_> {
+    /// Looks at the referrers; whether that settled the matter.
+    async fn bundles(&mut self) -> Result<bool, TrustError> {
+        let listed = self.client.referrers(self.asked, self.digest, None).await?;
+        for entry in listed.into_iter().filter(may_be_bundle) {
+            if self.found.candidates.len() >= MAX_CANDIDATES {
+                self.found.left_out += 1;
+                continue;
+            }
+            let origin = format!("referrer `{}`", entry.digest);
+            match self.referrer(&entry, &origin).await {
+                Ok(candidates) => self.found.candidates.extend(candidates),
+                Err(error) => self.pass_over(origin, error)?,
+            }
+            // Deciding again for every candidate would be quadratic under a flood.
+            let count = self.found.candidates.len();
+            if count.is_power_of_two() && self.is_settled() {
+                return Ok(true);
+            }
+        }
+        Ok(self.is_settled())
+    }
+
+    async fn referrer(
+        &mut self,
+        entry: &Descriptor,
+        origin: &str,
+    ) -> Result<Vec<Candidate>, OciError> {
+        let manifest = self.manifest(&self.asked.with_digest(entry.digest)).await?;
+        let mut candidates = Vec::new();
+        for layer in manifest.layers.iter().filter(|layer| is_bundle(&layer.media_type)) {
+            let json = self.blob(layer, MAX_BUNDLE_BYTES).await?;
+            candidates.push(Candidate::bundle(origin, json));
+        }
+        Ok(candidates)
+    }
+
+    async fn classic(&mut self) -> Result<(), TrustError> {
+        let tag = classic_tag(self.digest);
+        let origin = format!("tag `{tag}`");
+        let reference = self.asked.with_tag(&tag).map_err(|error| TrustError::Build {
+            what: "name of the classic signature",
+            reason: error.to_string(),
+        })?;
+        let manifest = match self.manifest(&reference).await {
+            Ok(manifest) => manifest,
+            Err(OciError::NotFound { .. }) => return Ok(()),
+            Err(error) => return self.pass_over(origin, error),
+        };
+        let payloads = |layer: &&Descriptor| layer.media_type == media::COSIGN_SIMPLE_SIGNING;
+        for (at, layer) in manifest.layers.iter().filter(payloads).enumerate() {
+            if self.found.candidates.len() >= MAX_CANDIDATES {
+                self.found.left_out += 1;
+                continue;
+            }
+            let origin = format!("signature {} of {origin}", at + 1);
+            match self.blob(layer, MAX_PAYLOAD_BYTES).await {
+                Ok(payload) => {
+                    let annotations = layer.annotations.clone();
+                    self.found.candidates.push(Candidate::classic(origin, payload, annotations));
+                }
+                Err(error) => self.pass_over(origin, error)?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn manifest(&self, reference: &Reference) -> Result<Manifest, OciError> {
+        let fetched = self.client.manifest(reference).await?;
+        Manifest::from_slice(&fetched.bytes).map_err(|error| OciError::Malformed {
+            what: reference.to_string(),
+            detail: error.to_string(),
+        })
+    }
+
+    async fn blob(&mut self, layer: &Descriptor, limit: u64) -> Result<Vec<u8>, OciError> {
+        let limit = limit.min(self.bytes_left);
+        let bytes = self.client.blob_bytes(self.asked, layer, limit).await?;
+        self.bytes_left = self.bytes_left.saturating_sub(bytes.len() as u64);
+        Ok(bytes)
+    }
+
+    fn is_settled(&self) -> bool {
+        self.verifier.is_settled(self.asked, self.digest, &self.found)
+    }
+
+    /// What somebody put there may be rubbish; what the registry or the network does is an error.
+    fn pass_over(&mut self, origin: String, error: OciError) -> Result<(), TrustError> {
+        match error {
+            OciError::NotFound { .. }
+            | OciError::DigestMismatch { .. }
+            | OciError::SizeMismatch { .. }
+            | OciError::TooLarge { .. }
+            | OciError::Malformed { .. }
+            | OciError::Unsupported { .. } => {
+                self.found.candidates.push(Candidate::unreadable(origin, error.to_string()));
+                Ok(())
+            }
+            error => Err(error.into()),
+        }
+    }
+}
+
+/// Lists that are kept by tag often name the wrong type or none, so only what is surely something
+/// else is left out.
+fn may_be_bundle(entry: &Descriptor) -> bool {
+    match entry.artifact_type.as_deref() {
+        None | Some("" | media::OCI_EMPTY | media::OCI_CONFIG) => true,
+        Some(artifact_type) => is_bundle(artifact_type),
+    }
+}
+
+fn is_bundle(media_type: &str) -> bool {
+    media_type.starts_with(BUNDLE_FAMILY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_classic_tag_is_the_digest_spelt_as_a_tag() {
+        let digest = Digest::sha256(b"x");
+        let tag = classic_tag(&digest);
+        assert_eq!(tag, format!("sha256-{}.sig", digest.hex()));
+        let reference: Reference = "r.example/x".parse().unwrap();
+        assert!(reference.with_tag(&tag).is_ok());
+    }
+
+    #[test]
+    fn only_what_is_surely_something_else_is_left_out() {
+        let typed = |artifact_type: Option<&str>| {
+            let mut entry = Descriptor::of(media::OCI_MANIFEST, b"{}");
+            entry.artifact_type = artifact_type.map(str::to_owned);
+            may_be_bundle(&entry)
+        };
+        assert!(typed(None) && typed(Some("")) && typed(Some(media::OCI_EMPTY)));
+        assert!(typed(Some(media::SIGSTORE_BUNDLE)));
+        assert!(typed(Some("application/vnd.dev.sigstore.bundle+json;version=0.1")));
+        assert!(!typed(Some("application/spdx+json")));
+    }
+}

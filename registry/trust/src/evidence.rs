@@ -1,0 +1,265 @@
+//! Candidate signatures as they were found, before anything in them is believed.
+//!
+//! Owns turning both forms into one: a payload or bundle, and what vouches for it. Where they were
+//! fetched from is left to [`crate::discovery`], whether they count to [`crate::examine`].
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sigstore::types::Bundle;
+
+use crate::explain::{Check, Step};
+
+/// Most candidates that are looked at for one digest.
+pub const MAX_CANDIDATES: usize = 64;
+/// Largest bundle that is read; statements with a bill of materials are the large ones.
+pub const MAX_BUNDLE_BYTES: u64 = 4 * 1024 * 1024;
+/// Annotation that carries a classic signature.
+pub(crate) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+const CHAIN: &str = "dev.sigstore.cosign/chain";
+const LOG_ENTRY: &str = "dev.sigstore.cosign/bundle";
+const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
+
+/// One candidate signature.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Where it was found, for messages.
+    pub origin: String,
+    /// What was found.
+    pub content: Content,
+}
+
+/// The two forms of signatures, and what turned out to be neither.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A layer of a `sha256-<hex>.sig` manifest.
+    Classic {
+        /// The signed payload, exactly as stored.
+        payload: Vec<u8>,
+        /// The layer's annotations.
+        annotations: BTreeMap<String, String>,
+    },
+    /// A sigstore bundle, exactly as stored.
+    Bundle(Vec<u8>),
+    /// Something that is listed as a signature and could not be fetched, and why.
+    Unreadable(String),
+}
+
+impl Candidate {
+    /// A candidate of the classic form.
+    pub fn classic(
+        origin: impl Into<String>,
+        payload: Vec<u8>,
+        annotations: BTreeMap<String, String>,
+    ) -> Self {
+        Self { origin: origin.into(), content: Content::Classic { payload, annotations } }
+    }
+
+    /// A candidate that could not be fetched.
+    pub fn unreadable(origin: impl Into<String>, reason: String) -> Self {
+        Self { origin: origin.into(), content: Content::Unreadable(reason) }
+    }
+
+    /// A candidate of the bundle form.
+    pub fn bundle(origin: impl Into<String>, json: Vec<u8>) -> Self {
+        Self { origin: origin.into(), content: Content::Bundle(json) }
+    }
+}
+
+/// Reads a bundle, within its size limit.
+pub(crate) fn parse_bundle(json: &[u8]) -> Result<Bundle, Check> {
+    let malformed = |detail: String| Check::new(Step::Format, detail);
+    if json.len() as u64 > MAX_BUNDLE_BYTES {
+        let found = json.len();
+        return Err(malformed(format!(
+            "the bundle has {found} bytes, the limit is {MAX_BUNDLE_BYTES}"
+        )));
+    }
+    let text =
+        std::str::from_utf8(json).map_err(|_| malformed("the bundle is not UTF-8".to_owned()))?;
+    Bundle::from_json(text).map_err(|error| malformed(format!("the bundle is malformed: {error}")))
+}
+
+/// The signature of a classic candidate.
+pub(crate) fn classic_signature(annotations: &BTreeMap<String, String>) -> Result<Vec<u8>, Check> {
+    let malformed = |detail: String| Check::new(Step::Format, detail);
+    let text = annotations
+        .get(SIGNATURE)
+        .ok_or_else(|| malformed(format!("the layer has no annotation `{SIGNATURE}`")))?;
+    STANDARD
+        .decode(text)
+        .map_err(|error| malformed(format!("the signature is not base64: {error}")))
+}
+
+/// Whether a classic candidate comes with a certificate.
+pub(crate) fn has_certificate(annotations: &BTreeMap<String, String>) -> bool {
+    annotations.get(CERTIFICATE).is_some_and(|pem| !pem.is_empty())
+}
+
+/// A log entry as the classic form stores it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LogEntry {
+    signed_entry_timestamp: String,
+    payload: LogPayload,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LogPayload {
+    body: String,
+    integrated_time: i64,
+    log_index: u64,
+    #[serde(rename = "logID")]
+    log_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EntryKind {
+    kind: String,
+    api_version: String,
+}
+
+/// The same signature, certificate and log entry in the bundle form, version 0.1.
+pub(crate) fn classic_as_bundle(
+    payload: &[u8],
+    annotations: &BTreeMap<String, String>,
+) -> Result<Bundle, Check> {
+    let digest = eyas_artifact::Digest::sha256(payload);
+    let mut material = if has_certificate(annotations) {
+        json!({ "x509CertificateChain": { "certificates": certificates(annotations)? } })
+    } else {
+        json!({ "publicKey": { "hint": "" } })
+    };
+    let entries: Vec<Value> =
+        annotations.get(LOG_ENTRY).map(|text| log_entry(text)).transpose()?.into_iter().collect();
+    let stamps: Vec<Value> =
+        annotations.get(TIMESTAMP).map(|text| timestamp(text)).transpose()?.into_iter().collect();
+    if let Some(fields) = material.as_object_mut() {
+        fields.insert("tlogEntries".into(), entries.into());
+        fields.insert("timestampVerificationData".into(), json!({ "rfc3161Timestamps": stamps }));
+    }
+    let signature = STANDARD.encode(classic_signature(annotations)?);
+    let bundle = json!({
+        "mediaType": "application/vnd.dev.sigstore.bundle+json;version=0.1",
+        "verificationMaterial": material,
+        "messageSignature": {
+            "messageDigest": { "algorithm": "SHA2_256", "digest": STANDARD.encode(digest.as_bytes()) },
+            "signature": signature,
+        },
+    });
+    parse_bundle(bundle.to_string().as_bytes())
+}
+
+/// The certificate and what came along to link it to a root; a root that comes along is only one
+/// more untrusted link.
+fn certificates(annotations: &BTreeMap<String, String>) -> Result<Vec<Value>, Check> {
+    let blocks = |name: &str| {
+        pem::parse_many(annotations.get(name).map(String::as_str).unwrap_or_default()).map_err(
+            |error| Check::new(Step::Format, format!("annotation `{name}` is not PEM: {error}")),
+        )
+    };
+    let mut chain = blocks(CERTIFICATE)?;
+    chain.truncate(1);
+    chain.extend(blocks(CHAIN)?);
+    let raw = |block: &pem::Pem| json!({ "rawBytes": STANDARD.encode(block.contents()) });
+    Ok(chain.iter().map(raw).collect())
+}
+
+fn log_entry(text: &str) -> Result<Value, Check> {
+    let malformed =
+        |detail: String| Check::new(Step::TransparencyLog, format!("the log entry {detail}"));
+    let entry: LogEntry =
+        serde_json::from_str(text).map_err(|error| malformed(format!("is malformed: {error}")))?;
+    let body = STANDARD
+        .decode(&entry.payload.body)
+        .map_err(|error| malformed(format!("body is not base64: {error}")))?;
+    let kind: EntryKind = serde_json::from_slice(&body)
+        .map_err(|error| malformed(format!("body is malformed: {error}")))?;
+    let log_id = hex::decode(&entry.payload.log_id)
+        .map_err(|error| malformed(format!("log id is not hexadecimal: {error}")))?;
+    Ok(json!({
+        "logIndex": entry.payload.log_index.to_string(),
+        "logId": { "keyId": STANDARD.encode(log_id) },
+        "kindVersion": { "kind": kind.kind, "version": kind.api_version },
+        "integratedTime": entry.payload.integrated_time.to_string(),
+        "inclusionPromise": { "signedEntryTimestamp": entry.signed_entry_timestamp },
+        "canonicalizedBody": entry.payload.body,
+    }))
+}
+
+fn timestamp(text: &str) -> Result<Value, Check> {
+    #[derive(Deserialize)]
+    struct Stamp {
+        #[serde(rename = "SignedRFC3161Timestamp")]
+        signed: String,
+    }
+    let stamp: Stamp = serde_json::from_str(text).map_err(|error| {
+        Check::new(Step::Timestamp, format!("the timestamp is malformed: {error}"))
+    })?;
+    Ok(json!({ "signedTimestamp": stamp.signed }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn annotations(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_bundle_limit_is_inclusive() {
+        let mut json = include_bytes!("../testdata/cosign-bundle.json").to_vec();
+        json.resize(MAX_BUNDLE_BYTES as usize, b' ');
+        assert!(parse_bundle(&json).is_ok());
+        json.push(b' ');
+        assert!(parse_bundle(&json).unwrap_err().detail.contains("limit"));
+    }
+
+    #[test]
+    fn what_is_no_bundle_is_refused_as_such() {
+        for json in [&b"{}"[..], b"\xff", b"[]", b"{\"mediaType\":\"x\"}"] {
+            assert_eq!(parse_bundle(json).unwrap_err().step, Step::Format);
+        }
+    }
+
+    #[test]
+    fn a_classic_candidate_needs_its_signature() {
+        assert!(classic_signature(&annotations(&[])).unwrap_err().detail.contains(SIGNATURE));
+        let broken = annotations(&[(SIGNATURE, "%%%")]);
+        assert!(classic_signature(&broken).unwrap_err().detail.contains("base64"));
+        assert_eq!(classic_signature(&annotations(&[(SIGNATURE, "eHk=")])).unwrap(), b"xy");
+    }
+
+    #[test]
+    fn a_classic_log_entry_becomes_a_bundle_entry() {
+        let body = STANDARD.encode(r#"{"apiVersion":"0.0.1","kind":"hashedrekord","spec":{}}"#);
+        let id = "ab".repeat(32);
+        let entry = format!(
+            r#"{{"SignedEntryTimestamp":"AAAA","Payload":{{"body":"{body}","integratedTime":1700000000,"logIndex":7,"logID":"{id}"}}}}"#
+        );
+        let found = annotations(&[(SIGNATURE, "eHk="), (LOG_ENTRY, &entry)]);
+        let bundle = classic_as_bundle(b"payload", &found).unwrap();
+        assert!(bundle.has_inclusion_promise() && !bundle.has_inclusion_proof());
+        assert!(bundle.signing_certificate().is_none());
+        assert_eq!(bundle.verification_material.tlog_entries[0].log_index.get(), 7);
+    }
+
+    #[test]
+    fn broken_parts_name_their_stage() {
+        for (key, value, step) in [
+            (LOG_ENTRY, "{}", Step::TransparencyLog),
+            (TIMESTAMP, "{}", Step::Timestamp),
+            (CERTIFICATE, "-----BEGIN X-----\n%\n-----END X-----", Step::Format),
+        ] {
+            let found = annotations(&[(SIGNATURE, "eHk="), (key, value)]);
+            assert_eq!(classic_as_bundle(b"p", &found).unwrap_err().step, step, "{key}");
+        }
+    }
+}
