@@ -59,7 +59,9 @@ fn compile(sources: &Path, architecture: &str, object: &Path) -> Result<()> {
         }
     }
     let status = command.arg("-o").arg(object).current_dir(sources).status().map_err(|error| {
-        format!("`{clang}`: {error}; install clang and the libbpf headers (packages clang, libbpf-dev)")
+        format!(
+            "`{clang}`: {error}; install clang and the libbpf headers (packages clang, libbpf-dev)"
+        )
     })?;
     if !status.success() {
         return Err(format!("`{clang}` could not compile the probe for {architecture}").into());
