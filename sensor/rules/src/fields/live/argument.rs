@@ -172,11 +172,11 @@ fn resolved<'a>(ctx: &'a Ctx<'_>, index: usize, param: &'static Param) -> Option
             ctx.host().groups.get(&id).map(|group| &*group.name)
         })),
         ParamType::Flags8 | ParamType::Flags16 | ParamType::Flags32 => {
-            flags(param.table?, number()? as u32, false)
+            Some(flags(param.table?, number()? as u32, false))
         }
-        ParamType::Mode => flags(param.table?, number()? as u32, true),
+        ParamType::Mode => Some(flags(param.table?, number()? as u32, true)),
         ParamType::EnumFlags8 | ParamType::EnumFlags16 | ParamType::EnumFlags32 => {
-            enumerated(param.table?, number()? as u32)
+            Some(enumerated(param.table?, number()? as u32))
         }
         _ => None,
     };
@@ -220,7 +220,7 @@ fn descriptor<'a>(ctx: &'a Ctx<'_>, index: usize, number: i64) -> Option<Cow<'a,
 }
 
 /// Names of the bits in `number`: the table in its order, each name taking its bits away.
-fn flags<'a>(table: &'static FlagTable, number: u32, is_mode: bool) -> Option<Cow<'a, [u8]>> {
+fn flags<'a>(table: &'static FlagTable, number: u32, is_mode: bool) -> Cow<'a, [u8]> {
     let mut left = number;
     let mut found: Vec<&str> = Vec::new();
     for (bits, name) in table.entries {
@@ -234,13 +234,13 @@ fn flags<'a>(table: &'static FlagTable, number: u32, is_mode: bool) -> Option<Co
         }
     }
     let text = if found.is_empty() { number.to_string() } else { found.join("|") };
-    Some(Cow::Owned(text.into_bytes()))
+    Cow::Owned(text.into_bytes())
 }
 
-fn enumerated<'a>(table: &'static FlagTable, number: u32) -> Option<Cow<'a, [u8]>> {
+fn enumerated<'a>(table: &'static FlagTable, number: u32) -> Cow<'a, [u8]> {
     let names = table.entries.iter().filter(|(entry, _)| *entry == number).map(|(_, name)| *name);
     let text = names.collect::<Vec<_>>().join("|");
-    Some(Cow::Owned(text.into_bytes()))
+    Cow::Owned(text.into_bytes())
 }
 
 fn digits(number: i64, print: PrintFormat, width: usize) -> String {

@@ -31,8 +31,11 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId, arg: FieldArg<'_>) -> 
     let has = |flags| ty.flags.has(flags);
     match field {
         FieldId::EvtNum => Some(Value::Uint(ctx.number())),
-        FieldId::EvtTime | FieldId::EvtTimeS | FieldId::EvtTimeIso8601 => time(ctx, field),
-        FieldId::EvtDatetime | FieldId::EvtDatetimeS => time(ctx, field),
+        FieldId::EvtTime
+        | FieldId::EvtTimeS
+        | FieldId::EvtTimeIso8601
+        | FieldId::EvtDatetime
+        | FieldId::EvtDatetimeS => time(ctx, field),
         FieldId::EvtRawtime
         | FieldId::EvtRawtimeS
         | FieldId::EvtRawtimeNs

@@ -60,7 +60,8 @@ impl Facts for Ctx<'_> {
     }
 }
 
-/// The words true and false as the engine's numbers.
+/// True or false, never unset.
+#[expect(clippy::unnecessary_wraps, reason = "stands among answers that may be unset")]
 fn flag<'a>(set: bool) -> Option<Value<'a>> {
     Some(Value::Bool(set))
 }

@@ -62,15 +62,15 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId) -> Option<Value<'a>> {
         return ctx.fd_name().map(Value::text);
     }
     if event.ty().name == "symlinkat" && param == "target" {
-        return unresolved_target(event.text(index)?);
+        return Some(unresolved_target(event.text(index)?));
     }
     ctx.absolute_param(index).map(Value::Text)
 }
 
 /// A relative target of a link starts from where the link lies, which the call does not say.
-fn unresolved_target(target: &[u8]) -> Option<Value<'_>> {
+fn unresolved_target(target: &[u8]) -> Value<'_> {
     if target.starts_with(b"/") {
-        return Some(Value::Text(eyas_state::absolute(None, target)));
+        return Value::Text(eyas_state::absolute(None, target));
     }
-    Some(Value::Text(Cow::Owned([UNKNOWN_DIRECTORY, b"/", target].concat())))
+    Value::Text(Cow::Owned([UNKNOWN_DIRECTORY, b"/", target].concat()))
 }

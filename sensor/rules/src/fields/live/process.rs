@@ -22,8 +22,8 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId, arg: FieldArg<'_>) -> 
         _ => {}
     }
     let process = ctx.process()?;
-    if let Some(value) = ancestor(ctx, field, arg) {
-        return value;
+    if let Some(read) = by_level(field) {
+        return ancestor(ctx, read, arg);
     }
     let parent = || ctx.ancestor(1);
     match field {
@@ -39,13 +39,13 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId, arg: FieldArg<'_>) -> 
         FieldId::ProcPidTs => nonzero(started(ctx, process)),
         FieldId::ProcLoginshellid => login_shell(ctx, process),
         FieldId::ProcSname | FieldId::ProcSidExe | FieldId::ProcSidExepath => {
-            leader_text(session_leader(ctx, process), field)
+            Some(leader_text(session_leader(ctx, process), field))
         }
         FieldId::ProcVpgidName | FieldId::ProcVpgidExe | FieldId::ProcVpgidExepath => {
-            leader_text(leader(ctx, process, process.vpgid, |p| p.vpgid), field)
+            Some(leader_text(leader(ctx, process, process.vpgid, |p| p.vpgid), field))
         }
         FieldId::ProcPgidName | FieldId::ProcPgidExe | FieldId::ProcPgidExepath => {
-            leader_text(leader(ctx, process, process.pgid, |p| p.pgid), field)
+            Some(leader_text(leader(ctx, process, process.pgid, |p| p.pgid), field))
         }
         FieldId::ThreadVtid => {
             let main = header.tid == header.tgid;
@@ -105,9 +105,9 @@ fn of_process<'a>(process: &'a Process, field: FieldId, arg: FieldArg<'_>) -> Op
         FieldId::ProcExeInoCtimeDurationProcStart => nonzero(process.times.ctime_to_process_ns),
         FieldId::ProcExeInoCtimeDurationPidnsStart => nonzero(process.times.namespace_to_ctime_ns),
         FieldId::ProcPidnsInitStartTs => nonzero(process.pidns_start_epoch_ns),
-        FieldId::ThreadCapPermitted => capabilities(process.cap_permitted),
-        FieldId::ThreadCapInheritable => capabilities(process.cap_inheritable),
-        FieldId::ThreadCapEffective => capabilities(process.cap_effective),
+        FieldId::ThreadCapPermitted => Some(capabilities(process.cap_permitted)),
+        FieldId::ThreadCapInheritable => Some(capabilities(process.cap_inheritable)),
+        FieldId::ThreadCapEffective => Some(capabilities(process.cap_effective)),
         FieldId::ProcFdlimit => Some(Value::Int(process.fd_limit)),
         FieldId::ProcVmsize | FieldId::ThreadVmsize => Some(Value::Uint(u64::from(size))),
         FieldId::ProcVmrss | FieldId::ThreadVmrss => Some(Value::Uint(u64::from(resident))),
@@ -122,10 +122,11 @@ fn of_process<'a>(process: &'a Process, field: FieldId, arg: FieldArg<'_>) -> Op
     }
 }
 
-/// Fields that take a level; `None` for a field that is none of these.
-fn ancestor<'a>(ctx: &'a Ctx<'_>, field: FieldId, arg: FieldArg<'_>) -> Option<Option<Value<'a>>> {
-    type Read = for<'p> fn(&'p Process) -> Value<'p>;
-    let read: Read = match field {
+/// How a field that takes a level is read from the process at that level.
+type Read = for<'p> fn(&'p Process) -> Value<'p>;
+
+fn by_level(field: FieldId) -> Option<Read> {
+    Some(match field {
         FieldId::ProcAname => |process| Value::text(process.image.comm.as_bytes()),
         FieldId::ProcAexe => |process| Value::text(&*process.image.exe),
         FieldId::ProcAexepath => |process| Value::text(&*process.image.exe_path),
@@ -134,13 +135,19 @@ fn ancestor<'a>(ctx: &'a Ctx<'_>, field: FieldId, arg: FieldArg<'_>) -> Option<O
         FieldId::ProcApid => |process| Value::Int(i64::from(process.pid)),
         FieldId::ProcAenv => |process| environment(&process.image, FieldArg::None),
         _ => return None,
-    };
-    Some(match arg {
+    })
+}
+
+fn ancestor<'a>(ctx: &'a Ctx<'_>, read: Read, arg: FieldArg<'_>) -> Option<Value<'a>> {
+    match arg {
         FieldArg::Index(level) => ctx.ancestor(level).map(read),
         FieldArg::Key(name) => inherited_variable(ctx, name),
-        FieldArg::None if field == FieldId::ProcApid => ctx.ancestor(0).map(read),
-        FieldArg::None => joined(ctx, read),
-    })
+        FieldArg::None => match read(ctx.process()?) {
+            // Without a level this one is the process itself.
+            pid @ Value::Int(_) => Some(pid),
+            _ => joined(ctx, read),
+        },
+    }
 }
 
 /// The values of all ancestors, separated by blanks.
@@ -156,8 +163,8 @@ fn joined<'a>(ctx: &Ctx<'_>, read: impl Fn(&Process) -> Value<'_>) -> Option<Val
 }
 
 fn inherited_variable<'a>(ctx: &'a Ctx<'_>, name: &[u8]) -> Option<Value<'a>> {
-    let ancestors = ctx.tables().ancestors(ctx.process()?).take(MAX_ENVIRONMENT_LEVELS);
-    ancestors.filter_map(|process| process.image.variable(name)).next().map(Value::text)
+    let mut ancestors = ctx.tables().ancestors(ctx.process()?).take(MAX_ENVIRONMENT_LEVELS);
+    ancestors.find_map(|process| process.image.variable(name)).map(Value::text)
 }
 
 fn environment<'a>(image: &'a Image, arg: FieldArg<'_>) -> Value<'a> {
@@ -184,8 +191,8 @@ fn directory(cwd: &[u8]) -> Option<Value<'_>> {
     }
 }
 
-fn capabilities<'a>(set: u64) -> Option<Value<'a>> {
-    Some(Value::owned_text(names::capabilities(set)))
+fn capabilities<'a>(set: u64) -> Value<'a> {
+    Value::owned_text(names::capabilities(set))
 }
 
 fn cgroups(process: &Process) -> Option<Value<'_>> {
@@ -244,9 +251,9 @@ fn leader<'a>(
     })
 }
 
-fn leader_text(leader: Option<&Process>, field: FieldId) -> Option<Value<'_>> {
-    let Some(image) = leader.map(|leader| &leader.image) else { return Some(Value::text("")) };
-    Some(match field {
+fn leader_text(leader: Option<&Process>, field: FieldId) -> Value<'_> {
+    let Some(image) = leader.map(|leader| &leader.image) else { return Value::text("") };
+    match field {
         FieldId::ProcSname | FieldId::ProcVpgidName | FieldId::ProcPgidName => {
             Value::text(image.comm.as_bytes())
         }
@@ -254,5 +261,5 @@ fn leader_text(leader: Option<&Process>, field: FieldId) -> Option<Value<'_>> {
             Value::text(&*image.exe)
         }
         _ => Value::text(&*image.exe_path),
-    })
+    }
 }
