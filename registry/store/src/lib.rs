@@ -3,4 +3,50 @@
 //!
 //! Alone in writing below the state directory. A reader sees the old or the new generation, never a
 //! mix, through any crash.
+//!
+//! ```text
+//! <dir>/oci-layout, index.json, blobs/sha256/<hex>   an OCI image layout
+//!       generations/<N>/lock.json                    what is in it, from where, signed by whom
+//!       generations/<N>/rules/<artifact>/<files>     also plugins, assets, probes
+//!       generations/.staging-*                       being filled; removed after a crash
+//!       current -> generations/<N>                   replaced by rename
+//!       pending                                      the activation that has begun and not ended
+//!       lock                                         held by the one process that writes
+//! ```
+//!
+//! The way of an artifact: [`LockedStore::stage`] takes what was verified and fetches into
+//! [`Stage`]; [`Stage::extract`] gives [`Staged`]; [`LockedStore::compose`] puts the whole new set
+//! of files together as [`Composed`]; [`Composed::validate`] is the only maker of [`Validated`],
+//! which [`LockedStore::activate`] wants. The bytes that were validated are the bytes that become
+//! active: they are not copied again.
 #![forbid(unsafe_code)]
+
+mod blobs;
+mod clean;
+mod compose;
+mod disk;
+mod error;
+mod extract;
+mod generations;
+mod history;
+mod integrity;
+mod lock;
+mod paths;
+mod recover;
+mod stage;
+mod validate;
+
+pub use blobs::BlobWriter;
+pub use clean::{DEFAULT_KEPT_GENERATIONS, GarbageReport};
+pub use compose::Composed;
+pub use error::StoreError;
+pub use extract::ExtractLimits;
+pub use generations::Store;
+pub use history::{HistoryEntry, Refusal};
+pub use integrity::{Fault as FileFault, Finding, RepairReport};
+pub use lock::LockedStore;
+pub use stage::{Source, Stage, Staged};
+pub use validate::{CandidateFile, CandidateSet, Validate, Validated, ValidationError};
+
+#[cfg(test)]
+mod tests;

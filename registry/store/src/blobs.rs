@@ -1,0 +1,178 @@
+//! Content by digest.
+//!
+//! Owns `blobs/`: a blob is there under its digest only when all of it is there, was checked and is
+//! durable. The directory is an OCI image layout, so it can be copied or served as it is.
+
+use std::path::PathBuf;
+
+use eyas_artifact::{Descriptor, Digest, Generation, Hasher, ImageIndex, media};
+
+use crate::disk::{self, NewFile, TEMPORARY};
+use crate::paths::Paths;
+use crate::{LockedStore, Store, StoreError};
+
+/// Marker of an image layout directory, as its specification spells it.
+const LAYOUT_MARKER: &[u8] = b"{\"imageLayoutVersion\":\"1.0.0\"}";
+
+/// A blob that is being received.
+#[derive(Debug)]
+pub struct BlobWriter {
+    paths: Paths,
+    expected: Digest,
+    size: u64,
+    file: NewFile,
+}
+
+impl BlobWriter {
+    /// Bytes received so far; a transfer that was cut goes on from here.
+    pub fn written(&self) -> u64 {
+        self.file.written()
+    }
+
+    /// Takes the next bytes. More than was announced is an error at once.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let found = self.file.written() + bytes.len() as u64;
+        if found > self.size {
+            return Err(self.wrong_size(found));
+        }
+        self.file.write(bytes)
+    }
+
+    /// Forgets what was received, for a sender that cannot go on from the middle.
+    pub fn restart(&mut self) -> Result<(), StoreError> {
+        self.file.restart()
+    }
+
+    /// Checks size and digest, makes the blob durable and gives it its name.
+    pub fn finish(self) -> Result<PathBuf, StoreError> {
+        if self.file.written() != self.size {
+            return Err(self.wrong_size(self.file.written()));
+        }
+        let found = self.file.digest();
+        if found != self.expected {
+            return Err(StoreError::DigestMismatch { expected: self.expected, found });
+        }
+        let path = self.paths.blob(&self.expected);
+        self.file.persist(&path)?;
+        disk::sync_dir(&self.paths.blobs())?;
+        Ok(path)
+    }
+
+    fn wrong_size(&self, found: u64) -> StoreError {
+        StoreError::SizeMismatch { digest: self.expected, expected: self.size, found }
+    }
+}
+
+impl Store {
+    /// Path of a blob, if it is there with this size. The content was checked when it was written.
+    pub fn blob_path(&self, digest: &Digest, size: u64) -> Option<PathBuf> {
+        let path = self.paths.blob(digest);
+        std::fs::symlink_metadata(&path)
+            .is_ok_and(|meta| meta.is_file() && meta.len() == size)
+            .then_some(path)
+    }
+
+    /// Content of a blob of at most `limit` bytes, checked again; `None` when it is not there.
+    pub fn blob(&self, digest: &Digest, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.paths.blob(digest);
+        let Some(bytes) = disk::read(&path, limit)? else { return Ok(None) };
+        check(digest, &bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// Digest of a blob's file as it is now.
+    pub(crate) fn blob_digest(&self, digest: &Digest) -> Result<Option<Digest>, StoreError> {
+        digest_of(&self.paths.blob(digest))
+    }
+}
+
+impl LockedStore {
+    /// Begins to receive a blob.
+    pub fn receive(&self, digest: Digest, size: u64) -> Result<BlobWriter, StoreError> {
+        disk::check_space(&self.paths.blobs(), size)?;
+        let file = NewFile::create(disk::temporary_in(&self.paths.blobs(), TEMPORARY))?;
+        Ok(BlobWriter { paths: self.paths.clone(), expected: digest, size, file })
+    }
+
+    /// Stores bytes that are in memory; their digest must be the one given.
+    pub fn put_blob(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        check(digest, bytes)?;
+        if self.blob_path(digest, bytes.len() as u64).is_some() {
+            return Ok(());
+        }
+        disk::replace_file(&self.paths.blob(digest), bytes)
+    }
+
+    /// Creates the directories and marks them as an image layout.
+    pub(crate) fn prepare_layout(&self) -> Result<(), StoreError> {
+        disk::ensure_dir(&self.paths.blobs())?;
+        disk::ensure_dir(&self.paths.generations())?;
+        if !self.paths.layout_marker().exists() {
+            disk::replace_file(&self.paths.layout_marker(), LAYOUT_MARKER)?;
+        }
+        if !self.paths.layout_index().exists() {
+            self.write_layout_index(&[])?;
+        }
+        Ok(())
+    }
+
+    /// Lists the manifests of generations in the layout's index, each under its reference.
+    pub(crate) fn write_layout_index(&self, generations: &[Generation]) -> Result<(), StoreError> {
+        let mut manifests: Vec<Descriptor> = Vec::new();
+        for entry in generations.iter().flat_map(|generation| &generation.entries) {
+            let listed = manifests.iter().any(|known| {
+                known.digest == entry.manifest_digest
+                    && known.annotations.get(media::ANNOTATION_REF_NAME) == Some(&entry.reference)
+            });
+            let size = std::fs::metadata(self.paths.blob(&entry.manifest_digest));
+            if let (false, Ok(meta)) = (listed, size) {
+                manifests.push(
+                    Descriptor::new(media::OCI_MANIFEST, entry.manifest_digest, meta.len())
+                        .with_annotation(media::ANNOTATION_REF_NAME, entry.reference.clone()),
+                );
+            }
+        }
+        let bytes = ImageIndex::new(manifests).to_vec().map_err(|source| StoreError::Document {
+            context: "index of the image layout".to_owned(),
+            source,
+        })?;
+        let path = self.paths.layout_index();
+        if disk::read(&path, eyas_artifact::MAX_MANIFEST_BYTES)?.as_deref() == Some(&bytes) {
+            return Ok(());
+        }
+        disk::replace_file(&path, &bytes)
+    }
+}
+
+fn check(expected: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+    let found = Digest::sha256(bytes);
+    if found == *expected {
+        Ok(())
+    } else {
+        Err(StoreError::DigestMismatch { expected: *expected, found })
+    }
+}
+
+/// Digest of a file; `None` when it does not exist.
+pub(crate) fn digest_of(path: &std::path::Path) -> Result<Option<Digest>, StoreError> {
+    use std::io::Read;
+
+    const READ_BYTES: usize = 128 * 1024;
+    let mut file = match disk::open(path) {
+        Ok(file) => file,
+        Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(Some(hasher.finish())),
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(StoreError::io("read", path, error)),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A file that is being written.
+//!
+//! Owns its temporary name: dropped before it was kept, the file is removed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use eyas_artifact::{Digest, Hasher};
+use rustix::fs::OFlags;
+
+use super::{FILE_MODE, change, rename};
+use crate::StoreError;
+
+/// Bytes copied at a time; memory does not grow with the file.
+const COPY_BYTES: usize = 128 * 1024;
+
+/// A new file, hashed while it is written.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    path: PathBuf,
+    file: File,
+    hasher: Hasher,
+    written: u64,
+    keep: bool,
+}
+
+impl NewFile {
+    /// Creates a file that must not exist.
+    pub(crate) fn create(path: PathBuf) -> Result<Self, StoreError> {
+        let file = change("create", &path, || {
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(FILE_MODE)
+                .custom_flags((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits() as i32)
+                .open(&path)
+        })?;
+        let new = Self { path, file, hasher: Hasher::new(), written: 0, keep: false };
+        // Whatever the process's mask is, readers of the store must be able to read.
+        change("set the mode of", &new.path, || {
+            new.file.set_permissions(fs::Permissions::from_mode(FILE_MODE))
+        })?;
+        Ok(new)
+    }
+
+    /// Appends bytes.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        change("write", &self.path, || self.file.write_all(bytes))?;
+        self.hasher.update(bytes);
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Appends all that a reader gives; `from` is named when reading fails.
+    pub(crate) fn fill_from(
+        &mut self,
+        reader: &mut impl Read,
+        from: &Path,
+    ) -> Result<(), StoreError> {
+        let mut buffer = vec![0; COPY_BYTES];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.write(&buffer[..count])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(StoreError::io("read", from, error)),
+            }
+        }
+    }
+
+    /// Empties the file, to start again.
+    pub(crate) fn restart(&mut self) -> Result<(), StoreError> {
+        change("truncate", &self.path, || {
+            self.file.set_len(0)?;
+            io::Seek::rewind(&mut self.file)
+        })?;
+        self.hasher = Hasher::new();
+        self.written = 0;
+        Ok(())
+    }
+
+    /// Bytes written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Digest of the bytes written so far.
+    pub(crate) fn digest(&self) -> Digest {
+        self.hasher.clone().finish()
+    }
+
+    /// Flushes the file and keeps it under the name it has.
+    pub(crate) fn keep(mut self) -> Result<(), StoreError> {
+        change("flush", &self.path, || self.file.sync_all())?;
+        self.keep = true;
+        Ok(())
+    }
+
+    /// Flushes the file and gives it its final name. Durable once the directory is flushed.
+    pub(crate) fn persist(mut self, to: &Path) -> Result<(), StoreError> {
+        change("flush", &self.path, || self.file.sync_all())?;
+        rename(&self.path, to)?;
+        self.keep = true;
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.keep {
+            // Best effort: recovery removes it as well.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

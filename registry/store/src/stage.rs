@@ -1,0 +1,253 @@
+//! Receiving one artifact.
+//!
+//! Owns the way from a verified manifest to files on disk that nobody sees yet. What is fetched
+//! goes into the content store, where it stays for the next time even when this artifact is refused.
+
+use std::path::{Path, PathBuf};
+
+use eyas_artifact::{
+    BundleConfig, Descriptor, Digest, Entry, InstalledFile, Kind, MAX_CONFIG_BYTES, SignerRecord,
+};
+
+use crate::blobs::BlobWriter;
+use crate::extract::{ExtractLimits, unpack};
+use crate::paths::STAGING;
+use crate::{LockedStore, StoreError, disk};
+
+/// What is known of an artifact before its content is fetched.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The reference as asked, tag included.
+    pub reference: String,
+    /// Kind, from the layer's media type.
+    pub kind: Kind,
+    /// Digest of what the tag pointed at.
+    pub root_digest: Digest,
+    /// Digest of the manifest.
+    pub manifest_digest: Digest,
+    /// The configuration document.
+    pub config: Descriptor,
+    /// The archive.
+    pub layer: Descriptor,
+    /// Who signed it.
+    pub signer: Option<SignerRecord>,
+    /// Verified signing time, RFC 3339.
+    pub signed_at: Option<String>,
+}
+
+/// An artifact whose content is being fetched.
+#[derive(Debug)]
+pub struct Stage {
+    store: LockedStore,
+    source: Source,
+    config: Option<BundleConfig>,
+    layer: Layer,
+}
+
+#[derive(Debug)]
+enum Layer {
+    Absent,
+    Receiving(BlobWriter),
+    Stored(PathBuf),
+}
+
+/// An artifact on disk, unpacked, not yet part of any generation. Dropping it removes the files.
+#[derive(Debug)]
+pub struct Staged {
+    entry: Entry,
+    directory: Scratch,
+}
+
+impl LockedStore {
+    /// Begins to fetch an artifact. Crate-private: content comes in through [`LockedStore::stage`],
+    /// which wants the proof of verification.
+    pub(crate) fn begin(&self, source: Source) -> Stage {
+        let layer = match self.blob_path(&source.layer.digest, source.layer.size) {
+            Some(path) => Layer::Stored(path),
+            None => Layer::Absent,
+        };
+        Stage { store: self.clone(), source, config: None, layer }
+    }
+}
+
+impl Stage {
+    /// What is being fetched.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Whether the archive is in the store already and need not be fetched.
+    pub fn has_layer(&self) -> bool {
+        matches!(self.layer, Layer::Stored(_))
+    }
+
+    /// Takes the configuration document, checked against its descriptor.
+    pub fn put_config(&mut self, bytes: &[u8]) -> Result<&BundleConfig, StoreError> {
+        let descriptor = &self.source.config;
+        if bytes.len() as u64 != descriptor.size {
+            return Err(StoreError::SizeMismatch {
+                digest: descriptor.digest,
+                expected: descriptor.size,
+                found: bytes.len() as u64,
+            });
+        }
+        self.store.put_blob(&descriptor.digest, bytes)?;
+        let config = BundleConfig::from_slice(bytes).map_err(|source| StoreError::Document {
+            context: format!("configuration of `{}`", self.source.reference),
+            source,
+        })?;
+        Ok(self.config.insert(config))
+    }
+
+    /// The configuration from the store, if it is there from an earlier time.
+    pub fn reuse_config(&mut self) -> Result<Option<&BundleConfig>, StoreError> {
+        match self.store.blob(&self.source.config.digest, MAX_CONFIG_BYTES) {
+            Ok(Some(bytes)) => self.put_config(&bytes).map(Some),
+            Ok(None) | Err(StoreError::DigestMismatch { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps a manifest or image index, so that the store stays a complete image layout.
+    pub fn put_manifest(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        self.store.put_blob(digest, bytes)
+    }
+
+    /// Bytes of the archive that are there.
+    pub fn received(&self) -> u64 {
+        match &self.layer {
+            Layer::Absent => 0,
+            Layer::Receiving(writer) => writer.written(),
+            Layer::Stored(_) => self.source.layer.size,
+        }
+    }
+
+    /// Takes the next bytes of the archive.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        if let Layer::Absent = self.layer {
+            let layer = &self.source.layer;
+            self.layer = Layer::Receiving(self.store.receive(layer.digest, layer.size)?);
+        }
+        match &mut self.layer {
+            Layer::Receiving(writer) => writer.write(bytes),
+            Layer::Absent | Layer::Stored(_) => Ok(()),
+        }
+    }
+
+    /// Forgets what was received of the archive.
+    pub fn restart(&mut self) -> Result<(), StoreError> {
+        match &mut self.layer {
+            Layer::Receiving(writer) => writer.restart(),
+            Layer::Absent | Layer::Stored(_) => Ok(()),
+        }
+    }
+
+    /// Checks the archive's size and digest, then unpacks it. `reason` is kept in the lock file.
+    pub fn extract(
+        self,
+        limits: &ExtractLimits,
+        reason: impl Into<String>,
+    ) -> Result<Staged, StoreError> {
+        let Self { store, source, config, layer } = self;
+        let missing = |what| StoreError::Incomplete { artifact: source.reference.clone(), what };
+        let config = config.ok_or_else(|| missing("configuration"))?;
+        let layer = match layer {
+            Layer::Absent => return Err(missing("archive")),
+            Layer::Receiving(writer) => writer.finish()?,
+            // It has been on disk since an earlier time.
+            Layer::Stored(path) => {
+                store.check_blob(&source.layer.digest)?;
+                path
+            }
+        };
+        let directory = Scratch::create(&store)?;
+        let files = unpack(&config.name, &layer, directory.path(), limits)?;
+        disk::sync_tree(directory.path())?;
+        Ok(Staged { entry: entry(source, config, files, reason.into()), directory })
+    }
+}
+
+impl LockedStore {
+    /// Refuses a stored blob that has changed since, and removes it so that it is fetched again.
+    fn check_blob(&self, digest: &Digest) -> Result<(), StoreError> {
+        match self.blob_digest(digest)? {
+            Some(found) if found == *digest => Ok(()),
+            found => {
+                disk::remove_file(&self.paths.blob(digest))?;
+                Err(match found {
+                    Some(found) => StoreError::DigestMismatch { expected: *digest, found },
+                    None => StoreError::Damaged {
+                        path: self.paths.blob(digest),
+                        why: "it is missing".to_owned(),
+                    },
+                })
+            }
+        }
+    }
+}
+
+impl Staged {
+    /// What will be in the lock file.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Directory with the unpacked files.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn into_parts(self) -> (Entry, Scratch) {
+        (self.entry, self.directory)
+    }
+}
+
+fn entry(source: Source, config: BundleConfig, files: Vec<InstalledFile>, reason: String) -> Entry {
+    Entry {
+        name: config.name,
+        kind: source.kind,
+        reference: source.reference,
+        version: config.version,
+        root_digest: source.root_digest,
+        manifest_digest: source.manifest_digest,
+        config_digest: source.config.digest,
+        layer_digest: source.layer.digest,
+        signer: source.signer,
+        signed_at: source.signed_at,
+        reason,
+        files,
+    }
+}
+
+/// A directory in `generations/` that is being filled, on the file system of its destination.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Scratch {
+    pub(crate) fn create(store: &LockedStore) -> Result<Self, StoreError> {
+        let path = disk::temporary_in(&store.paths.generations(), STAGING);
+        disk::create_dir(&path)?;
+        Ok(Self { path, keep: false })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory was moved to its place and is no longer ours to remove.
+    pub(crate) fn moved(mut self) {
+        self.keep = true;
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.keep {
+            // Best effort: recovery removes it as well.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! SIGKILL at every single change of an install, an upgrade, a rollback, a repair and a collection.
+//!
+//! The test executable runs itself with the number of the change in its environment. Afterwards the
+//! old or the new generation is active, whole, and the next writer cleans up.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+
+use super::*;
+use crate::disk::{Fault, arm};
+
+const DIRECTORY: &str = "EYAS_TEST_CRASH_STORE";
+const SCENE: &str = "EYAS_TEST_CRASH_SCENE";
+const AT: &str = "EYAS_TEST_CRASH_AT";
+const SIGKILL: i32 = 9;
+
+const SCENES: [&str; 6] = ["install", "upgrade", "remove", "rollback", "repair", "gc"];
+
+fn first() -> [Sample; 2] {
+    [Sample::rules("a", "1.0.0", "old"), Sample::rules("b", "1.0.0", "b")]
+}
+
+fn second() -> [Sample; 1] {
+    let files = vec![("rules.yaml", b"new".to_vec()), ("x/y.yaml", b"y".to_vec())];
+    [Sample { files, ..Sample::rules("a", "2.0.0", "") }]
+}
+
+/// What is there before the process that is killed.
+fn prepare(scene: &str, store: &Store) {
+    if scene == "install" {
+        return;
+    }
+    install(store, &first()).unwrap();
+    if matches!(scene, "rollback" | "gc") {
+        install(store, &second()).unwrap();
+        install(store, &[Sample::rules("c", "1.0.0", "c")]).unwrap();
+    }
+    if scene == "repair" {
+        std::fs::write(store.current_link().join("rules/a/rules.yaml"), "bad").unwrap();
+    }
+}
+
+fn act(scene: &str, store: &Store) -> Result<(), StoreError> {
+    match scene {
+        "install" => install(store, &first()).map(drop),
+        "upgrade" => install(store, &second()).map(drop),
+        "remove" => {
+            let locked = store.lock()?;
+            let removed = [(Kind::Rulesfile, "a".to_owned())];
+            let composed = locked.compose(Vec::new(), &removed)?;
+            locked.activate(composed.validate(&accept)?).map(drop)
+        }
+        "rollback" => store.lock()?.rollback(Some(1)).map(drop),
+        "repair" => store.lock()?.repair().map(drop),
+        "gc" => store.lock()?.gc(0).map(drop),
+        other => unreachable!("{other}"),
+    }
+}
+
+/// Not a test of its own: what the killed process runs.
+#[test]
+fn child() {
+    let (Some(directory), Ok(scene), Ok(at)) =
+        (std::env::var_os(DIRECTORY), std::env::var(SCENE), std::env::var(AT))
+    else {
+        return;
+    };
+    let store = Store::open(directory).unwrap();
+    arm(Fault::Kill, at.parse().unwrap());
+    act(&scene, &store).unwrap();
+}
+
+/// Runs the scene in a process that is killed at a change; whether it was.
+fn killed(scene: &str, store: &Store, at: u64) -> bool {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "tests::crash::child", "--test-threads=1"])
+        .env(DIRECTORY, store.directory())
+        .env(SCENE, scene)
+        .env(AT, at.to_string())
+        .output()
+        .unwrap();
+    if output.status.signal() == Some(SIGKILL) {
+        return true;
+    }
+    assert!(
+        output.status.success(),
+        "{scene} at {at}: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    false
+}
+
+fn sweep(scene: &str) -> u64 {
+    let goal = {
+        let (_directory, store) = scratch();
+        prepare(scene, &store);
+        act(scene, &store).unwrap();
+        visible(&store)
+    };
+    for at in 1.. {
+        let (_directory, store) = scratch();
+        prepare(scene, &store);
+        let before = visible(&store);
+        let was_killed = killed(scene, &store, at);
+        let after = visible(&store);
+        assert!(after == before || after == goal, "{scene} at {at}: {after:?}");
+        if let Some(active) = store.current().unwrap()
+            && scene != "repair"
+        {
+            assert_eq!(store.verify(&active).unwrap(), [], "{scene} at {at}");
+        }
+        // The next writer cleans up, and finishes the work.
+        match act(scene, &store) {
+            Err(StoreError::NotInstalled { .. }) if after == goal => {}
+            other => other.unwrap(),
+        }
+        assert_eq!(visible(&store), goal, "{scene} at {at}");
+        assert_eq!(litter(&store), [""; 0], "{scene} at {at}");
+        for generation in store.generations().unwrap() {
+            assert_eq!(store.verify(&generation).unwrap(), [], "{scene} at {at}");
+        }
+        if !was_killed {
+            return at - 1;
+        }
+    }
+    unreachable!("the loop ends when a run is not killed")
+}
+
+#[test]
+fn killed_at_every_change() {
+    let points: Vec<u64> = std::thread::scope(|scope| {
+        let sweeps: Vec<_> =
+            SCENES.map(|scene| scope.spawn(move || sweep(scene))).into_iter().collect();
+        sweeps.into_iter().map(|sweep| sweep.join().unwrap()).collect()
+    });
+    let total: u64 = points.iter().sum();
+    eprintln!("killed at {total} changes: {SCENES:?} {points:?}");
+    assert!(total >= 200, "only {total} changes: {points:?}");
+}
