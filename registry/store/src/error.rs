@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use eyas_artifact::{ArtifactError, Digest, Kind};
+use eyas_artifact::{ArtifactError, Digest, Kind, Version};
 
 use crate::validate::ValidationError;
 
@@ -118,6 +118,16 @@ pub enum StoreError {
         /// What is wrong with it.
         source: ArtifactError,
     },
+    /// The policy wants a newer version.
+    #[error("`{reference}` has version `{found}`, but the policy wants at least `{minimum}`")]
+    BelowMinimum {
+        /// Reference of the artifact.
+        reference: String,
+        /// Its version.
+        found: Version,
+        /// The lowest version that is allowed.
+        minimum: Version,
+    },
     /// Content was asked for before it was there.
     #[error("the {what} of `{artifact}` has not been stored yet")]
     Incomplete {
@@ -196,6 +206,7 @@ impl StoreError {
                 | Self::Archive { .. }
                 | Self::ArchiveLimit { .. }
                 | Self::Document { .. }
+                | Self::BelowMinimum { .. }
         )
     }
 
@@ -229,6 +240,9 @@ impl StoreError {
             Self::Invalid(_) => "the previous generation is still active",
             Self::UnknownGeneration { .. } => "`eyas artifact history` lists the generations",
             Self::NotInstalled { .. } => "`eyas artifact list --installed` lists what is",
+            Self::BelowMinimum { .. } => {
+                "change `minimum_version` in the policy to accept an older one"
+            }
             Self::Io { .. }
             | Self::Incomplete { .. }
             | Self::StagedTwice { .. }

@@ -29,6 +29,7 @@ mod error;
 mod extract;
 mod generations;
 mod history;
+mod intake;
 mod integrity;
 mod lock;
 mod paths;

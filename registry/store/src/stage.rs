@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use eyas_artifact::{
     BundleConfig, Descriptor, Digest, Entry, InstalledFile, Kind, MAX_CONFIG_BYTES, SignerRecord,
+    Version,
 };
 
 use crate::blobs::BlobWriter;
@@ -40,6 +41,7 @@ pub struct Source {
 pub struct Stage {
     store: LockedStore,
     source: Source,
+    minimum_version: Option<Version>,
     config: Option<BundleConfig>,
     layer: Layer,
 }
@@ -61,12 +63,12 @@ pub struct Staged {
 impl LockedStore {
     /// Begins to fetch an artifact. Crate-private: content comes in through [`LockedStore::stage`],
     /// which wants the proof of verification.
-    pub(crate) fn begin(&self, source: Source) -> Stage {
+    pub(crate) fn begin(&self, source: Source, minimum_version: Option<Version>) -> Stage {
         let layer = match self.blob_path(&source.layer.digest, source.layer.size) {
             Some(path) => Layer::Stored(path),
             None => Layer::Absent,
         };
-        Stage { store: self.clone(), source, config: None, layer }
+        Stage { store: self.clone(), source, minimum_version, config: None, layer }
     }
 }
 
@@ -81,7 +83,8 @@ impl Stage {
         matches!(self.layer, Layer::Stored(_))
     }
 
-    /// Takes the configuration document, checked against its descriptor.
+    /// Takes the configuration document, checked against its descriptor and the lowest version that
+    /// the policy allows.
     pub fn put_config(&mut self, bytes: &[u8]) -> Result<&BundleConfig, StoreError> {
         let descriptor = &self.source.config;
         if bytes.len() as u64 != descriptor.size {
@@ -96,6 +99,13 @@ impl Stage {
             context: format!("configuration of `{}`", self.source.reference),
             source,
         })?;
+        if let Some(minimum) = self.minimum_version.as_ref().filter(|low| config.version < **low) {
+            return Err(StoreError::BelowMinimum {
+                reference: self.source.reference.clone(),
+                found: config.version,
+                minimum: minimum.clone(),
+            });
+        }
         Ok(self.config.insert(config))
     }
 
@@ -148,7 +158,7 @@ impl Stage {
         limits: &ExtractLimits,
         reason: impl Into<String>,
     ) -> Result<Staged, StoreError> {
-        let Self { store, source, config, layer } = self;
+        let Self { store, source, config, layer, .. } = self;
         let missing = |what| StoreError::Incomplete { artifact: source.reference.clone(), what };
         let config = config.ok_or_else(|| missing("configuration"))?;
         let layer = match layer {

@@ -109,7 +109,7 @@ fn content_with_another_digest_or_size_is_refused() {
     let locked = store.lock().unwrap();
     let sample = Sample::rules("a", "1.0.0", "text");
     let begin = || -> Stage {
-        let mut stage = locked.begin(sample.source());
+        let mut stage = locked.begin(sample.source(), None);
         stage.put_config(&sample.config()).unwrap();
         stage
     };
@@ -141,7 +141,7 @@ fn content_with_another_digest_or_size_is_refused() {
     assert!(matches!(begin().put_config(b"{}"), Err(StoreError::SizeMismatch { .. })));
     let other = vec![b' '; sample.config().len()];
     assert!(matches!(begin().put_config(&other), Err(StoreError::DigestMismatch { .. })));
-    let bare = locked.begin(Sample::rules("b", "1.0.0", "other").source());
+    let bare = locked.begin(Sample::rules("b", "1.0.0", "other").source(), None);
     assert!(matches!(bare.extract(&limits, ""), Err(StoreError::Incomplete { .. })));
     assert_eq!(litter(&store), [""; 0]);
 }
@@ -152,7 +152,7 @@ fn a_stored_archive_is_not_fetched_again_unless_it_was_damaged() {
     let sample = Sample::rules("a", "1.0.0", "text");
     install(&store, std::slice::from_ref(&sample)).unwrap();
     let locked = store.lock().unwrap();
-    let mut stage = locked.begin(sample.source());
+    let mut stage = locked.begin(sample.source(), None);
     assert!(stage.has_layer());
     assert!(stage.reuse_config().unwrap().is_some());
     stage.extract(&ExtractLimits::default(), "again").unwrap();

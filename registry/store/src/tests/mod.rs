@@ -70,7 +70,7 @@ impl Sample {
     }
 
     pub(crate) fn stage(&self, store: &LockedStore) -> Result<Staged, StoreError> {
-        let mut stage = store.begin(self.source());
+        let mut stage = store.begin(self.source(), None);
         stage.put_config(&self.config())?;
         stage.put_manifest(&Digest::sha256(self.manifest()), &self.manifest())?;
         if !stage.has_layer() {
