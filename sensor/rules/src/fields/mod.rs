@@ -8,6 +8,7 @@ mod argument;
 mod facts;
 mod given;
 pub mod live;
+pub mod render;
 mod resolve;
 mod table;
 mod value;

@@ -17,7 +17,7 @@ pub(super) fn write(out: &mut Vec<u8>, value: &Value<'_>, print: Print, base64: 
         Value::Text(text) => out.extend_from_slice(text),
         Value::Bytes(bytes) if base64 => write_base64(out, bytes),
         Value::Bytes(bytes) => {
-            out.extend(bytes.iter().take(LONGEST_BUFFER).map(|byte| printable(*byte)))
+            out.extend(bytes.iter().take(LONGEST_BUFFER).map(|byte| printable(*byte)));
         }
         Value::Ip(address) => append(out, format_args!("{address}")),
         Value::List(items) => {
