@@ -82,7 +82,9 @@ pub fn raw_argument<'a>(event: &Event<'a>, which: FieldArg<'_>) -> Option<Value<
     let kind = Kind::of(param);
     let (kind, bytes) = kind.unwrapped(bytes)?;
     match kind.ty {
-        ParamType::Charbuf | ParamType::FsPath | ParamType::FsRelPath => text(bytes).map(Value::text),
+        ParamType::Charbuf | ParamType::FsPath | ParamType::FsRelPath => {
+            text(bytes).map(Value::text)
+        }
         ParamType::Bool => int(bytes, false).map(|number| Value::Bool(number != 0)),
         ParamType::Ipv4Addr | ParamType::Ipv6Addr => address::ip(bytes).map(Value::Ip),
         ty if ty.fixed_len().is_some() => {

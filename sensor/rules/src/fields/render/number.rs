@@ -14,12 +14,7 @@ pub(super) fn append(out: &mut Vec<u8>, args: Arguments<'_>) {
 }
 
 /// The raw text of a number.
-pub(super) fn write_raw(
-    ty: ParamType,
-    print: PrintFormat,
-    number: Option<i64>,
-    out: &mut Vec<u8>,
-) {
+pub(super) fn write_raw(ty: ParamType, print: PrintFormat, number: Option<i64>, out: &mut Vec<u8>) {
     let Some(number) = number else { return };
     match (ty, print) {
         (ParamType::Uid | ParamType::Gid, _) if number == i64::from(u32::MAX) => {
@@ -75,8 +70,7 @@ fn each_flag(
 ) {
     let mut left = whole;
     for (value, flag) in table.entries {
-        let present =
-            if *value == 0 { whole == 0 } else { left & value == *value && left != 0 };
+        let present = if *value == 0 { whole == 0 } else { left & value == *value && left != 0 };
         if !present {
             continue;
         }

@@ -142,7 +142,10 @@ fn addresses() {
     tuple.extend(443_u16.to_ne_bytes());
     let connect = EventBuilder::new(23).int(0).bytes(&tuple).int(3).unknown();
     assert_eq!(arg(connect, "tuple").as_deref(), Some("10.0.0.1:4000->10.0.0.2:443"));
-    assert_eq!(arg(EventBuilder::new(21).int(0).bytes(&[16, 0]).int(3), "addr").as_deref(), Some("family 16"));
+    assert_eq!(
+        arg(EventBuilder::new(21).int(0).bytes(&[16, 0]).int(3), "addr").as_deref(),
+        Some("family 16")
+    );
 }
 
 proptest! {
