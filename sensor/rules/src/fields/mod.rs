@@ -8,7 +8,6 @@ mod argument;
 mod facts;
 mod given;
 pub mod live;
-pub mod render;
 mod resolve;
 mod table;
 mod value;
