@@ -17,6 +17,12 @@ pub mod expand;
 pub mod fields;
 pub mod format;
 pub mod index;
+pub mod load;
 pub mod report;
 pub mod source;
 pub mod syntax;
+
+pub use eval::{Matching, RenderedAlert, RuleId, RuleSet, Scratch};
+pub use load::{EngineOptions, LoadOutcome, load};
+pub use report::{FileResult, Report, Severity};
+pub use source::SourceFile;

@@ -35,7 +35,7 @@ pub enum Expr {
     /// Does not hold.
     Not(Box<Expr>),
     /// One comparison.
-    Check(Check),
+    Check(Box<Check>),
     /// A name to be replaced by the macro's condition.
     Macro(MacroRef),
 }

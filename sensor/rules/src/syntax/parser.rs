@@ -125,7 +125,7 @@ impl<'t> Parser<'t> {
                 return parser.embedded();
             }
             if let Some(left) = parser.operand()? {
-                return parser.comparison(left, start).map(Expr::Check);
+                return parser.comparison(left, start).map(|check| Expr::Check(Box::new(check)));
             }
             if let Some(name) = parser.lexer.identifier() {
                 let span = parser.span(start);

@@ -4,6 +4,7 @@
 //! `shared` beside the workspace). Without them the test says so and stops.
 mod cases;
 mod conditions;
+mod loading;
 mod outputs;
 mod syntax;
 
@@ -26,6 +27,10 @@ fn run(case: &Case) -> Outcome {
         "evt-types" => conditions::event_type_case(case),
         "output-format" => outputs::format_case(case),
         "string-unescape" => syntax::unescape_case(case),
+        "rules-load-ok" | "rules-load-warning" | "rules-load-error" => loading::load_case(case),
+        "plugin-requirements" => loading::plugin_case(case),
+        "rule-selector-wildcard" => loading::wildcard_case(case),
+        "metric-rule-name" => loading::metric_case(case),
         _ => Outcome::NoRunner,
     }
 }

@@ -1,8 +1,0 @@
-//! The probe on the live kernel. Each test says aloud when it cannot run, and why.
-
-#[cfg(test)]
-mod exec;
-#[cfg(test)]
-mod live;
-#[cfg(test)]
-mod load;

@@ -1,0 +1,272 @@
+//! List names in a text become the lists' items.
+//!
+//! The replacement is textual and knows nothing of quotes: a name that stands as a word of its own
+//! inside of a quoted text is replaced, too. Nested lists are replaced at any depth; a list that
+//! contains itself keeps its own name as a value.
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+
+use super::{ITEM_LIMIT, LIST_DEPTH, TEXT_LIMIT, TooLarge};
+use crate::collect::{Collection, List, Text};
+
+/// The lists of a collection, ready to be replaced in texts.
+pub struct Lists<'c> {
+    all: &'c [List],
+    by_name: HashMap<&'c str, usize>,
+    /// Lists whose names are several words; they need a search of their own.
+    odd: Vec<usize>,
+    resolved: Vec<Result<Text, TooLarge>>,
+    used: BTreeSet<usize>,
+}
+
+impl<'c> Lists<'c> {
+    /// Resolves nested lists.
+    pub fn new(collection: &'c Collection) -> Self {
+        let lists = &collection.lists;
+        let by_name = lists.iter().enumerate().map(|(n, list)| (list.header.name.as_str(), n));
+        let odd = |list: &List| list.header.name.contains(is_delimiter);
+        let mut all = Self {
+            all: lists,
+            by_name: by_name.collect(),
+            odd: (0..lists.len()).filter(|&n| odd(&lists[n])).collect(),
+            resolved: Vec::new(),
+            used: BTreeSet::new(),
+        };
+        all.resolved = (0..lists.len()).map(|n| all.resolve(n)).collect();
+        all
+    }
+
+    /// Names of the lists that no list and no text given to [`Self::replace`] refers to.
+    pub fn unused(&self) -> impl Iterator<Item = &'c List> {
+        let used = self.used.clone();
+        self.all.iter().enumerate().filter(move |(n, _)| !used.contains(n)).map(|(_, list)| list)
+    }
+
+    /// The items a list stands for, joined as in a condition.
+    pub fn items(&self, name: &str) -> Option<&Text> {
+        self.resolved.get(*self.by_name.get(name)?)?.as_ref().ok()
+    }
+
+    /// Names of the lists that a text refers to directly.
+    pub fn names_in(&self, text: &str) -> Vec<&'c str> {
+        let words = words(text).filter_map(|range| self.by_name.get(&text[range]));
+        words.map(|&n| self.all[n].header.name.as_str()).collect()
+    }
+
+    /// Replaces every list name in a text, and notes the lists as used.
+    pub fn replace(&mut self, text: &Text) -> Result<Text, TooLarge> {
+        let mut text = text.clone();
+        for n in self.odd.clone() {
+            text = self.replace_odd(&text, n)?;
+        }
+        let found: Vec<(Range<usize>, usize)> = words(text.as_str())
+            .filter_map(|range| Some((range.clone(), *self.by_name.get(&text.as_str()[range])?)))
+            .collect();
+        self.replace_at(&text, &found)
+    }
+
+    fn replace_odd(&mut self, text: &Text, n: usize) -> Result<Text, TooLarge> {
+        let name = self.all[n].header.name.as_str();
+        let within = text.as_str();
+        let free = |at: usize| {
+            let before = within[..at].chars().next_back();
+            let after = within[at + name.len()..].chars().next();
+            before.is_none_or(is_delimiter) && after.is_none_or(is_delimiter)
+        };
+        let places = within.match_indices(name).map(|(at, _)| at).filter(|&at| free(at));
+        let found: Vec<_> = places.map(|at| (at..at + name.len(), n)).collect();
+        self.replace_at(text, &found)
+    }
+
+    fn replace_at(
+        &mut self,
+        text: &Text,
+        found: &[(Range<usize>, usize)],
+    ) -> Result<Text, TooLarge> {
+        if found.is_empty() {
+            return Ok(text.clone());
+        }
+        let mut out = Text::default();
+        let mut at = 0;
+        for (range, n) in found {
+            self.used.insert(*n);
+            let items = self.resolved[*n].clone()?;
+            let mut before = at..range.start;
+            let mut after = range.end;
+            if items.as_str().is_empty() {
+                (before, after) = without_comma(text.as_str(), before, after);
+            }
+            out.push_range(text, before);
+            out.push_str(" ");
+            out.push(&items);
+            out.push_str(" ");
+            at = after;
+            if out.as_str().len() > TEXT_LIMIT {
+                return Err(TooLarge::Text);
+            }
+        }
+        out.push_range(text, at..text.as_str().len());
+        Ok(out)
+    }
+
+    fn resolve(&mut self, n: usize) -> Result<Text, TooLarge> {
+        let mut out = Text::default();
+        self.add_items(n, &mut vec![n], &mut out, &mut 0)?;
+        Ok(out)
+    }
+
+    /// Adds the items of a list, and for each that is a list's name the items of that one. `open`
+    /// are the lists being added.
+    fn add_items(
+        &mut self,
+        n: usize,
+        open: &mut Vec<usize>,
+        out: &mut Text,
+        visits: &mut usize,
+    ) -> Result<(), TooLarge> {
+        let lists = self.all;
+        for item in &lists[n].items {
+            // Empty lists add nothing, but going through them costs, too.
+            *visits += 1;
+            if *visits > ITEM_LIMIT || open.len() > LIST_DEPTH {
+                let first = open.first().map_or(n, |&first| first);
+                return Err(TooLarge::Items(lists[first].header.name.clone()));
+            }
+            let nested = self.by_name.get(item.as_str()).copied().filter(|n| !open.contains(n));
+            if let Some(nested) = nested {
+                self.used.insert(nested);
+                open.push(nested);
+                let added = self.add_items(nested, open, out, visits);
+                open.pop();
+                added?;
+                continue;
+            }
+            if !out.as_str().is_empty() {
+                out.push_str(", ");
+            }
+            push_value(out, item);
+        }
+        Ok(())
+    }
+}
+
+/// Adds a value as it stands in a condition: in quotes if it has a space and none yet.
+pub(super) fn push_value(out: &mut Text, value: &Text) {
+    let text = value.as_str();
+    if text.contains(' ') && !text.starts_with(['"', '\'']) {
+        out.push_str("\"");
+        out.push(value);
+        out.push_str("\"");
+    } else {
+        out.push(value);
+    }
+}
+
+/// Widens the hole of an empty list by one comma: the one before it, or else the one behind it.
+fn without_comma(text: &str, before: Range<usize>, after: usize) -> (Range<usize>, usize) {
+    let left = text[before.clone()].trim_end_matches(is_blank);
+    if let Some(rest) = left.strip_suffix(',') {
+        return (before.start..before.start + rest.len(), after);
+    }
+    let right = text[after..].trim_start_matches(is_blank);
+    match right.strip_prefix(',') {
+        Some(rest) => (before, text.len() - rest.len()),
+        None => (before, after),
+    }
+}
+
+/// The pieces of a text between delimiters.
+fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    text.split(is_delimiter).filter_map(move |word| {
+        let range = at..at + word.len();
+        // Delimiters are one byte each.
+        at = range.end + 1;
+        (!range.is_empty()).then_some(range)
+    })
+}
+
+fn is_delimiter(c: char) -> bool {
+    is_blank(c) || matches!(c, '(' | ')' | ',' | '=')
+}
+
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r' | '\x08' | '\x0b' | '\x0c')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::StaticFields;
+    use crate::source::{FileId, SourceFile, read};
+
+    fn collection(yaml: &str) -> Collection {
+        let file = SourceFile { name: "f".to_owned(), text: yaml.to_owned() };
+        let mut collection = Collection::new(&["syscall".to_owned()], StaticFields::default());
+        let reports = collection.add(&file, &read(FileId(0), yaml).unwrap());
+        assert!(reports.iter().all(|r| r.severity > crate::report::Severity::Error), "{reports:?}");
+        collection
+    }
+
+    fn replaced(yaml: &str, condition: &str) -> String {
+        let collection = collection(yaml);
+        let mut lists = Lists::new(&collection);
+        let text = lists.replace(&Text::generated(condition)).unwrap();
+        let mut words: Vec<&str> = text.as_str().split_whitespace().collect();
+        words.retain(|word| !word.is_empty());
+        words.join(" ")
+    }
+
+    #[test]
+    fn names_between_delimiters_are_replaced() {
+        let yaml = "- {list: l, items: [a, b c, '\"d e\"']}\n";
+        assert_eq!(replaced(yaml, "x.y in (l)"), "x.y in ( a, \"b c\", \"d e\" )");
+        assert_eq!(replaced(yaml, "x.y=l"), "x.y= a, \"b c\", \"d e\"");
+        assert_eq!(replaced(yaml, "x.y in (ll, l2, \"l\", lx.l)"), "x.y in (ll, l2, \"l\", lx.l)");
+        assert_eq!(replaced(yaml, "x.y = \"k l m\""), "x.y = \"k a, \"b c\", \"d e\" m\"");
+    }
+
+    #[test]
+    fn an_empty_list_takes_one_comma_along() {
+        let yaml = "- {list: e, items: []}\n";
+        assert_eq!(replaced(yaml, "x.y in (e)"), "x.y in ( )");
+        assert_eq!(replaced(yaml, "x.y in (a, e)"), "x.y in (a )");
+        assert_eq!(replaced(yaml, "x.y in (e, a)"), "x.y in ( a)");
+        assert_eq!(replaced(yaml, "x.y in (a, e , b)"), "x.y in (a , b)");
+    }
+
+    #[test]
+    fn nesting_is_followed_to_the_end() {
+        let yaml =
+            "- {list: a, items: [1, b]}\n- {list: b, items: [c, 2]}\n- {list: c, items: [3, a]}\n";
+        assert_eq!(replaced(yaml, "x.y in (a)"), "x.y in ( 1, 3, a, 2 )");
+    }
+
+    #[test]
+    fn names_of_several_words_are_found_too() {
+        assert_eq!(replaced("- {list: a b, items: [x]}\n", "p.n in (a b)"), "p.n in ( x )");
+    }
+
+    #[test]
+    fn a_list_of_lists_cannot_explode() {
+        let mut yaml = String::from("- {list: l0, items: [x, y]}\n");
+        for n in 1..40 {
+            yaml = format!("{yaml}- {{list: l{n}, items: [l{0}, l{0}]}}\n", n - 1);
+        }
+        let collection = collection(&yaml);
+        let mut lists = Lists::new(&collection);
+        let result = lists.replace(&Text::generated("p.n in (l39)"));
+        assert_eq!(result.unwrap_err(), TooLarge::Items("l39".to_owned()));
+        assert!(lists.replace(&Text::generated("p.n in (l3)")).is_ok());
+    }
+
+    #[test]
+    fn used_lists_are_those_referred_to() {
+        let yaml = "- {list: a, items: [b]}\n- {list: b, items: []}\n- {list: c, items: []}\n";
+        let collection = collection(yaml);
+        let mut lists = Lists::new(&collection);
+        lists.replace(&Text::generated("x.y in (c)")).unwrap();
+        let unused: Vec<&str> = lists.unused().map(|list| list.header.name.as_str()).collect();
+        assert_eq!(unused, ["a"]);
+    }
+}

@@ -1,1 +1,0 @@
-//! Values of whole events, class by class.

@@ -1,0 +1,444 @@
+//! One compilation: everything that is collected, from texts to checked trees.
+use std::collections::HashSet;
+
+use super::conditions::Conditions;
+use super::options::EngineOptions;
+use super::told::{Subject, Told};
+use crate::check::{CheckError, Ir, Scope, check};
+use crate::collect::{Collection, Macro, Rule, Text};
+use crate::expand::{BadValue, Lists, MacroError, Macros, TooLarge, with_exceptions};
+use crate::fields::{self, Flags};
+use crate::format::{FormatError, RETIRED, RuleOutput, RuleView};
+use crate::index::{BROAD, IdSet, event_codes, rule_codes, system_calls};
+use crate::report::{Code, LoadCode, Report, Severity};
+use crate::source::SourceFile;
+use crate::syntax::ast::{Expr, Operand, Right, Span, TransformArg};
+use crate::syntax::canonical;
+
+/// A rule that compiles.
+#[derive(Debug, Clone)]
+pub struct CompiledRule {
+    /// Place of the rule in the collection.
+    pub rule: usize,
+    /// The condition with lists, exceptions and macros in it.
+    pub tree: Expr,
+    /// The condition as written, macros still by name.
+    pub written: Expr,
+    /// The same with its types.
+    pub ir: Ir,
+    /// The output with all that settings add.
+    pub output: RuleOutput,
+    /// Event codes the rule is evaluated for.
+    pub codes: IdSet,
+    /// System calls that can lead to a match.
+    pub calls: IdSet,
+    /// Names of the macros in the condition, also indirectly.
+    pub macros: Vec<String>,
+    /// Whether it runs, after priorities and selections.
+    pub enabled: bool,
+}
+
+impl CompiledRule {
+    /// The compiled condition in canonical form.
+    pub fn condition(&self) -> String {
+        canonical(&self.tree)
+    }
+}
+
+/// A macro that parses.
+#[derive(Debug, Clone)]
+pub struct CompiledMacro {
+    /// Place of the macro in the collection.
+    pub place: usize,
+    /// The condition, lists replaced.
+    pub written: Expr,
+    /// The condition with macros replaced, too.
+    pub tree: Option<Expr>,
+    /// A rule that compiles uses it, or a macro that such a rule uses.
+    pub used: bool,
+}
+
+/// What came of it.
+pub(super) struct Compilation {
+    pub(super) reports: Vec<Report>,
+    pub(super) rules: Vec<CompiledRule>,
+    pub(super) macros: Vec<CompiledMacro>,
+}
+
+/// Compiles a collection.
+pub(super) fn compile(
+    collection: &Collection,
+    files: &[SourceFile],
+    options: &EngineOptions,
+) -> Compilation {
+    let mut compiler = Compiler {
+        collection,
+        files,
+        options,
+        lists: Lists::new(collection),
+        macros: Macros::default(),
+        conditions: Conditions::new(files),
+        used: HashSet::new(),
+        reports: Vec::new(),
+        rules: Vec::new(),
+    };
+    compiler.parse_macros();
+    for place in 0..collection.rules.len() {
+        compiler.rule(place);
+    }
+    // What seems unused beside an error may be used by what the error hides.
+    if compiler.reports.iter().all(|report| report.severity != Severity::Error) {
+        compiler.unused();
+    }
+    let macros = compiler.compiled_macros();
+    Compilation { reports: compiler.reports, rules: compiler.rules, macros }
+}
+
+struct Compiler<'c> {
+    collection: &'c Collection,
+    files: &'c [SourceFile],
+    options: &'c EngineOptions,
+    lists: Lists<'c>,
+    macros: Macros,
+    conditions: Conditions<'c>,
+    /// Macros that some macro or compiled rule refers to.
+    used: HashSet<String>,
+    reports: Vec<Report>,
+    rules: Vec<CompiledRule>,
+}
+
+impl<'c> Compiler<'c> {
+    fn parse_macros(&mut self) {
+        let collection = self.collection;
+        for item in &collection.macros {
+            let tree = self.macro_tree(item).map_err(|report| self.reports.push(*report)).ok();
+            let header = &item.header;
+            if let Some(tree) = &tree {
+                add_macro_names(tree, &mut self.used);
+            }
+            self.macros.add(&header.name, header.index, header.visibility, tree);
+        }
+        for item in &collection.macros {
+            if let Err(error) = self.macros.check(&item.header.name) {
+                self.macro_error("macro", &item.header, &error);
+            }
+        }
+    }
+
+    fn macro_tree(&mut self, item: &'c Macro) -> Result<Expr, Box<Report>> {
+        let header = &item.header;
+        let text = self.lists.replace(&item.condition).map_err(|error| {
+            Box::new(Subject { files: self.files, kind: "macro", header }.whole(too_large(&error)))
+        })?;
+        self.conditions.parse("macro", header, text)
+    }
+
+    fn rule(&mut self, place: usize) {
+        let collection = self.collection;
+        let rule = &collection.rules[place];
+        if !rule.known_source {
+            return;
+        }
+        let output = self.output(rule);
+        if output.is_none() && self.was_skipped() {
+            return;
+        }
+        let condition = self.condition(rule);
+        let (Some(output), Some(condition)) = (output, condition) else { return };
+        let Condition { written, tree, macros } = condition;
+        let Some((ir, codes, calls)) = self.checked(rule, &tree) else { return };
+        self.used.extend(macros.iter().cloned());
+        self.deprecated(rule, &tree);
+        self.rules.push(CompiledRule {
+            rule: place,
+            tree,
+            written,
+            ir,
+            output,
+            codes,
+            calls,
+            macros,
+            enabled: false,
+        });
+    }
+
+    /// The last report is that a rule asked to be dropped.
+    fn was_skipped(&self) -> bool {
+        self.reports.last().is_some_and(|report| report.code == Code::Skipped)
+    }
+
+    fn subject(&self, rule: &'c Rule) -> Subject<'c> {
+        Subject { files: self.files, kind: "rule", header: &rule.header }
+    }
+
+    fn scope(&self, rule: &'c Rule) -> Scope<'c> {
+        Scope { source: &rule.source, statics: &self.options.static_fields }
+    }
+
+    fn output(&mut self, rule: &'c Rule) -> Option<RuleOutput> {
+        let tags: Vec<String> = rule.tags.iter().cloned().collect();
+        let view = RuleView { name: &rule.header.name, source: &rule.source, tags: &tags };
+        let entries = &self.options.append_output;
+        let text = rule.output.as_str();
+        let scope = self.scope(rule);
+        let error = match RuleOutput::compile(view, text, entries, scope) {
+            Ok(output) => return Some(output),
+            Err(error) => error,
+        };
+        let told = output_error(rule, &error);
+        let start = error.offset().min(text.len());
+        let end = text.len().min(start + 1);
+        let part = ["rule output", "rule output expression"];
+        self.reports.push(self.subject(rule).within(told, part, &rule.output, start..end));
+        None
+    }
+
+    fn condition(&mut self, rule: &'c Rule) -> Option<Condition> {
+        let expanded = self.expand_condition(rule);
+        match expanded {
+            Ok(condition) => condition,
+            Err(report) => {
+                self.reports.push(*report);
+                None
+            }
+        }
+    }
+
+    fn expand_condition(&mut self, rule: &'c Rule) -> Result<Option<Condition>, Box<Report>> {
+        let subject = self.subject(rule);
+        let text = with_exceptions(rule).map_err(|error| Box::new(bad_value(subject, &error)))?;
+        let text = self
+            .lists
+            .replace(&text)
+            .map_err(|error| Box::new(subject.whole(too_large(&error))))?;
+        let written = self.conditions.parse("rule", &rule.header, text)?;
+        let mut macros = Vec::new();
+        match self.macros.expand(&written, &mut macros) {
+            Ok(tree) => Ok(tree.map(|tree| Condition { written, tree, macros })),
+            Err(error) => {
+                self.macro_error("rule", &rule.header, &error);
+                Ok(None)
+            }
+        }
+    }
+
+    fn checked(&mut self, rule: &'c Rule, tree: &Expr) -> Option<(Ir, IdSet, IdSet)> {
+        let scope = self.scope(rule);
+        let sets = |checked| Ok((checked, rule_codes(tree, &rule.source)?, system_calls(tree)?));
+        let (checked, codes, calls) = match check(tree, scope).and_then(sets) {
+            Ok(all) => all,
+            Err(error) => {
+                let told = condition_error(rule, &error);
+                let report = self.conditions.report("rule", &rule.header, told, error.span());
+                self.reports.push(report);
+                return None;
+            }
+        };
+        for warning in &checked.warnings {
+            let message = warning.to_string();
+            let told = Told::warning(Code::Suspicious, LoadCode::CompileCondition, message)
+                .hint(Some(warning.hint()));
+            let report = self.conditions.report("rule", &rule.header, told, warning.span());
+            self.reports.push(report);
+        }
+        let broad = rule.warn_evttypes && rule.source == "syscall";
+        if broad && event_codes(tree).is_ok_and(|codes| codes.len() > BROAD) {
+            let message = "the condition does not restrict the event types it is evaluated for";
+            let told = Told::warning(Code::AnyEvent, LoadCode::NoEvttype, message).hint(Some(
+                "add `evt.type in (…)` for the events it is about, or set `warn_evttypes: false`"
+                    .to_owned(),
+            ));
+            let report = self.subject(rule).within(
+                told,
+                ["rule condition", "condition expression"],
+                &rule.condition,
+                0..rule.condition.as_str().len(),
+            );
+            self.reports.push(report);
+        }
+        Some((checked.ir, codes, calls))
+    }
+
+    fn deprecated(&mut self, rule: &'c Rule, tree: &Expr) {
+        let mut found = Vec::new();
+        add_deprecated(tree, &mut found);
+        for (name, span) in found {
+            let told = deprecated(&name, "the condition");
+            let mut report = self.conditions.report("rule", &rule.header, told, span);
+            report.deprecated_field = Some(name);
+            self.reports.push(report);
+        }
+        let output = &rule.output;
+        let names = deprecated_fields().chain([RETIRED.trim_start_matches('%')]);
+        for name in names.collect::<Vec<_>>() {
+            if let Some(at) = output.as_str().find(name) {
+                let part = ["rule output", "rule output expression"];
+                let told = deprecated(name, "the output");
+                let mut report = self.subject(rule).within(told, part, output, at..at + name.len());
+                report.deprecated_field = Some(name.to_owned());
+                self.reports.push(report);
+            }
+        }
+    }
+
+    fn macro_error(
+        &mut self,
+        kind: &'static str,
+        header: &'c crate::collect::Header,
+        error: &MacroError,
+    ) {
+        let Some(used) = error.used() else {
+            let told = Told::error(Code::TooLarge, LoadCode::ErrValidate, error.to_string());
+            self.reports.push(Subject { files: self.files, kind, header }.whole(told));
+            return;
+        };
+        // The one report about the refused definition is enough.
+        if self.collection.refused.contains(&used.name) {
+            return;
+        }
+        let (code, hint) = match error {
+            MacroError::Loop(_) => (Code::MacroLoop, None),
+            MacroError::Later { .. } => {
+                (Code::UnknownMacro, Some("define it before the macro that uses it".to_owned()))
+            }
+            _ => {
+                let meant = crate::report::nearest(&used.name, self.macros.names());
+                (Code::UnknownMacro, meant.map(|meant| format!("did you mean `{meant}`?")))
+            }
+        };
+        let told = Told::error(code, LoadCode::ErrValidate, error.to_string()).hint(hint);
+        let report = self.conditions.report(kind, header, told, used.span);
+        self.reports.push(report);
+    }
+
+    fn unused(&mut self) {
+        let collection = self.collection;
+        for item in &collection.macros {
+            if !self.used.contains(&item.header.name) {
+                let message =
+                    format!("macro `{}` is not used by any rule or macro", item.header.name);
+                let told = Told::warning(Code::UnusedMacro, LoadCode::UnusedMacro, message);
+                let header = &item.header;
+                let report = Subject { files: self.files, kind: "macro", header }.whole(told);
+                self.reports.push(report);
+            }
+        }
+        for item in self.lists.unused() {
+            let message =
+                format!("list `{}` is not used by any list, rule or macro", item.header.name);
+            let told = Told::warning(Code::UnusedList, LoadCode::UnusedList, message);
+            let header = &item.header;
+            let report = Subject { files: self.files, kind: "list", header }.whole(told);
+            self.reports.push(report);
+        }
+    }
+
+    fn compiled_macros(&mut self) -> Vec<CompiledMacro> {
+        let mut compiled = Vec::new();
+        for (place, item) in self.collection.macros.iter().enumerate() {
+            let Some(written) = self.macros.tree(&item.header.name).cloned() else { continue };
+            let tree = self.macros.expand(&written, &mut Vec::new()).ok().flatten();
+            let used = self.rules.iter().any(|rule| rule.macros.contains(&item.header.name));
+            compiled.push(CompiledMacro { place, written, tree, used });
+        }
+        compiled
+    }
+}
+
+/// The condition of a rule on its way through the steps.
+struct Condition {
+    written: Expr,
+    tree: Expr,
+    macros: Vec<String>,
+}
+
+fn too_large(error: &TooLarge) -> Told {
+    Told::error(Code::TooLarge, LoadCode::ErrValidate, error.to_string())
+}
+
+fn bad_value(subject: Subject<'_>, error: &BadValue) -> Report {
+    let told = Told::error(Code::Exception, LoadCode::ErrValidate, error.to_string());
+    let place = error.value.as_ref().and_then(|value: &Text| value.place(0..1, subject.files));
+    subject.at(told, place.unwrap_or(error.place))
+}
+
+fn condition_error(rule: &Rule, error: &CheckError) -> Told {
+    let code = match error {
+        CheckError::Field { .. } => Code::UnknownField,
+        CheckError::EventType { .. } => Code::UnknownEventType,
+        _ => Code::Condition,
+    };
+    if rule.skip_if_unknown_filter && error.is_unknown_filter() {
+        return skipped(&error.to_string()).hint(error.hint());
+    }
+    Told::error(code, LoadCode::ErrCompileCondition, error.to_string()).hint(error.hint())
+}
+
+fn output_error(rule: &Rule, error: &FormatError) -> Told {
+    if rule.skip_if_unknown_filter && error.is_unknown_filter() {
+        return skipped(&error.to_string());
+    }
+    let hint = error.hint().map(str::to_owned);
+    Told::error(Code::Output, LoadCode::ErrCompileOutput, error.to_string()).hint(hint)
+}
+
+fn skipped(why: &str) -> Told {
+    Told::warning(Code::Skipped, LoadCode::UnknownFilter, format!("the rule is not loaded: {why}"))
+}
+
+fn deprecated(name: &str, place: &str) -> Told {
+    let message = format!("{place} uses the deprecated field `{name}`");
+    Told::warning(Code::Deprecated, LoadCode::DeprecatedItem, message)
+}
+
+fn deprecated_fields() -> impl Iterator<Item = &'static str> {
+    fields::FIELDS.iter().filter(|f| f.flags.has(Flags::DEPRECATED)).map(|field| field.name)
+}
+
+fn add_macro_names(tree: &Expr, out: &mut HashSet<String>) {
+    match tree {
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|p| add_macro_names(p, out)),
+        Expr::Not(inner) => add_macro_names(inner, out),
+        Expr::Check(_) => {}
+        Expr::Macro(used) => {
+            out.insert(used.name.clone());
+        }
+    }
+}
+
+/// Deprecated fields in a tree, each with its first place.
+fn add_deprecated(tree: &Expr, out: &mut Vec<(String, Span)>) {
+    match tree {
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|p| add_deprecated(p, out)),
+        Expr::Not(inner) => add_deprecated(inner, out),
+        Expr::Check(check) => {
+            deprecated_operand(&check.left, out);
+            if let Right::Operand(right) = &check.right {
+                deprecated_operand(right, out);
+            }
+        }
+        Expr::Macro(_) => {}
+    }
+}
+
+fn deprecated_operand(operand: &Operand, out: &mut Vec<(String, Span)>) {
+    match operand {
+        Operand::Field(field) => {
+            let known = out.iter().any(|(name, _)| *name == field.name);
+            if !known && deprecated_fields().any(|name| name == field.name) {
+                out.push((field.name.clone(), field.span));
+            }
+        }
+        Operand::Transform(call) => deprecated_args(&call.args, out),
+    }
+}
+
+fn deprecated_args(args: &[TransformArg], out: &mut Vec<(String, Span)>) {
+    for arg in args {
+        match arg {
+            TransformArg::Literal(_) => {}
+            TransformArg::List(items, _) => deprecated_args(items, out),
+            TransformArg::Operand(operand) => deprecated_operand(operand, out),
+        }
+    }
+}
