@@ -80,6 +80,9 @@ impl Search<'_> {
     /// Looks at the referrers; whether that settled the matter.
     async fn bundles(&mut self) -> Result<bool, TrustError> {
         let listed = self.client.referrers(self.asked, self.digest, None).await?;
+        // The client stops listing at its limit; there may be one more.
+        let cut = listed.len() >= self.client.config().limits.referrers;
+        self.found.left_out += usize::from(cut);
         for entry in listed.into_iter().filter(may_be_bundle) {
             if self.found.candidates.len() >= MAX_CANDIDATES {
                 self.found.left_out += 1;

@@ -10,6 +10,9 @@ use eyas_oci::OciError;
 
 use crate::explain::Attempt;
 
+/// How many failed candidates a refusal spells out; the rest is in [`Refusal::attempts`].
+const SHOWN_ATTEMPTS: usize = 8;
+
 /// Errors of policy, keys, trusted roots, verification and signing.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
@@ -70,12 +73,12 @@ pub enum TrustError {
     Refused(Box<Refusal>),
     /// More signatures are attached than will be looked at.
     #[error(
-        "`{repository}` carries {found} candidate signatures for one digest, the limit is {limit}"
+        "`{repository}` carries at least {found} candidate signatures for one digest, none of the first {limit} is enough"
     )]
     TooManyCandidates {
         /// `registry/repository` that was asked for.
         repository: String,
-        /// How many were listed.
+        /// How many were listed; a registry client stops counting at a limit of its own.
         found: usize,
         /// [`crate::MAX_CANDIDATES`].
         limit: usize,
@@ -184,10 +187,14 @@ impl std::fmt::Display for Refusal {
         for unmet in &self.unmet {
             write!(f, "\n  {unmet}")?;
         }
-        for attempt in self.attempts.iter().filter(|attempt| !attempt.accepted()) {
+        let failed = || self.attempts.iter().filter(|attempt| !attempt.accepted());
+        for attempt in failed().take(SHOWN_ATTEMPTS) {
             write!(f, "\n  {attempt}")?;
         }
-        Ok(())
+        match failed().count().saturating_sub(SHOWN_ATTEMPTS) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
     }
 }
 

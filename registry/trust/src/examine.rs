@@ -6,7 +6,6 @@
 
 use eyas_artifact::{Digest, SignerRecord};
 use serde_json::Value;
-use sigstore::PublicKeyVerificationPolicy;
 use sigstore::types::{Artifact, Bundle, Sha256Hash, SignatureContent};
 
 use crate::evidence::{
@@ -230,7 +229,7 @@ impl Examined {
                     self.pass(check);
                     return self.by_known_key((at, key, origin), opened, logged_at, question);
                 }
-                Err(check) => refusal = Some(furthest(refusal, check)),
+                Err(check) => refusal = Some(keyless::later(refusal, check)),
             }
         }
         Err(refusal.unwrap_or_else(|| {
@@ -259,13 +258,6 @@ impl Examined {
         self.pass(Check::new(Step::Identity, format!("signed by the {key} from `{origin}`")));
         self.matched.push(at);
         Ok(())
-    }
-}
-
-fn furthest(known: Option<Check>, new: Check) -> Check {
-    match known {
-        Some(known) if known.step >= new.step => known,
-        _ => new,
     }
 }
 
@@ -313,33 +305,12 @@ fn key_signed(
     let check = Check::new(Step::Signature, format!("fits the content and the {key}"));
     match log {
         LogNeed::NotRequired => Ok((check, None)),
-        LogNeed::Required => Ok((check, logged(key, opened, question.roots)?)),
-    }
-}
-
-/// Checks that a log entered a signature by `key`, and gives the time when the log proves one.
-fn logged(key: &PublicKey, opened: &Opened, roots: &Roots) -> Result<Option<String>, Check> {
-    let absent =
-        || Check::new(Step::TransparencyLog, "the rule requires a log entry, there is none");
-    let bundle = opened.bundle.as_ref().ok_or_else(absent)?;
-    if bundle.verification_material.tlog_entries.is_empty() {
-        return Err(absent());
-    }
-    keyless::every_entry_is_proven(bundle)?;
-    let policy = PublicKeyVerificationPolicy::new(key.der().clone());
-    let mut refusal = None;
-    for (_, verifier) in roots.iter() {
-        match verifier.verify(opened.artifact.borrow(), bundle, &policy) {
-            Ok(result) if result.tlog_verified() => {
-                let times = result.verified_timestamps().iter().copied();
-                let earliest = times.chain(result.integrated_time()).min();
-                return Ok(earliest.map(|time| time.to_string()));
-            }
-            Ok(_) => refusal = Some(absent()),
-            Err(error) => refusal = Some(furthest(refusal, keyless::failed(&error))),
+        LogNeed::Required => {
+            let absent = || Check::new(Step::TransparencyLog, "the signature has no log entry");
+            let bundle = opened.bundle.as_ref().ok_or_else(absent)?;
+            let logged_at =
+                keyless::prove_logged(key, bundle, &opened.artifact.borrow(), question.roots)?;
+            Ok((check, logged_at))
         }
     }
-    Err(refusal.unwrap_or_else(|| {
-        Check::new(Step::TransparencyLog, "the policy trusts no root whose log could be checked")
-    }))
 }

@@ -1,4 +1,4 @@
-//! Signatures by certificate: proven against trusted roots first, compared with the policy after.
+//! What needs a trusted root: signatures by certificate, and log entries of signatures by key.
 //!
 //! Chain, SCT, transparency log and timestamps are the sigstore library's; this module asks it for
 //! all of them without naming a signer, checks that it did them all, and only then looks at who
@@ -6,9 +6,10 @@
 
 use sigstore::crypto::{CertificateInfo, FulcioCiClaims};
 use sigstore::types::{Artifact, Bundle};
-use sigstore::{VerificationPolicy, VerificationResult};
+use sigstore::{PublicKeyVerificationPolicy, VerificationPolicy, VerificationResult};
 
 use crate::explain::{Check, Step};
+use crate::key::PublicKey;
 use crate::policy::Keyless;
 use crate::roots::Roots;
 
@@ -42,9 +43,48 @@ pub(crate) fn prove(
     Err(furthest(failures))
 }
 
+/// Verifies that a log entered a signature by `key` over `artifact`; gives the time when the log
+/// proves one.
+pub(crate) fn prove_logged(
+    key: &PublicKey,
+    bundle: &Bundle,
+    artifact: &Artifact<'_>,
+    roots: &Roots,
+) -> Result<Option<String>, Check> {
+    let failed_log = |detail: &str| Check::new(Step::TransparencyLog, detail);
+    if bundle.verification_material.tlog_entries.is_empty() {
+        return Err(failed_log("the signature has no log entry, and one is required"));
+    }
+    every_entry_is_proven(bundle)?;
+    let policy = PublicKeyVerificationPolicy::new(key.der().clone());
+    let mut refusal = None;
+    for (_, verifier) in roots.iter() {
+        match verifier.verify(artifact.clone(), bundle, &policy) {
+            Ok(result) if result.tlog_verified() => return Ok(earliest(&result)),
+            Ok(_) => refusal = Some(failed_log("the log entry was not verified")),
+            Err(error) => refusal = Some(later(refusal, failed(&error))),
+        }
+    }
+    Err(refusal
+        .unwrap_or_else(|| failed_log("the policy trusts no root whose log could be checked")))
+}
+
+/// Of two failures the one that got further.
+pub(crate) fn later(known: Option<Check>, new: Check) -> Check {
+    match known {
+        Some(known) if known.step >= new.step => known,
+        _ => new,
+    }
+}
+
+fn earliest(result: &VerificationResult) -> Option<String> {
+    let times = result.verified_timestamps().iter().copied().chain(result.integrated_time());
+    times.min().map(|time| time.to_string())
+}
+
 /// The library accepts a log entry that carries no evidence beside one that does; here each
 /// entry needs its own.
-pub(crate) fn every_entry_is_proven(bundle: &Bundle) -> Result<(), Check> {
+fn every_entry_is_proven(bundle: &Bundle) -> Result<(), Check> {
     let entries = &bundle.verification_material.tlog_entries;
     let bare = entries
         .iter()
@@ -75,14 +115,13 @@ fn facts(result: &VerificationResult, root: &str) -> Result<Facts, Check> {
         result.certificate().ok_or_else(|| missing(Step::Certificate, "content"))?;
     let identity = result.identity().ok_or_else(|| missing(Step::Identity, "identity"))?;
     let issuer = result.issuer().ok_or_else(|| missing(Step::Identity, "issuer"))?;
-    let times = result.verified_timestamps().iter().copied().chain(result.integrated_time());
-    let signed_at = times.min().ok_or_else(|| {
+    let signed_at = earliest(result).ok_or_else(|| {
         Check::new(Step::Timestamp, "no log and no timestamp authority proves the time of signing")
     })?;
     Ok(Facts {
         identity: identity.as_str().to_owned(),
         issuer: issuer.to_owned(),
-        signed_at: signed_at.to_string(),
+        signed_at,
         claims: certificate.ci_claims.clone(),
         root: root.to_owned(),
     })
@@ -103,7 +142,7 @@ fn furthest(failures: Vec<(&str, Check)>) -> Check {
 }
 
 /// The stage at which the library refused.
-pub(crate) fn failed(error: &sigstore::Error) -> Check {
+fn failed(error: &sigstore::Error) -> Check {
     use sigstore::Error as E;
     let step = match error {
         E::IdentityMismatch { .. } | E::IssuerMismatch { .. } => Step::Identity,

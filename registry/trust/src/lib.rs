@@ -14,6 +14,7 @@ mod keyless;
 mod policy;
 mod roots;
 pub mod sign;
+pub mod single;
 mod statement;
 mod suggest;
 mod threshold;

@@ -224,7 +224,7 @@ fn refused(
     if evidence.left_out > 0 {
         return TrustError::TooManyCandidates {
             repository: case.repository.clone(),
-            found: evidence.candidates.len() + evidence.left_out,
+            found: evidence.candidates.len(),
             limit: MAX_CANDIDATES,
         };
     }

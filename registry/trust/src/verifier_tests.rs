@@ -384,7 +384,7 @@ fn candidates_beyond_the_limit_are_not_looked_at() {
     candidates.truncate(MAX_CANDIDATES);
     let flooded = Evidence { candidates, left_out: 1 };
     let error = fixture.plain().decide(&asked(), &digest(), &flooded).unwrap_err();
-    assert!(error.to_string().contains("65 candidate signatures"), "{error}");
+    assert!(error.to_string().contains("at least 64 candidate signatures"), "{error}");
 }
 
 #[test]
@@ -393,4 +393,13 @@ fn a_policy_can_say_that_nothing_needs_to_be_signed() {
     let decision = decide(&verifier, vec![]).unwrap();
     assert_eq!(decision.signers()[0].form, "unsigned-accepted");
     assert_eq!(decision.signed_at(), None);
+}
+
+#[test]
+fn a_refusal_stays_readable() {
+    let fixture = Fixture::new();
+    let candidates = vec![Candidate::bundle("flood", b"{}".to_vec()); 20];
+    let error = decide(&fixture.plain(), candidates).unwrap_err().to_string();
+    assert_eq!(error.lines().count(), 10, "{error}");
+    assert!(error.ends_with("and 12 more"), "{error}");
 }

@@ -10,6 +10,8 @@ mod matcher;
 mod pattern;
 mod section;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
