@@ -38,4 +38,99 @@ struct eyas_header {
 
 #define EYAS_NO_SYSCALL 0xffff
 
+/* System call numbers live in two tables of this size each: the native one first, then the 32-bit one. */
+#define EYAS_TABLE_SIZE 1024
+#define EYAS_SLOTS (2 * EYAS_TABLE_SIZE)
+
+/* Limits of single values, bytes. Their sum stays below the longest record (a static assertion holds it). */
+#define EYAS_PATH_MAX 4096
+#define EYAS_ARGS_MAX 16384
+#define EYAS_DATA_MAX 4096
+#define EYAS_RECORD_MAX 0xfff8
+
+/* Rings: two for each CPU. What processes come and go is never crowded out by what they do. */
+#define EYAS_RING_EVENTS 0
+#define EYAS_RING_LIFECYCLE 1
+#define EYAS_RING_CLASSES 2
+
+/* Written by user space while programs run; every field may change at any time on its own. */
+struct eyas_settings {
+	__u64 either[EYAS_TABLE_SIZE / 64]; /* numbers enabled in one of the two tables */
+	__u64 enabled[EYAS_SLOTS / 64];
+	__u32 generation;
+	__u32 ignored;	  /* process (tgid) whose calls are not reported: the sensor itself */
+	__u32 args_bytes; /* of arguments kept, at most EYAS_ARGS_MAX */
+	__u32 env_bytes;  /* of environment kept; 0 for none */
+	__u32 data_bytes; /* of input and output kept, at most EYAS_DATA_MAX */
+	__u32 page_kib;
+};
+
+/* How a parameter of a table-driven event is made: one of EYAS_FROM_*, with its operands. */
+struct eyas_param {
+	__u8 from;
+	__u8 arg;  /* which argument of the call */
+	__u8 size; /* bytes of the value */
+	__u8 aux;  /* second argument, or table of bits */
+};
+
+#define EYAS_PARAMS_MAX 32
+
+struct eyas_descriptor {
+	__u16 event;
+	__u16 id; /* of the system call in the schema */
+	__u8 nparams;
+	__u8 fields; /* entries of params used; one may make several parameters */
+	__u16 reserved;
+	struct eyas_param params[EYAS_PARAMS_MAX];
+};
+
+enum eyas_from {
+	EYAS_FROM_NOTHING = 0, /* the value is not known */
+	EYAS_FROM_RESULT,      /* what the call returned */
+	EYAS_FROM_UNSIGNED,    /* argument, cut to size */
+	EYAS_FROM_SIGNED,      /* 32-bit argument, sign kept */
+	EYAS_FROM_TEXT,	       /* user text */
+	EYAS_FROM_BITS,	       /* argument through bit table aux */
+	EYAS_FROM_VALUES,      /* argument through value table aux */
+	EYAS_FROM_OPEN_FLAGS,
+	EYAS_FROM_OPEN_MODE,   /* argument, or 0 unless the flags in aux create a file */
+	EYAS_FROM_ID,	       /* id of the system call */
+	EYAS_FROM_NUMBER,      /* number of the system call */
+	EYAS_FROM_DATA_IN,     /* user bytes: as many as the result says */
+	EYAS_FROM_DATA_OUT,    /* user bytes: as many as argument aux says */
+	EYAS_FROM_VECTOR_IN,   /* first part of an iovec array, as many as the result says */
+	EYAS_FROM_VECTOR_OUT,
+	EYAS_FROM_MESSAGE_IN, /* first part of what a msghdr points to */
+	EYAS_FROM_MESSAGE_OUT,
+	EYAS_FROM_VECTOR_SIZE, /* sum of the lengths in an iovec array */
+	EYAS_FROM_MESSAGE_SIZE,
+	EYAS_FROM_ADDRESS,     /* user sockaddr of length aux */
+	EYAS_FROM_TUPLE_IN,    /* both ends of the socket in an argument, remote end first */
+	EYAS_FROM_TUPLE_OUT,   /* local end first */
+	EYAS_FROM_FD,	       /* the eight facts of the descriptor in an argument */
+	EYAS_FROM_NEW_FD,      /* the same of the descriptor returned */
+	EYAS_FROM_CWD,	       /* working directory, if the path in the argument is relative */
+	EYAS_FROM_DIR,	       /* directory behind descriptor aux, if the path in the argument is relative */
+	EYAS_FROM_PAIR,	       /* element aux of the array of two descriptors in an argument */
+	EYAS_FROM_POINTED,     /* size bytes that the argument points to */
+	EYAS_FROM_TIMESPEC,    /* the argument points to seconds and nanoseconds */
+};
+
+/* Failures and cuts, counted for each CPU. The order is that of the names in sensor/probe. */
+enum eyas_counter {
+	EYAS_DROP_EVENT = 0,	 /* ring full */
+	EYAS_DROP_LIFECYCLE,	 /* ring full */
+	EYAS_DROP_BUSY,		 /* the CPU's scratch space was in use */
+	EYAS_DROP_NO_RING,	 /* no ring for this CPU */
+	EYAS_CUT_ARGUMENTS,
+	EYAS_CUT_ENVIRONMENT,
+	EYAS_CUT_PATH,
+	EYAS_CUT_DATA,
+	EYAS_FAIL_USER_READ,	 /* user memory was not there */
+	EYAS_FAIL_KERNEL_READ,
+	EYAS_FAIL_TAIL_CALL,	 /* enabled, but nothing in the table of handlers */
+	EYAS_FAIL_DESCRIPTOR,	 /* enabled, but nothing in the table of descriptors */
+	EYAS_COUNTERS,
+};
+
 #endif

@@ -2,3 +2,29 @@
 //! and counters.
 //!
 //! Alone in making bpf calls. What an event means is left to `eyas-state` and `eyas-rules`.
+//!
+//! Unsafe code is confined to `rings/map.rs`, which maps ring buffers and reads positions that the kernel
+//! writes.
+
+mod btf;
+mod capability;
+mod counters;
+mod descriptors;
+mod error;
+mod load;
+mod object;
+mod rings;
+pub mod seed;
+mod settings;
+
+pub use capability::{Why, capability};
+pub use counters::{Counter, Counters};
+pub use error::ProbeError;
+pub use load::{Options, Probe, Program, RING_EVENTS_DEFAULT, RING_LIFECYCLE_DEFAULT};
+pub use object::{
+    OBJECT_NAME, check, describe, embedded, embedded as embedded_object, embedded_digest,
+    embedded_for,
+};
+pub use rings::{POLL_DEFAULT, Poll, Rings, SETTLE};
+pub use seed::seed;
+pub use settings::{ARGS_DEFAULT, ARGS_MAX, DATA_DEFAULT, DATA_MAX};

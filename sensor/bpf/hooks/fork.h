@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * New tasks. The child's side (result 0) comes from the scheduler's tracepoint in the parent's context, before
+ * the child runs; the parent's side is the end of its system call.
+ */
+#include "sys_exit.h"
+#include "../lib/process.h"
+
+#define EVENT_CLONE 223
+#define CLONE_PARAMS 29
+
+#define PF_KTHREAD 0x00200000
+
+#define OUT_CLONE_THREAD 0x2000
+#define OUT_CLONE_FILES 0x1
+#define OUT_CLONE_FS 0x2
+#define OUT_CLONE_VM 0x8000
+#define OUT_CHILD_IN_PIDNS 0x20000000
+
+/* Which of clone's flags hold, told from what the two tasks share. */
+static __always_inline __u32 shared_flags(struct task_struct *parent, struct task_struct *child, __u32 level)
+{
+	__u32 flags = 0;
+
+	if (LOAD(parent, tgid) == LOAD(child, tgid))
+		flags |= OUT_CLONE_THREAD;
+	if (LOAD(parent, files) == LOAD(child, files))
+		flags |= OUT_CLONE_FILES;
+	if (LOAD(parent, fs) == LOAD(child, fs))
+		flags |= OUT_CLONE_FS;
+	if (LOAD(parent, mm) == LOAD(child, mm))
+		flags |= OUT_CLONE_VM;
+	if (level)
+		flags |= OUT_CHILD_IN_PIDNS;
+	return flags;
+}
+
+/* Arguments, executable and directory are the parent's: user space has them, so they are not sent again. */
+static __always_inline void put_clone(struct scratch *s, struct task_struct *task, __s64 result, __u32 flags,
+				      struct ids *ids)
+{
+	struct task_struct *leader = LOAD(task, group_leader);
+	struct task_struct *parent = LOAD(task, real_parent);
+	struct cred *cred = LOAD(task, cred);
+
+	put_s64(s, result);
+	put_nothing(s);
+	put_nothing(s);
+	put_s64(s, LOAD(task, pid));
+	put_s64(s, LOAD(task, tgid));
+	put_s64(s, LOAD(parent, tgid));
+	put_nothing(s);
+	put_resources(s, task);
+	put_comm(s, task);
+	put_nothing(s);
+	put_u32(s, flags);
+	put_u32(s, LOAD(cred, euid.val));
+	put_u32(s, LOAD(cred, egid.val));
+	put_s64(s, pid_number(LOAD(task, thread_pid), ids->level));
+	put_s64(s, pid_number(LOAD(leader, thread_pid), ids->level));
+	put_u64(s, start_of(READ(ids->ns, child_reaper)));
+	put_s64(s, pid_number(ids->session, ids->level));
+	put_s64(s, pid_number(ids->pgrp, 0));
+	put_s64(s, pid_number(ids->pgrp, ids->level));
+	put_u32(s, READ(ids->ns, ns.inum));
+	put_u32(s, mount_namespace(task));
+	put_u32(s, user_namespace_of(cred));
+	put_u64(s, start_of(LOAD(parent, group_leader)));
+	put_u64(s, LOAD(task, start_boottime));
+}
+
+SEC("tp_btf/sched_process_fork")
+int process_fork(unsigned long long *ctx)
+{
+	struct task_struct *parent = (struct task_struct *)ctx[0];
+	struct task_struct *child = (struct task_struct *)ctx[1];
+	__u32 slot = bpf_get_smp_processor_id();
+	struct ids ids = {};
+	struct scratch *s;
+
+	if (LOAD(child, flags) & PF_KTHREAD)
+		return 0;
+	s = begin(slot, child, EVENT_CLONE, CLONE_PARAMS);
+	if (!s)
+		return 0;
+	read_ids(&ids, child);
+	put_clone(s, child, 0, shared_flags(parent, child, ids.level), &ids);
+	finish(s, slot, EYAS_RING_LIFECYCLE, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+HANDLER(clone)
+{
+	struct ids ids = {};
+	struct scratch *s;
+
+	/* the child's side has been reported by the other hook */
+	if (!call->result)
+		return;
+	s = begin_call(call, slot, task, event_of(call), CLONE_PARAMS);
+	if (!s)
+		return;
+	read_ids(&ids, task);
+	put_clone(s, task, call->result, 0, &ids);
+	finish_call(s, slot);
+}

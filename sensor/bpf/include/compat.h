@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where kernels differ: one reader for each difference. A second shape of a type is written with three
+ * underscores behind its name, which relocation ignores.
+ */
+#ifndef EYAS_COMPAT_H
+#define EYAS_COMPAT_H
+
+#include "kernel.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+/*
+ * A field of kernel memory. With get_current_task_btf (5.11) the verifier knows the type behind a task
+ * pointer and a plain load does; before, each load is a call of the probe-read helper. The condition is a
+ * constant at load time, so only one branch is verified and kept.
+ */
+#define TYPED_TASK bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)
+
+#define LOAD(pointer, field)                                                             \
+	({                                                                               \
+		typeof((pointer)->field) load_value; \
+		if (TYPED_TASK)                                                          \
+			load_value = (pointer)->field;                                   \
+		else                                                                     \
+			bpf_probe_read_kernel(&load_value, sizeof(load_value), &(pointer)->field); \
+		load_value;                                                              \
+	})
+
+/* The same for a pointer whose type the verifier has lost. */
+#define READ(pointer, field)                                                             \
+	({                                                                               \
+		typeof((pointer)->field) read_value; \
+		bpf_probe_read_kernel(&read_value, sizeof(read_value), &(pointer)->field); \
+		read_value;                                                              \
+	})
+
+static __always_inline struct task_struct *current_task(void)
+{
+	if (TYPED_TASK)
+		return (struct task_struct *)bpf_get_current_task_btf();
+	return (struct task_struct *)bpf_get_current_task();
+}
+
+struct timespec64 {
+	__s64 tv_sec;
+	long tv_nsec;
+} RELOCATED;
+
+/* Before 6.6. */
+struct inode___timespec {
+	struct timespec64 i_ctime;
+	struct timespec64 i_mtime;
+} RELOCATED;
+/* 6.6: 13bc24457850 ("fs: rename i_ctime field to __i_ctime"). */
+struct inode___ctime {
+	struct timespec64 __i_ctime;
+	struct timespec64 i_mtime;
+} RELOCATED;
+/* 6.7: 12cd44023651 ("fs: rename inode i_atime and i_mtime fields"). */
+struct inode___mtime {
+	struct timespec64 __i_mtime;
+} RELOCATED;
+/* 6.11: 3aa63a569c64 ("fs: switch timespec64 fields in inode to discrete integers"). */
+struct inode___split {
+	__s64 i_ctime_sec;
+	__s64 i_mtime_sec;
+	__u32 i_ctime_nsec;
+	__u32 i_mtime_nsec;
+} RELOCATED;
+
+#define NS_PER_SEC 1000000000ULL
+/* 6.13: 4e40eff0b573 ("fs: add infrastructure for multigrain timestamps") keeps a mark in the top bit. */
+#define CTIME_MARK 0x80000000U
+
+static __always_inline __u64 timespec_ns(struct timespec64 *t)
+{
+	return (__u64)t->tv_sec * NS_PER_SEC + ((__u32)t->tv_nsec & ~CTIME_MARK);
+}
+
+static __always_inline __u64 inode_ctime(struct inode *inode)
+{
+	struct timespec64 t = {};
+
+	if (bpf_core_field_exists(((struct inode___split *)0)->i_ctime_sec)) {
+		struct inode___split *split = (void *)inode;
+
+		return (__u64)READ(split, i_ctime_sec) * NS_PER_SEC +
+		       (READ(split, i_ctime_nsec) & ~CTIME_MARK);
+	}
+	if (bpf_core_field_exists(((struct inode___ctime *)0)->__i_ctime))
+		bpf_probe_read_kernel(&t, 16, &((struct inode___ctime *)inode)->__i_ctime);
+	else
+		bpf_probe_read_kernel(&t, 16, &((struct inode___timespec *)inode)->i_ctime);
+	return timespec_ns(&t);
+}
+
+static __always_inline __u64 inode_mtime(struct inode *inode)
+{
+	struct timespec64 t = {};
+
+	if (bpf_core_field_exists(((struct inode___split *)0)->i_mtime_sec)) {
+		struct inode___split *split = (void *)inode;
+
+		return (__u64)READ(split, i_mtime_sec) * NS_PER_SEC + READ(split, i_mtime_nsec);
+	}
+	if (bpf_core_field_exists(((struct inode___mtime *)0)->__i_mtime))
+		bpf_probe_read_kernel(&t, 16, &((struct inode___mtime *)inode)->__i_mtime);
+	else
+		bpf_probe_read_kernel(&t, 16, &((struct inode___timespec *)inode)->i_mtime);
+	return timespec_ns(&t);
+}
+
+/* 6.15: 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent"). */
+struct kernfs_node___rcu {
+	struct kernfs_node *__parent;
+} RELOCATED;
+struct kernfs_node___plain {
+	struct kernfs_node *parent;
+} RELOCATED;
+
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
+{
+	if (bpf_core_field_exists(((struct kernfs_node___rcu *)0)->__parent))
+		return READ((struct kernfs_node___rcu *)node, __parent);
+	return READ((struct kernfs_node___plain *)node, parent);
+}
+
+#define OVERLAYFS_MAGIC 0x794c7630
+#define LAYER_NONE 0
+#define LAYER_UPPER 1
+#define LAYER_LOWER 2
+
+/*
+ * The overlay's own inode embeds the VFS inode, and the pointer behind it is the upper dentry, on every kernel
+ * from 5.10 to 6.18. Taken by size, because the overlay module's type information may not be loaded.
+ */
+static __always_inline int overlay_layer(struct inode *inode, struct super_block *sb)
+{
+	struct dentry *upper = 0;
+
+	if (READ(sb, s_magic) != OVERLAYFS_MAGIC)
+		return LAYER_NONE;
+	bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode));
+	if (upper && READ(upper, d_inode))
+		return LAYER_UPPER;
+	return LAYER_LOWER;
+}
+
+#if defined(__TARGET_ARCH_x86)
+#define X32_BIT 0x40000000U
+#define THREAD_COMPAT 0x2 /* TS_COMPAT of thread_info.status */
+static __always_inline int in_compat_call(struct task_struct *task)
+{
+	return LOAD(task, thread_info.status) & THREAD_COMPAT;
+}
+static __always_inline __u32 call_number(struct pt_regs *regs)
+{
+	return regs->orig_ax;
+}
+static __always_inline void call_args(struct pt_regs *regs, int compat, __u64 *args)
+{
+	if (compat) {
+		args[0] = (__u32)regs->bx;
+		args[1] = (__u32)regs->cx;
+		args[2] = (__u32)regs->dx;
+		args[3] = (__u32)regs->si;
+		args[4] = (__u32)regs->di;
+		args[5] = (__u32)regs->bp;
+		return;
+	}
+	args[0] = regs->di;
+	args[1] = regs->si;
+	args[2] = regs->dx;
+	args[3] = regs->r10;
+	args[4] = regs->r8;
+	args[5] = regs->r9;
+}
+#else
+#define X32_BIT 0
+#define THREAD_COMPAT (1UL << 22) /* TIF_32BIT */
+static __always_inline int in_compat_call(struct task_struct *task)
+{
+	return (LOAD(task, thread_info.flags) & THREAD_COMPAT) != 0;
+}
+static __always_inline __u32 call_number(struct pt_regs *regs)
+{
+	return regs->syscallno;
+}
+static __always_inline void call_args(struct pt_regs *regs, int compat, __u64 *args)
+{
+	__u64 mask = compat ? 0xffffffff : ~0ULL;
+
+	args[0] = regs->orig_x0 & mask;
+	args[1] = regs->regs[1] & mask;
+	args[2] = regs->regs[2] & mask;
+	args[3] = regs->regs[3] & mask;
+	args[4] = regs->regs[4] & mask;
+	args[5] = regs->regs[5] & mask;
+}
+#endif
+
+#endif

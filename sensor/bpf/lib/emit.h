@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Third layer: from the start of a record to the ring. begin() claims the CPU's scratch space and writes what
+ * the header needs; finish() gives the record to a ring and lets the space go. Every begin() that succeeds is
+ * followed by exactly one finish().
+ */
+#ifndef EYAS_EMIT_H
+#define EYAS_EMIT_H
+
+#include "store.h"
+
+static __always_inline void fill_header(struct scratch *s, struct task_struct *task, __u16 type, __u8 nparams)
+{
+	struct eyas_header *header = (void *)s->record;
+	struct task_struct *leader = LOAD(task, group_leader);
+	struct cred *cred = LOAD(task, cred);
+
+	header->time = bpf_ktime_get_boot_ns();
+	header->start = LOAD(leader, start_boottime);
+	header->tgid = LOAD(task, tgid);
+	header->tid = LOAD(task, pid);
+	header->euid = LOAD(cred, euid.val);
+	header->egid = LOAD(cred, egid.val);
+	header->cgroup = bpf_get_current_cgroup_id();
+	header->seq = s->seq++;
+	header->generation = settings.generation;
+	header->type = type;
+	header->cpu = bpf_get_smp_processor_id();
+	header->syscall = EYAS_NO_SYSCALL;
+	header->nparams = nparams;
+	header->reserved = 0;
+}
+
+static __always_inline struct scratch *begin(__u32 slot, struct task_struct *task, __u16 type, __u8 nparams)
+{
+	struct scratch *s = scratch_of(slot);
+
+	if (!s)
+		return 0;
+	if (s->busy) {
+		s->seq++;
+		count(EYAS_DROP_BUSY);
+		return 0;
+	}
+	s->busy = 1;
+	s->count = 0;
+	s->flags = 0;
+	s->at = sizeof(struct eyas_header) + 2 * nparams;
+	fill_header(s, task, type, nparams);
+	return s;
+}
+
+static __always_inline void finish(struct scratch *s, __u32 slot, __u32 class, __u64 wakeup)
+{
+	struct eyas_header *header = (void *)s->record;
+	__u32 key = slot * EYAS_RING_CLASSES + class;
+	__u64 len = (s->at + 7) & ~7U;
+	void *ring;
+
+	BOUND(len, AT_MASK);
+	header->len = len;
+	header->flags = s->flags;
+	ring = bpf_map_lookup_elem(&rings, &key);
+	if (!ring)
+		count(EYAS_DROP_NO_RING);
+	else if (bpf_ringbuf_output(ring, s->record, len, wakeup))
+		count(class == EYAS_RING_LIFECYCLE ? EYAS_DROP_LIFECYCLE : EYAS_DROP_EVENT);
+	s->busy = 0;
+}
+
+/* A system call at its end. `args` of the caller's structure are filled from the registers. */
+static __always_inline void read_call(struct call *call, struct pt_regs *regs, long result,
+				      struct task_struct *task)
+{
+	__u32 number = call_number(regs);
+	int compat = in_compat_call(task) != 0;
+
+	call->flags = compat ? EYAS_RECORD_COMPAT : 0;
+	if (X32_BIT && !compat && (number & X32_BIT)) {
+		number &= ~X32_BIT;
+		call->flags = EYAS_RECORD_X32;
+	}
+	call->number = number;
+	call->index = (number & (EYAS_TABLE_SIZE - 1)) + (compat ? EYAS_TABLE_SIZE : 0);
+	call->result = compat ? (__s32)result : result;
+	call_args(regs, compat, call->args);
+}
+
+static __always_inline struct scratch *begin_call(struct call *call, __u32 slot, struct task_struct *task,
+						  __u16 type, __u8 nparams)
+{
+	struct scratch *s = begin(slot, task, type, nparams);
+
+	if (s) {
+		s->flags = call->flags;
+		((struct eyas_header *)s->record)->syscall = call->number;
+	}
+	return s;
+}
+
+static __always_inline void finish_call(struct scratch *s, __u32 slot)
+{
+	finish(s, slot, EYAS_RING_EVENTS, BPF_RB_NO_WAKEUP);
+}
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * First layer: facts out of kernel objects. Knows nothing of records. Functions that the verifier shall check
+ * once and not at each call are global and take numbers only, as 5.10 asks.
+ */
+#ifndef EYAS_READ_H
+#define EYAS_READ_H
+
+#include "../include/maps.h"
+
+/* Components of a path, mounts included. Deeper paths are cut at the top and counted. */
+#define PATH_DEPTH 96
+#define NAME_MASK 0xff
+#define PATH_MASK (EYAS_PATH_MAX - 1)
+
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFDIR 0040000
+#define S_IFCHR 0020000
+#define S_IFIFO 0010000
+
+/* The two fields of a dentry that a walk needs lie side by side on every kernel so far; one read gets both. */
+struct dentry_view {
+	struct dentry *parent;
+	__u64 hash_len;
+	const unsigned char *name;
+};
+
+static __always_inline void read_dentry(struct dentry *dentry, struct dentry_view *view)
+{
+	if (bpf_core_field_offset(struct dentry, d_name) ==
+	    bpf_core_field_offset(struct dentry, d_parent) + sizeof(void *)) {
+		bpf_probe_read_kernel(view, sizeof(*view), &dentry->d_parent);
+		return;
+	}
+	view->parent = READ(dentry, d_parent);
+	bpf_probe_read_kernel(&view->hash_len, 16, &dentry->d_name);
+}
+
+/*
+ * Writes the path into scratch->path, from its end backwards, up to the root of the mount namespace. Gives the
+ * place where it starts; it ends with a NUL at EYAS_PATH_MAX - 1. Negative: no scratch space.
+ */
+__noinline int resolve_path(__u32 slot, __u64 dentry_address, __u64 mount_address)
+{
+	struct scratch *s = scratch_of(slot);
+	struct dentry *dentry = (void *)dentry_address;
+	struct mount *mount;
+	struct dentry *root;
+	__u32 at = EYAS_PATH_MAX - 1;
+	int i, complete = 0;
+
+	if (!s)
+		return -1;
+	mount = (void *)mount_address - bpf_core_field_offset(struct mount, mnt);
+	root = READ(mount, mnt.mnt_root);
+	s->path[at] = 0;
+	for (i = 0; i < PATH_DEPTH; i++) {
+		struct dentry_view view = {};
+		__u32 len;
+
+		if (dentry == root) {
+			struct mount *parent = READ(mount, mnt_parent);
+
+			if (parent == mount || !parent) {
+				complete = 1;
+				break;
+			}
+			dentry = READ(mount, mnt_mountpoint);
+			mount = parent;
+			root = READ(mount, mnt.mnt_root);
+			continue;
+		}
+		read_dentry(dentry, &view);
+		len = view.hash_len >> 32;
+		if (len > NAME_MASK || at < len + 1)
+			break;
+		at = (at - len - 1) & PATH_MASK;
+		s->path[at] = '/';
+		bpf_probe_read_kernel(&s->path[at + 1], len & NAME_MASK, view.name);
+		if (view.parent == dentry) {
+			complete = 1; /* an object without a place in a tree: memfd and the like */
+			break;
+		}
+		dentry = view.parent;
+	}
+	if (!complete) {
+		s->flags |= EYAS_RECORD_TRUNCATED;
+		count(EYAS_CUT_PATH);
+	}
+	if (at == EYAS_PATH_MAX - 1) {
+		at--;
+		s->path[at] = '/';
+	}
+	return at & PATH_MASK;
+}
+
+/* The same for a cgroup's directory, up to the root of its hierarchy. */
+__noinline int resolve_cgroup(__u32 slot, __u64 node_address)
+{
+	struct scratch *s = scratch_of(slot);
+	struct kernfs_node *node = (void *)node_address;
+	__u32 at = EYAS_PATH_MAX - 1;
+	int i;
+
+	if (!s)
+		return -1;
+	s->path[at] = 0;
+	for (i = 0; i < PATH_DEPTH; i++) {
+		struct kernfs_node *parent = node ? kernfs_parent(node) : 0;
+		char name[128];
+		int len;
+
+		if (!parent)
+			break;
+		len = bpf_probe_read_kernel_str(name, sizeof(name), READ(node, name));
+		if (len <= 0 || at < (__u32)len)
+			break;
+		len--; /* the NUL */
+		at = (at - len - 1) & PATH_MASK;
+		s->path[at] = '/';
+		bpf_probe_read_kernel(&s->path[at + 1], len & 0x7f, name);
+		node = parent;
+	}
+	if (at == EYAS_PATH_MAX - 1) {
+		at--;
+		s->path[at] = '/';
+	}
+	return at & PATH_MASK;
+}
+
+static __always_inline struct file *file_of_fd(struct task_struct *task, __s64 fd)
+{
+	struct files_struct *files = LOAD(task, files);
+	struct fdtable *table;
+	struct file **array;
+	struct file *file = 0;
+
+	if (!files || fd < 0)
+		return 0;
+	table = READ(files, fdt);
+	if (!table || (__u64)fd >= READ(table, max_fds))
+		return 0;
+	array = READ(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), array + fd);
+	return file;
+}
+
+static __always_inline struct socket *socket_of_file(struct file *file)
+{
+	struct inode *inode = READ(file, f_inode);
+
+	if ((READ(inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	return READ(file, private_data);
+}
+
+/* Number of a pid as its namespace at `level` knows it; 0 where it is not visible. */
+static __always_inline __s64 pid_number(struct pid *pid, __u32 level)
+{
+	struct upid upid = {};
+
+	if (!pid || READ(pid, level) < level)
+		return 0;
+	bpf_probe_read_kernel(&upid, sizeof(upid),
+			      (void *)&pid->numbers[0] + (level & 31) * bpf_core_type_size(struct upid));
+	return upid.nr;
+}
+
+static __always_inline struct pid_namespace *pid_namespace_of(struct pid *pid)
+{
+	struct upid upid = {};
+
+	bpf_probe_read_kernel(&upid, sizeof(upid),
+			      (void *)&pid->numbers[0] +
+				      (READ(pid, level) & 31) * bpf_core_type_size(struct upid));
+	return upid.ns;
+}
+
+/* Device numbers as stat(2) prints them. */
+static __always_inline __u32 device_number(__u32 dev)
+{
+	__u32 major = dev >> 20;
+	__u32 minor = dev & 0xfffff;
+
+	return (minor & 0xff) | (major << 8) | ((minor & ~0xffU) << 12);
+}
+
+static __always_inline __u32 terminal(struct signal_struct *signal)
+{
+	struct tty_struct *tty = READ(signal, tty);
+	struct tty_driver *driver;
+
+	if (!tty)
+		return 0;
+	driver = READ(tty, driver);
+	return device_number(((__u32)READ(driver, major) << 20) |
+			     (READ(driver, minor_start) + READ(tty, index)));
+}
+
+/* Letters of fd.typechar; 'a' stands for the kernel's nameless files, whose path says which one it is. */
+static __always_inline __u8 file_type(__u16 mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+	case S_IFCHR:
+	case S_IFBLK:
+		return 'f';
+	case S_IFDIR:
+		return 'd';
+	case S_IFIFO:
+		return 'p';
+	case 0:
+		return 'a';
+	}
+	return 'o';
+}
+
+static __always_inline int is_memfd(struct dentry *dentry)
+{
+	char start[8] = {};
+	const unsigned char *name = READ(dentry, d_name.name);
+
+	bpf_probe_read_kernel(start, 6, name);
+	return *(__u64 *)start == 0x3a64666d656dULL; /* "memfd:" */
+}
+
+#endif

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The probe: every hook and handler, in one object. */
+#include "hooks/sys_exit.h"
+#include "hooks/exec.h"
+#include "hooks/exit.h"
+#include "hooks/fork.h"
+#include "syscalls/open.h"
+#include "syscalls/socket.h"
+#include "layout.bpf.c"
+
+char license_text[] SEC("license") = "Dual BSD/GPL";

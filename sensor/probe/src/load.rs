@@ -1,0 +1,385 @@
+//! From bytes to running programs.
+//!
+//! [`Probe::load`] checks the layout, makes the maps, fills the tables and has every program verified;
+//! nothing runs before [`Probe::attach`]. Dropping the probe detaches and frees everything.
+
+use std::error::Error;
+use std::fs;
+
+use aya::maps::{Array, ArrayOfMaps, MapData, PerCpuArray, ProgramArray};
+use aya::programs::BtfTracePoint;
+use aya::{Btf, Ebpf, EbpfLoader};
+use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_RINGBUF;
+use eyas_abi::schema;
+
+use crate::counters::{COUNTERS_LEN, Counters};
+use crate::descriptors::{DESCRIPTOR_LEN, descriptor};
+use crate::error::ProbeError;
+use crate::rings::Rings;
+use crate::settings::{self, SETTINGS_LEN, Settings};
+use crate::{capability, object};
+
+/// Size of a CPU's ring for events unless the options say otherwise, bytes.
+pub const RING_EVENTS_DEFAULT: u32 = 4 << 20;
+/// Size of a CPU's ring for exec, fork and exit unless the options say otherwise, bytes.
+pub const RING_LIFECYCLE_DEFAULT: u32 = 1 << 20;
+/// Rings of one CPU.
+const RING_CLASSES: u32 = 2;
+/// Lines of the verifier's log kept in an error.
+const LOG_LINES: usize = 12;
+/// Where the kernel lists the CPUs that may ever exist.
+const POSSIBLE_CPUS: &str = "/sys/devices/system/cpu/possible";
+
+/// Programs with the tracepoint they belong to; those of the first group are attached, in this order. New
+/// tasks must be known before what they do.
+const ATTACHED: &[(&str, &str)] = &[
+    ("process_exit", "sched_process_exit"),
+    ("process_exec", "sched_process_exec"),
+    ("process_fork", "sched_process_fork"),
+    ("sys_exit", "sys_exit"),
+];
+/// Programs that are reached from `sys_exit` by their place in the table of handlers.
+const HANDLERS: &[&str] = &[
+    "on_exec",
+    "on_clone",
+    "on_open",
+    "on_openat",
+    "on_openat2",
+    "on_creat",
+    "on_open_by_handle_at",
+    "on_connect",
+    "on_accept",
+    "on_accept4",
+];
+
+/// How the probe is to work.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Size of each CPU's ring for events, bytes; a power of two and at least one page.
+    pub ring_events: u32,
+    /// Size of each CPU's ring for exec, fork and exit, bytes; likewise.
+    pub ring_lifecycle: u32,
+    /// Bytes of arguments kept, at most [`crate::ARGS_MAX`].
+    pub args_bytes: u32,
+    /// Bytes of environment kept; 0 leaves it out.
+    pub env_bytes: u32,
+    /// Bytes of input and output kept, at most [`crate::DATA_MAX`].
+    pub data_bytes: u32,
+    /// Process whose system calls are not reported; usually this one, which would report its own reporting.
+    pub ignored: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            ring_events: RING_EVENTS_DEFAULT,
+            ring_lifecycle: RING_LIFECYCLE_DEFAULT,
+            args_bytes: settings::ARGS_DEFAULT,
+            env_bytes: 0,
+            data_bytes: settings::DATA_DEFAULT,
+            ignored: Some(std::process::id()),
+        }
+    }
+}
+
+/// A program as the kernel took it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Name in the object.
+    pub name: String,
+    /// Instructions that the verifier walked; `None` before 5.16.
+    pub verified_instructions: Option<u32>,
+}
+
+/// A loaded probe.
+#[derive(Debug)]
+pub struct Probe {
+    bpf: Ebpf,
+    rings: Vec<(u32, u32, MapData)>,
+    settings: Settings,
+}
+
+impl Probe {
+    /// Loads an object: the embedded one, or one that was verified and installed.
+    pub fn load(bytes: &[u8], options: &Options) -> Result<Self, ProbeError> {
+        capability()?;
+        object::check(bytes)?;
+        raise_memory_limit();
+        let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Object(chain(&error)))?;
+        let cpus = possible_cpus()?;
+        let mut bpf = EbpfLoader::new()
+            .btf(Some(&btf))
+            .map_max_entries("scratches", cpus + 1)
+            .map_max_entries("rings", cpus * RING_CLASSES)
+            .load(bytes)
+            .map_err(|error| ProbeError::Object(chain(&error)))?;
+        verify(&mut bpf, &btf)?;
+        let rings = make_rings(&mut bpf, cpus, options)?;
+        fill_descriptors(&mut bpf)?;
+        fill_handlers(&mut bpf)?;
+        let mut probe = Self { bpf, rings, settings: Settings::new(options.ignored.unwrap_or(0)) };
+        probe.settings.args_bytes = options.args_bytes;
+        probe.settings.env_bytes = options.env_bytes;
+        probe.settings.data_bytes = options.data_bytes;
+        probe.write_settings()?;
+        Ok(probe)
+    }
+
+    /// Has the kernel verify every program of an object, and attaches nothing.
+    pub fn try_load(bytes: &[u8]) -> Result<Vec<Program>, ProbeError> {
+        let page = rustix::param::page_size() as u32;
+        let options = Options { ring_events: page, ring_lifecycle: page, ..Options::default() };
+        Ok(Self::load(bytes, &options)?.programs())
+    }
+
+    /// Lets the programs run. Events flow from here on.
+    pub fn attach(&mut self) -> Result<(), ProbeError> {
+        for (name, _) in ATTACHED {
+            program(&mut self.bpf, name)?.attach().map_err(|error| ProbeError::Attach {
+                program: (*name).to_owned(),
+                reason: chain(&error),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Reports exactly these events and system calls from now on, beside exec, fork and exit, which are always
+    /// reported. Takes effect call by call, without a gap for what was enabled before and still is.
+    pub fn set_enabled<'n>(
+        &mut self,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Result<(), ProbeError> {
+        self.settings.enable(names)?;
+        self.settings.generation += 1;
+        self.write_settings()
+    }
+
+    /// Bytes of environment kept from now on; 0 leaves it out.
+    pub fn set_env_bytes(&mut self, bytes: u32) -> Result<(), ProbeError> {
+        self.settings.env_bytes = bytes;
+        self.write_settings()
+    }
+
+    /// The number that records made under the present settings carry.
+    pub fn generation(&self) -> u32 {
+        self.settings.generation
+    }
+
+    /// The reading side of the rings. There may be one reader at a time.
+    pub fn rings(&self) -> Result<Rings, ProbeError> {
+        Rings::open(self.rings.iter().map(|(cpu, bytes, map)| (*cpu, *bytes, map.fd())))
+    }
+
+    /// What was lost so far.
+    pub fn counters(&self) -> Result<Counters, ProbeError> {
+        let map = self.bpf.map("counters").ok_or_else(|| no_map("counters"))?;
+        let map: PerCpuArray<&MapData, [u8; COUNTERS_LEN]> =
+            PerCpuArray::try_from(map).map_err(|error| map_error("counters", &error))?;
+        let values = map.get(&0, 0).map_err(|error| map_error("counters", &error))?;
+        let mut counters = Counters::default();
+        values.iter().for_each(|value| counters.add(value));
+        Ok(counters)
+    }
+
+    /// Every program with what its verification cost.
+    pub fn programs(&self) -> Vec<Program> {
+        let mut programs: Vec<Program> = self
+            .bpf
+            .programs()
+            .map(|(name, program)| Program {
+                name: name.to_owned(),
+                verified_instructions: program
+                    .info()
+                    .ok()
+                    .and_then(|i| i.verified_instruction_count()),
+            })
+            .collect();
+        programs.sort_by(|a, b| a.name.cmp(&b.name));
+        programs
+    }
+
+    fn write_settings(&mut self) -> Result<(), ProbeError> {
+        const NAME: &str = ".data.settings";
+        let map = self.bpf.map_mut(NAME).ok_or_else(|| no_map(NAME))?;
+        let mut map: Array<&mut MapData, [u8; SETTINGS_LEN]> =
+            Array::try_from(map).map_err(|error| map_error(NAME, &error))?;
+        map.set(0, self.settings.to_bytes(), 0).map_err(|error| map_error(NAME, &error))
+    }
+}
+
+fn program<'p>(bpf: &'p mut Ebpf, name: &str) -> Result<&'p mut BtfTracePoint, ProbeError> {
+    let missing = || ProbeError::NoProgram(name.to_owned());
+    bpf.program_mut(name).ok_or_else(missing)?.try_into().map_err(|_| missing())
+}
+
+fn verify(bpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
+    let handlers = HANDLERS.iter().map(|name| (*name, "sys_exit"));
+    for (name, tracepoint) in ATTACHED.iter().copied().chain(handlers) {
+        program(bpf, name)?.load(tracepoint, btf).map_err(|error| refused(name, &error))?;
+    }
+    Ok(())
+}
+
+fn refused(name: &str, error: &aya::programs::ProgramError) -> ProbeError {
+    let (reason, log) = match error {
+        aya::programs::ProgramError::LoadError { io_error, verifier_log } => {
+            (io_error.to_string(), verifier_log.to_string())
+        }
+        other => (chain(other), String::new()),
+    };
+    let lines: Vec<&str> = log.lines().filter(|line| !line.is_empty()).collect();
+    let log = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+    ProbeError::Refused { program: name.to_owned(), reason, log }
+}
+
+fn make_rings(
+    bpf: &mut Ebpf,
+    cpus: u32,
+    options: &Options,
+) -> Result<Vec<(u32, u32, MapData)>, ProbeError> {
+    let map = bpf.map_mut("rings").ok_or_else(|| no_map("rings"))?;
+    let mut table: ArrayOfMaps<&mut MapData, MapData> =
+        ArrayOfMaps::try_from(map).map_err(|error| map_error("rings", &error))?;
+    let mut rings = Vec::new();
+    for cpu in 0..cpus {
+        for (class, bytes) in [options.ring_events, options.ring_lifecycle].into_iter().enumerate()
+        {
+            let failed = |error: &dyn Error| ProbeError::Ring { cpu, bytes, reason: chain(error) };
+            let ring = aya_obj::Map::new_from_params(BPF_MAP_TYPE_RINGBUF as u32, 0, 0, bytes, 0);
+            let ring = MapData::create(ring, "eyas_ring", None).map_err(|error| failed(&error))?;
+            table
+                .set(cpu * RING_CLASSES + class as u32, &ring, 0)
+                .map_err(|error| failed(&error))?;
+            rings.push((cpu, bytes, ring));
+        }
+    }
+    Ok(rings)
+}
+
+/// Puts each system call's handler into its places. The array belongs to the object's maps and stays there: the
+/// kernel empties it when its last owner goes.
+fn fill_handlers(bpf: &mut Ebpf) -> Result<(), ProbeError> {
+    let mut places = Vec::new();
+    for name in HANDLERS {
+        let fd = program(bpf, name)?
+            .fd()
+            .map_err(|error| ProbeError::Object(chain(&error)))?
+            .try_clone()
+            .map_err(|error| ProbeError::Object(error.to_string()))?;
+        places.push((*name, fd));
+    }
+    let map = bpf.map_mut("handlers").ok_or_else(|| no_map("handlers"))?;
+    let mut table: ProgramArray<&mut MapData> =
+        ProgramArray::try_from(map).map_err(|error| map_error("handlers", &error))?;
+    for call in &schema::SYSCALLS {
+        let Some(handler) = handler_of(call.event) else { continue };
+        let Some((_, fd)) = places.iter().find(|(name, _)| *name == handler) else { continue };
+        for slot in settings::slots(call) {
+            table.set(slot as u32, fd, 0).map_err(|error| map_error("handlers", &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells the kernel side which event each number makes, and how.
+fn fill_descriptors(bpf: &mut Ebpf) -> Result<(), ProbeError> {
+    let map = bpf.map_mut("descriptors").ok_or_else(|| no_map("descriptors"))?;
+    let mut table: Array<&mut MapData, [u8; DESCRIPTOR_LEN]> =
+        Array::try_from(map).map_err(|error| map_error("descriptors", &error))?;
+    for call in &schema::SYSCALLS {
+        let bytes = descriptor(call);
+        for slot in settings::slots(call) {
+            table.set(slot as u32, bytes, 0).map_err(|error| map_error("descriptors", &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Which handler serves an event.
+fn handler_of(event: u16) -> Option<&'static str> {
+    Some(match event {
+        3 => "on_open",
+        23 => "on_connect",
+        59 => "on_creat",
+        223 | 225 | 227 | 335 => "on_clone",
+        247 => "on_accept",
+        293 | 331 => "on_exec",
+        307 => "on_openat",
+        327 => "on_openat2",
+        337 => "on_open_by_handle_at",
+        389 => "on_accept4",
+        _ => return None,
+    })
+}
+
+/// Before 5.11 maps count against this limit. Failing is no error: newer kernels do not ask.
+fn raise_memory_limit() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
+}
+
+/// How many CPUs may ever exist; their numbers are all below this.
+fn possible_cpus() -> Result<u32, ProbeError> {
+    let host = |source| ProbeError::Host { path: POSSIBLE_CPUS.to_owned(), source };
+    let text = fs::read_to_string(POSSIBLE_CPUS).map_err(host)?;
+    highest(&text)
+        .map(|cpu| cpu + 1)
+        .ok_or_else(|| host(std::io::Error::other(format!("`{}` is no list of CPUs", text.trim()))))
+}
+
+fn highest(list: &str) -> Option<u32> {
+    list.trim()
+        .split([',', '-'])
+        .map(str::parse)
+        .collect::<Result<Vec<u32>, _>>()
+        .ok()?
+        .into_iter()
+        .max()
+}
+
+fn no_map(name: &str) -> ProbeError {
+    ProbeError::Map { map: name.to_owned(), reason: "not in the object".to_owned() }
+}
+
+fn map_error(name: &str, error: &dyn Error) -> ProbeError {
+    ProbeError::Map { map: name.to_owned(), reason: chain(error) }
+}
+
+/// An error with all its causes in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_cpus_may_have_holes() {
+        assert_eq!(highest("0-3\n"), Some(3));
+        assert_eq!(highest("0"), Some(0));
+        assert_eq!(highest("0-2,5,8-11\n"), Some(11));
+        assert_eq!(highest(""), None);
+        assert_eq!(highest("all"), None);
+    }
+
+    #[test]
+    fn every_handler_serves_an_event_of_the_schema() {
+        for name in HANDLERS {
+            assert!(
+                schema::all().iter().any(|event| handler_of(event.code) == Some(name)),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The probe on the live kernel. Each test says aloud when it cannot run, and why.
+
+#[cfg(test)]
+mod connect;
+#[cfg(test)]
+mod exec;
+#[cfg(test)]
+mod live;
+#[cfg(test)]
+mod load;
+#[cfg(test)]
+mod open;
+#[cfg(test)]
+mod rings;

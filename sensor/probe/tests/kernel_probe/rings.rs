@@ -1,0 +1,130 @@
+//! Order, sequence numbers, losses and live selection.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+
+use eyas_probe::{Counter, Options, POLL_DEFAULT};
+
+use crate::live::{own_calls, start};
+
+fn open_null(times: usize) {
+    for _ in 0..times {
+        File::open("/dev/null").unwrap();
+    }
+}
+
+#[test]
+fn each_cpu_counts_its_records_without_a_gap_and_time_goes_forward() {
+    let Some(mut live) = start(&["openat"], &own_calls()) else { return };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| open_null(500));
+        }
+    });
+    live.read_all();
+    assert_eq!(live.counters().dropped(), 0);
+    let me = std::process::id();
+    let mine = live.seen.iter().filter(|r| r.name == "openat" && r.header.tgid == me).count();
+    assert!(mine >= 2000, "{mine}");
+    let mut next: BTreeMap<u16, u64> = BTreeMap::new();
+    let mut last = 0;
+    for record in &live.seen {
+        assert!(record.header.time >= last, "older than the one before");
+        last = record.header.time;
+        let expected = next.entry(record.header.cpu).or_insert(record.header.sequence);
+        assert_eq!(record.header.sequence, *expected, "CPU {}", record.header.cpu);
+        *expected += 1;
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_counted_and_leaves_a_gap() {
+    let page = rustix::param::page_size() as u32;
+    let options = Options { ring_events: page, ..own_calls() };
+    let Some(mut live) = start(&["openat"], &options) else { return };
+    // nobody reads meanwhile
+    open_null(2000);
+    let dropped = live.counters().get(Counter::DroppedEvents);
+    assert!(dropped > 0);
+    live.read_all();
+    // one more round, so that each CPU that lost something shows a record behind the gap
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| open_null(2));
+        }
+    });
+    live.read_all();
+    let mut cpus: BTreeMap<u16, (u64, u64, u64)> = BTreeMap::new();
+    for record in &live.seen {
+        let sequence = record.header.sequence;
+        let entry = cpus.entry(record.header.cpu).or_insert((sequence, sequence, 0));
+        *entry = (entry.0.min(sequence), entry.1.max(sequence), entry.2 + 1);
+    }
+    let missing: u64 = cpus.values().map(|(first, last, seen)| last - first + 1 - seen).sum();
+    let dropped = live.counters().get(Counter::DroppedEvents);
+    assert!(missing > 0 && missing <= dropped, "{missing} missing, {dropped} dropped");
+}
+
+#[test]
+fn process_life_is_not_crowded_out_by_events() {
+    let page = rustix::param::page_size() as u32;
+    let options = Options { ring_events: page, ..own_calls() };
+    let Some(mut live) = start(&["openat"], &options) else { return };
+    open_null(2000);
+    assert!(live.counters().get(Counter::DroppedEvents) > 0);
+    let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+    let pid = child.id();
+    child.wait().unwrap();
+    live.wait_for("exec", |r| r.name == "execve" && r.header.tgid == pid);
+    live.wait_for("exit", |r| r.name == "procexit" && r.header.tgid == pid);
+    assert_eq!(live.counters().get(Counter::DroppedLifecycle), 0);
+}
+
+#[test]
+fn selection_changes_while_running() {
+    let Some(mut live) = start(&[], &own_calls()) else { return };
+    let me = std::process::id();
+    let count = |live: &mut crate::live::Live, path: &str| {
+        let _ = File::open(path);
+        live.read_all();
+        live.seen
+            .iter()
+            .filter(|r| r.name == "openat" && r.header.tgid == me)
+            .filter(|r| r.text("name").as_deref() == Some(path))
+            .count()
+    };
+    assert_eq!(count(&mut live, "/nonexistent/before"), 0);
+    live.probe.set_enabled(["openat"]).unwrap();
+    assert_eq!(count(&mut live, "/nonexistent/during"), 1);
+    let generation = live.seen.iter().rfind(|r| r.name == "openat").unwrap().header.generation;
+    assert_eq!(generation, live.probe.generation());
+    live.probe.set_enabled(["connect"]).unwrap();
+    assert_eq!(count(&mut live, "/nonexistent/after"), 0);
+    assert!(live.probe.set_enabled(["no_such_call"]).is_err());
+}
+
+#[test]
+fn the_ignored_process_is_not_reported_but_its_children_are() {
+    let Some(mut live) = start(&["openat"], &Options::default()) else { return };
+    open_null(3);
+    let child = std::process::Command::new("cat").arg("/dev/null").spawn().unwrap();
+    let pid = child.id();
+    live.wait_for("the child's open", |r| r.name == "openat" && r.header.tgid == pid);
+    let me = std::process::id();
+    assert!(!live.seen.iter().any(|r| r.name == "openat" && r.header.tgid == me));
+    child.wait_with_output().unwrap();
+}
+
+#[test]
+fn waiting_ends_without_a_wake_up() {
+    let Some(mut live) = start(&["openat"], &own_calls()) else { return };
+    open_null(1);
+    let mut records = 0;
+    for _ in 0..100 {
+        records += live.rings.poll(POLL_DEFAULT, &mut |_| {}).unwrap().records;
+        if records > 0 {
+            return;
+        }
+    }
+    panic!("nothing arrived");
+}
