@@ -10,7 +10,9 @@ mod auth;
 mod client;
 mod config;
 mod error;
+mod layout;
 mod secret;
+pub mod server;
 mod transport;
 
 pub use auth::{Configured, Credential, CredentialSources, docker_config_path};
@@ -23,5 +25,6 @@ pub use config::{
     RegistryConfig, Scheme, Timeouts, Verification,
 };
 pub use error::{NetworkKind, OciError};
+pub use layout::{BlobWriter, Layout, LayoutIndex, REPOSITORY_ANNOTATION};
 pub use secret::{Secret, printable};
 pub use transport::RetryPolicy;
