@@ -8,9 +8,10 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 
-use eyas_tests::{Finished, Registry, Site, marker_rule};
+use eyas_tests::{Finished, Registry, Site, marker_rule, run, skip};
 
 /// Exit codes by class, as `docs/exit-codes.md` lists them.
 const USAGE: i32 = 2;
@@ -290,4 +291,49 @@ fn a_store_that_cannot_be_written() {
     site.publish(&registry, "1.0.0", Some("signer"), &[("demo.yaml", &rules("First"))]);
     fs::write(site.path("store"), "a file where the store should be").expect("file");
     site.install(&["demo-rules"]).expect_code(STORAGE).expect_stderr(&["store"]);
+}
+
+/// Runs `artifact install` with a file system of the script's making mounted on the store, in a mount namespace of
+/// its own. `None`, said aloud, where such a mount is not permitted.
+fn install_on(site: &Site, test: &str, mount: &str) -> Option<Finished> {
+    fs::create_dir_all(site.store()).expect("store folder");
+    let inner = site.eyas(&site.install_arguments(&["install", "demo-rules"]));
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &format!("{mount} || exit 99; exec \"$@\""), "sh"]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    command
+        .env_clear()
+        .env("HOME", site.folder())
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .current_dir(site.folder());
+    let finished = run(&mut command);
+    if finished.code() == 99 || finished.stderr.starts_with("unshare:") {
+        skip(test, &format!("no mount namespace here: {}", finished.stderr.trim()));
+        return None;
+    }
+    Some(finished)
+}
+
+#[test]
+fn full_disk() {
+    let registry = Registry::embedded();
+    let site = Site::new();
+    site.trust_key(&registry, "signer");
+    let filler: String =
+        (0..40_000).map(|number| format!("# {number} {}\n", number * 7919 % 10_007)).collect();
+    site.publish(&registry, "1.0.0", Some("signer"), &[("demo.yaml", &(rules("First") + &filler))]);
+    let mount = "mount -t tmpfs -o size=128k tmpfs store";
+    let Some(finished) = install_on(&site, "attacks::full_disk", mount) else { return };
+    finished.expect_code(STORAGE).expect_stderr(&["space", "store"]);
+}
+
+#[test]
+fn read_only_target() {
+    let registry = Registry::embedded();
+    let site = Site::new();
+    site.trust_key(&registry, "signer");
+    site.publish(&registry, "1.0.0", Some("signer"), &[("demo.yaml", &rules("First"))]);
+    let mount = "mount -t tmpfs -o ro tmpfs store";
+    let Some(finished) = install_on(&site, "attacks::read_only", mount) else { return };
+    finished.expect_code(STORAGE).expect_stderr(&["read-only", "store"]);
 }
