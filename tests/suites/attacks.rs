@@ -319,8 +319,9 @@ fn full_disk() {
     let registry = Registry::embedded();
     let site = Site::new();
     site.trust_key(&registry, "signer");
-    let filler: String =
-        (0..40_000).map(|number| format!("# {number} {}\n", number * 7919 % 10_007)).collect();
+    let numbers: Vec<String> =
+        (0..40_000).map(|number| (number * 7919 % 10_007).to_string()).collect();
+    let filler = format!("# {}\n", numbers.join("\n# "));
     site.publish(&registry, "1.0.0", Some("signer"), &[("demo.yaml", &(rules("First") + &filler))]);
     let mount = "mount -t tmpfs -o size=128k tmpfs store";
     let Some(finished) = install_on(&site, "attacks::full_disk", mount) else { return };
