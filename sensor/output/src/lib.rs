@@ -1,7 +1,7 @@
 //! Alerts in Falco's text and JSON schema, and the sinks they are written to, each behind a bounded
 //! queue so that a slow sink never stalls the event path.
 //!
-//! [`Format`] turns an [`Alert`] into its line, [`Sinks`] hands lines out. What an alert says is
+//! [`Format`] turns a rule's match into its line, [`Sinks`] hands lines out. What an alert says is
 //! decided by the rules crate; where its time zone and host name come from, by the daemon.
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ mod format;
 mod queue;
 mod sink;
 
-pub use alert::{Alert, FieldJson, Internal};
+pub use alert::Internal;
 
 pub use error::OutputError;
 pub use format::Format;

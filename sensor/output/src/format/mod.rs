@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use eyas_rules::eval::RenderedAlert;
 use eyas_rules::fields::live::{LocalTime, civil};
+use eyas_rules::format::FieldJson;
 use serde::Serialize;
 
-use crate::alert::{Alert, FieldJson, Internal};
+use crate::alert::Internal;
 
 /// How alerts are laid out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,16 +70,17 @@ struct Line<'a> {
 }
 
 impl Format {
-    /// The line of `alert`, without a line feed at its end and with none inside.
-    pub fn line(&self, alert: &Alert) -> String {
-        let prefix = self.prefix(alert.time_ns);
+    /// The line of `alert`, without a line feed at its end and with none inside. `time_ns` is the
+    /// event's time, nanoseconds since the epoch.
+    pub fn line(&self, time_ns: u64, alert: &RenderedAlert) -> String {
+        let prefix = self.prefix(time_ns);
         let output = format!("{prefix}: {} {}", alert.priority, alert.message);
         if !self.json {
             return escape(&output);
         }
-        let time = FieldJson::Uint(alert.time_ns);
+        let time = FieldJson::Uint(time_ns);
         let fields = self.include_fields.then(|| {
-            let named = alert.fields.iter().map(|(name, value)| (name.as_str(), value));
+            let named = alert.output_fields.iter().map(|(name, value)| (name.as_str(), value));
             named.chain([(self.time_field(), &time)]).collect()
         });
         let tags = self.include_tags.then(|| {
@@ -94,7 +97,7 @@ impl Format {
             rule: &alert.rule,
             source: &alert.source,
             tags,
-            time: civil(alert.time_ns, "Z"),
+            time: civil(time_ns, "Z"),
         })
     }
 

@@ -6,9 +6,8 @@ use super::*;
 
 const AT: u64 = 1_700_000_000_746_609_046;
 
-fn alert() -> Alert {
-    Alert {
-        time_ns: AT,
+fn alert() -> RenderedAlert {
+    RenderedAlert {
         rule: "Write below binary dir".into(),
         priority: "Error",
         source: "syscall".into(),
@@ -16,15 +15,19 @@ fn alert() -> Alert {
         message: "File below a known binary directory opened for writing (user=root \
                   file=/bin/hack)"
             .into(),
-        fields: vec![
-            ("user.name".into(), "root".into()),
+        output_fields: vec![
+            ("user.name".into(), text("root")),
             ("fd.name".into(), FieldJson::Text(b"/bin/h\xffck".to_vec())),
             ("proc.pid".into(), FieldJson::Int(-7)),
             ("proc.pname".into(), FieldJson::Null),
             ("evt.failed".into(), FieldJson::Bool(false)),
-            ("fd.types".into(), FieldJson::List(vec!["file".into(), FieldJson::Uint(2)])),
+            ("fd.types".into(), FieldJson::List(vec![text("file"), FieldJson::Uint(2)])),
         ],
     }
+}
+
+fn text(text: &str) -> FieldJson {
+    FieldJson::Text(text.as_bytes().to_vec())
 }
 
 fn json() -> Format {
@@ -34,19 +37,21 @@ fn json() -> Format {
 #[test]
 fn text_line() {
     assert_eq!(
-        Format::default().line(&alert()),
+        Format::default().line(AT, &alert()),
         "22:13:20.746609046: Error File below a known binary directory opened for writing \
          (user=root file=/bin/hack)"
     );
     let iso = Format { time_iso_8601: true, ..Format::default() };
-    assert!(iso.line(&alert()).starts_with("2023-11-14T22:13:20.746609046+0000: Error File below"));
+    assert!(
+        iso.line(AT, &alert()).starts_with("2023-11-14T22:13:20.746609046+0000: Error File below")
+    );
 }
 
 #[test]
 fn text_is_escaped_like_the_inside_of_a_json_string() {
     let message = "a \"b\" c:\\d\ttab\nfeed\u{1}\u{7f} h\u{e9}".into();
     assert_eq!(
-        Format::default().line(&Alert { message, ..alert() }),
+        Format::default().line(AT, &RenderedAlert { message, ..alert() }),
         "22:13:20.746609046: Error a \\\"b\\\" c:\\\\d\\ttab\\nfeed\\u0001\u{7f} h\u{e9}"
     );
 }
@@ -54,7 +59,7 @@ fn text_is_escaped_like_the_inside_of_a_json_string() {
 #[test]
 fn json_line_has_sorted_keys_and_every_field() {
     assert_eq!(
-        json().line(&alert()),
+        json().line(AT, &alert()),
         concat!(
             r#"{"hostname":"host-1","output":"22:13:20.746609046: Error File below a known "#,
             r#"binary directory opened for writing (user=root file=/bin/hack)","#,
@@ -70,7 +75,7 @@ fn json_line_has_sorted_keys_and_every_field() {
 #[test]
 fn every_switch_takes_or_gives_its_key() {
     let keys = |format: Format| -> Vec<String> {
-        let line = format.line(&alert());
+        let line = format.line(AT, &alert());
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         value.as_object().unwrap().keys().cloned().collect()
     };
@@ -83,7 +88,7 @@ fn every_switch_takes_or_gives_its_key() {
     let with_message = keys(Format { include_message: true, ..json() });
     assert_eq!(with_message.len(), all.len() + 1);
     assert!(with_message.contains(&"message".to_owned()));
-    let iso = Format { time_iso_8601: true, ..json() }.line(&alert());
+    let iso = Format { time_iso_8601: true, ..json() }.line(AT, &alert());
     assert!(iso.contains(r#""evt.time.iso8601":1700000000746609046"#));
 }
 
@@ -94,7 +99,7 @@ fn internal_lines() {
         rule: "Falco internal: syscall event drop".into(),
         priority: "Debug",
         message: "syscall event drop. 3 system calls dropped in last second.".into(),
-        fields: vec![("n_evts".into(), 12.into()), ("ebpf_enabled".into(), "1".into())],
+        fields: vec![("n_evts".into(), FieldJson::Uint(12)), ("ebpf_enabled".into(), text("1"))],
     };
     assert_eq!(
         Format::default().internal_line(&internal),
@@ -134,23 +139,22 @@ proptest! {
         message: String,
         names in prop::collection::vec((".{0,8}", any_field()), 0..6),
     ) {
-        let alert = Alert {
-            time_ns,
+        let alert = RenderedAlert {
             rule: rule.as_str().into(),
             message: message.clone(),
-            fields: names,
+            output_fields: names,
             ..alert()
         };
-        let text = Format::default().line(&alert);
+        let text = Format::default().line(time_ns, &alert);
         prop_assert!(!text.contains('\n'));
         let unescaped: String = serde_json::from_str(&format!("\"{text}\"")).unwrap();
         prop_assert!(unescaped.ends_with(&message));
-        let line = json().line(&alert);
+        let line = json().line(time_ns, &alert);
         prop_assert!(!line.contains('\n'));
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         prop_assert_eq!(value["rule"].as_str(), Some(rule.as_str()));
         prop_assert_eq!(value["output"].as_str(), Some(unescaped.as_str()));
-        for (name, _) in &alert.fields {
+        for (name, _) in &alert.output_fields {
             prop_assert!(value["output_fields"].get(name).is_some());
         }
     }

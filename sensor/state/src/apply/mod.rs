@@ -313,6 +313,12 @@ impl Tables {
         let at = self.slots.task;
         let read = Reader(event);
         let header = event.header();
+        if header.tid != header.tgid {
+            if let Some(process) = self.get_mut(header.tgid) {
+                process.threads = process.threads.saturating_add(1);
+            }
+            return;
+        }
         if let Some(known) = self.get(header.tgid)
             && !known.placeholder
             && known.updated_ns >= header.time

@@ -1,0 +1,1 @@
+//! Values of whole events, class by class.
