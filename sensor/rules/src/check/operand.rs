@@ -46,7 +46,10 @@ fn field(written: &FieldRef, scope: Scope<'_>) -> Result<Typed, CheckError> {
     let resolved = fields::resolve(&written.name, argument, scope.source).map_err(fail)?;
     if resolved.id == FieldId::Static {
         return constant_field(&resolved, scope).ok_or_else(|| {
-            fail(FieldError::Unknown { name: written.name.clone(), nearest: None })
+            fail(FieldError::Unknown {
+                name: written.name.clone(),
+                event_source: scope.source.to_owned(),
+            })
         });
     }
     let row = resolved.id.field();

@@ -26,8 +26,8 @@ pub enum FieldError {
     Unknown {
         /// As written.
         name: String,
-        /// The known name most like it.
-        nearest: Option<&'static str>,
+        /// The event source whose fields could stand here.
+        event_source: String,
     },
     /// The field cannot stand without an argument.
     #[error("field `{name}` needs an argument")]
@@ -55,7 +55,12 @@ impl FieldError {
     /// What to write instead, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unknown { nearest, .. } => nearest.map(|name| format!("did you mean `{name}`?")),
+            // Only looked for when asked: most unknown names are values that are no fields.
+            Self::Unknown { name, event_source } => {
+                let known = FIELDS.iter().filter(|field| field.source.covers(event_source));
+                let meant = nearest(name, known.map(|field| field.name))?;
+                Some(format!("did you mean `{meant}`?"))
+            }
             Self::ArgumentMissing { name } => Some(format!("write `{name}[…]` or `{name}.…`")),
             Self::ArgumentRefused { .. } | Self::UnknownParameter { .. } => None,
         }
@@ -160,8 +165,7 @@ fn refused(name: &str, argument: &[u8]) -> FieldError {
 }
 
 fn unknown(name: &str, source: &str) -> FieldError {
-    let known = FIELDS.iter().filter(|field| field.source.covers(source)).map(|field| field.name);
-    FieldError::Unknown { name: name.to_owned(), nearest: nearest(name, known) }
+    FieldError::Unknown { name: name.to_owned(), event_source: source.to_owned() }
 }
 
 #[cfg(test)]
