@@ -40,6 +40,11 @@ impl Text {
         Self { text: scalar.text.clone(), parts: vec![Part { at: 0, scalar: Some(written) }] }
     }
 
+    /// How many parts it is glued from.
+    pub fn parts(&self) -> usize {
+        self.parts.len()
+    }
+
     /// The text itself.
     pub fn as_str(&self) -> &str {
         &self.text

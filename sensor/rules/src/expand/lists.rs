@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-use super::{ITEM_LIMIT, LIST_DEPTH, TEXT_LIMIT, TooLarge};
+use super::{ITEM_LIMIT, LIST_DEPTH, PART_COST, TEXT_LIMIT, TOTAL_TEXT_LIMIT, TooLarge};
 use crate::collect::{Collection, List, Text};
 
 /// The lists of a collection, ready to be replaced in texts.
@@ -15,25 +15,32 @@ pub struct Lists<'c> {
     by_name: HashMap<&'c str, usize>,
     /// Lists whose names are several words; they need a search of their own.
     odd: Vec<usize>,
-    resolved: Vec<Result<Text, TooLarge>>,
+    /// Lists as texts, from their first use on.
+    resolved: Vec<Option<Result<Text, TooLarge>>>,
     used: BTreeSet<usize>,
+    /// What all texts took so far, of [`TOTAL_TEXT_LIMIT`].
+    spent: usize,
 }
 
 impl<'c> Lists<'c> {
-    /// Resolves nested lists.
+    /// The lists of a collection, none resolved yet.
     pub fn new(collection: &'c Collection) -> Self {
-        let lists = &collection.lists;
-        let by_name = lists.iter().enumerate().map(|(n, list)| (list.header.name.as_str(), n));
-        let odd = |list: &List| list.header.name.contains(is_delimiter);
-        let mut all = Self {
-            all: lists,
-            by_name: by_name.collect(),
-            odd: (0..lists.len()).filter(|&n| odd(&lists[n])).collect(),
-            resolved: Vec::new(),
-            used: BTreeSet::new(),
+        let all = &collection.lists;
+        let by_name: HashMap<&str, usize> =
+            all.iter().enumerate().map(|(n, list)| (list.header.name.as_str(), n)).collect();
+        let nested = |(n, list): (usize, &'c List)| {
+            let items = list.items.iter().filter_map(|item| by_name.get(item.as_str()).copied());
+            items.filter(move |item| *item != n).collect::<Vec<_>>()
         };
-        all.resolved = (0..lists.len()).map(|n| all.resolve(n)).collect();
-        all
+        let odd = |list: &List| list.header.name.contains(is_delimiter);
+        Self {
+            all,
+            odd: (0..all.len()).filter(|&n| odd(&all[n])).collect(),
+            resolved: vec![None; all.len()],
+            used: all.iter().enumerate().flat_map(nested).collect(),
+            by_name,
+            spent: 0,
+        }
     }
 
     /// Names of the lists that no list and no text given to [`Self::replace`] refers to.
@@ -43,8 +50,9 @@ impl<'c> Lists<'c> {
     }
 
     /// The items a list stands for, joined as in a condition.
-    pub fn items(&self, name: &str) -> Option<&Text> {
-        self.resolved.get(*self.by_name.get(name)?)?.as_ref().ok()
+    pub fn items(&mut self, name: &str) -> Option<Text> {
+        let n = *self.by_name.get(name)?;
+        self.resolved(n).ok()
     }
 
     /// Names of the lists that a text refers to directly.
@@ -90,7 +98,7 @@ impl<'c> Lists<'c> {
         let mut at = 0;
         for (range, n) in found {
             self.used.insert(*n);
-            let items = self.resolved[*n].clone()?;
+            let items = self.resolved(*n)?;
             let mut before = at..range.start;
             let mut after = range.end;
             if items.as_str().is_empty() {
@@ -101,6 +109,7 @@ impl<'c> Lists<'c> {
             out.push(&items);
             out.push_str(" ");
             at = after;
+            self.spend(&items)?;
             if out.as_str().len() > TEXT_LIMIT {
                 return Err(TooLarge::Text);
             }
@@ -109,16 +118,26 @@ impl<'c> Lists<'c> {
         Ok(out)
     }
 
-    fn resolve(&mut self, n: usize) -> Result<Text, TooLarge> {
+    fn resolved(&mut self, n: usize) -> Result<Text, TooLarge> {
+        if let Some(known) = &self.resolved[n] {
+            return known.clone();
+        }
         let mut out = Text::default();
-        self.add_items(n, &mut vec![n], &mut out, &mut 0)?;
-        Ok(out)
+        let added = self.add_items(n, &mut vec![n], &mut out, &mut 0);
+        let result = added.and_then(|()| self.spend(&out)).map(|()| out);
+        self.resolved[n] = Some(result.clone());
+        result
+    }
+
+    fn spend(&mut self, text: &Text) -> Result<(), TooLarge> {
+        self.spent += text.as_str().len() + text.parts() * PART_COST;
+        if self.spent > TOTAL_TEXT_LIMIT { Err(TooLarge::TotalText) } else { Ok(()) }
     }
 
     /// Adds the items of a list, and for each that is a list's name the items of that one. `open`
     /// are the lists being added.
     fn add_items(
-        &mut self,
+        &self,
         n: usize,
         open: &mut Vec<usize>,
         out: &mut Text,
@@ -134,7 +153,6 @@ impl<'c> Lists<'c> {
             }
             let nested = self.by_name.get(item.as_str()).copied().filter(|n| !open.contains(n));
             if let Some(nested) = nested {
-                self.used.insert(nested);
                 open.push(nested);
                 let added = self.add_items(nested, open, out, visits);
                 open.pop();
@@ -258,6 +276,33 @@ mod tests {
         let result = lists.replace(&Text::generated("p.n in (l39)"));
         assert_eq!(result.unwrap_err(), TooLarge::Items("l39".to_owned()));
         assert!(lists.replace(&Text::generated("p.n in (l3)")).is_ok());
+    }
+
+    #[test]
+    fn nested_lists_have_a_deepest_level() {
+        let mut yaml = String::from("- {list: l0, items: [x]}\n");
+        for n in 1..=LIST_DEPTH {
+            yaml = format!("{yaml}- {{list: l{n}, items: [l{}]}}\n", n - 1);
+        }
+        let collection = collection(&yaml);
+        let mut lists = Lists::new(&collection);
+        let mut replace = |n: usize| lists.replace(&Text::generated(&format!("p.n in (l{n})")));
+        assert!(replace(LIST_DEPTH - 1).is_ok());
+        assert!(matches!(replace(LIST_DEPTH), Err(TooLarge::Items(_))));
+    }
+
+    #[test]
+    fn all_texts_together_have_a_largest_size() {
+        let items = vec!["v"; 10_000].join(", ");
+        let yaml = format!("- {{list: l, items: [{items}]}}\n");
+        let collection = collection(&yaml);
+        let mut lists = Lists::new(&collection);
+        let many = Text::generated(&format!("p.n in ({})", vec!["l"; 100].join(", ")));
+        assert!(lists.replace(&many).is_ok());
+        assert_eq!(
+            lists.replace(&many).and_then(|_| lists.replace(&many)),
+            Err(TooLarge::TotalText)
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Macro names in a tree become the macros' trees.
 use std::collections::HashMap;
 
-use super::{TREE_DEPTH, TREE_LIMIT, TooLarge};
+use super::{TOTAL_TREE_LIMIT, TREE_DEPTH, TREE_LIMIT, TooLarge};
 use crate::syntax::ast::{Expr, MacroRef};
 
 /// A macro that stands for nothing.
@@ -58,6 +58,8 @@ pub struct Macros {
     names: Vec<String>,
     by_name: HashMap<String, usize>,
     all: Vec<Parsed>,
+    /// Parts of all trees built so far, of [`TOTAL_TREE_LIMIT`].
+    spent: usize,
 }
 
 impl Macros {
@@ -98,7 +100,10 @@ impl Macros {
         used: &mut Vec<String>,
     ) -> Result<Option<Expr>, MacroError> {
         // Measuring first keeps an exponential expansion from being built.
-        self.measure(tree, None, &mut Vec::new())?;
+        self.spent += self.measure(tree, None, &mut Vec::new())?.nodes;
+        if self.spent > TOTAL_TREE_LIMIT {
+            return Err(MacroError::TooLarge(TooLarge::TotalTree));
+        }
         Ok(self.build(tree, used))
     }
 
@@ -242,6 +247,18 @@ mod tests {
         let mut macros = macros(&borrowed);
         assert_eq!(expanded(&mut macros, "m59"), Err(MacroError::TooLarge(TooLarge::Tree)));
         assert!(expanded(&mut macros, "m9").is_ok());
+    }
+
+    #[test]
+    fn all_expansions_together_have_a_largest_size() {
+        let wide = vec!["x.y = 1"; TREE_LIMIT / 2].join(" and ");
+        let mut macros = macros(&[("wide", &wide)]);
+        let tree = parse("wide", Limits::filter()).unwrap();
+        let mut expand = || macros.expand(&tree, &mut Vec::new()).map(drop);
+        for _ in 0..2 * TOTAL_TREE_LIMIT / TREE_LIMIT - 1 {
+            assert_eq!(expand(), Ok(()));
+        }
+        assert_eq!(expand(), Err(MacroError::TooLarge(TooLarge::TotalTree)));
     }
 
     #[test]

@@ -13,8 +13,18 @@ pub use macros::{MacroError, Macros};
 /// Largest condition after lists are replaced, in bytes.
 pub const TEXT_LIMIT: usize = 8 * 1024 * 1024;
 
+/// Most that all conditions and lists of a load may take after lists are replaced, in bytes, with
+/// [`PART_COST`] for each value.
+pub const TOTAL_TEXT_LIMIT: usize = 128 * 1024 * 1024;
+
+/// Bytes that a value of an expanded list takes besides its text.
+pub const PART_COST: usize = 64;
+
+/// Most comparisons and groups that all conditions of a load may have after macros are replaced.
+pub const TOTAL_TREE_LIMIT: usize = 500_000;
+
 /// Most list items that one list stands for after nested lists are replaced.
-pub const ITEM_LIMIT: usize = 500_000;
+pub const ITEM_LIMIT: usize = 200_000;
 
 /// Deepest nesting of lists in lists.
 pub const LIST_DEPTH: usize = 100;
@@ -31,6 +41,16 @@ pub enum TooLarge {
     /// See [`TEXT_LIMIT`].
     #[error("the condition has more than {TEXT_LIMIT} bytes after lists are replaced")]
     Text,
+    /// See [`TOTAL_TEXT_LIMIT`].
+    #[error(
+        "all conditions together have more than {TOTAL_TEXT_LIMIT} bytes after lists are replaced"
+    )]
+    TotalText,
+    /// See [`TOTAL_TREE_LIMIT`].
+    #[error(
+        "all conditions together have more than {TOTAL_TREE_LIMIT} parts after macros are replaced"
+    )]
+    TotalTree,
     /// See [`ITEM_LIMIT`].
     #[error("list `{0}` has more than {ITEM_LIMIT} items or {LIST_DEPTH} levels of nested lists")]
     Items(String),

@@ -6,8 +6,8 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use super::scalar::is_null;
 use super::{
-    FILE_LIMIT, FileId, Kind, Mark, NESTING_LIMIT, NODE_LIMIT, Node, Place, Scalar, SourceError,
-    Style,
+    FILE_LIMIT, FileId, Kind, Mark, NESTING_LIMIT, NODE_LIMIT, NODE_TEXT, Node, Place, Scalar,
+    SourceError, Style,
 };
 
 /// Reads the documents of a file; an empty document is a null node.
@@ -85,9 +85,10 @@ impl<'t> Builder<'t> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let place = self.place(span);
+                let nodes = 1 + text.len() / NODE_TEXT;
                 let node = Node { kind: scalar(text, style, tag.as_deref()), place };
-                self.count(1, place.start)?;
-                self.anchor(anchor, &node, 1);
+                self.count(nodes, place.start)?;
+                self.anchor(anchor, &node, nodes);
                 self.push(node);
                 Ok(())
             }
@@ -290,6 +291,8 @@ mod tests {
             bomb = format!("{bomb}- &a{n} [{before}]\n");
         }
         assert!(refused(&bomb).message.contains("aliases included"));
+        let long = format!("- &a {}\n{}", "x".repeat(NODE_TEXT * 10_000), "- *a\n".repeat(100));
+        assert!(refused(&long).message.contains("aliases included"));
         assert!(refused("&a [*a]").message.contains("inside of what it repeats"));
         assert!(refused("[*b]").message.contains("not YAML"));
     }

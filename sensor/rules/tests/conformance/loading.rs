@@ -53,17 +53,17 @@ fn text_of(file: &Value) -> String {
 fn compare(outcome: &LoadOutcome, expected: &Value) -> Outcome {
     let ok = outcome.results.iter().all(|result| result.successful);
     let checks = [
-        check("ok", expected["ok"].as_bool(), ok),
-        check("rule set", Some(ok), outcome.rule_set.is_some()),
-        check("schema", booleans(&expected["schema_valid"]), schema(outcome)),
-        check("errors", texts(&expected["error_codes"]), codes(outcome, true)),
-        check("warnings", texts(&expected["warning_codes"]), codes(outcome, false)),
+        check("ok", expected["ok"].as_bool(), &ok),
+        check("rule set", Some(ok), &outcome.rule_set.is_some()),
+        check("schema", booleans(&expected["schema_valid"]), &schema(outcome)),
+        check("errors", texts(&expected["error_codes"]), &codes(outcome, true)),
+        check("warnings", texts(&expected["warning_codes"]), &codes(outcome, false)),
         check(
             "has warnings",
             expected["has_warnings"].as_bool(),
             !codes(outcome, false).is_empty(),
         ),
-        check("enabled", expected["enabled_rules"].as_u64(), enabled(outcome)),
+        check("enabled", expected["enabled_rules"].as_u64(), &enabled(outcome)),
         conditions(outcome, &expected["compiled_conditions"]),
         outputs(outcome, &expected["outputs"]),
         deprecated_only(outcome, &expected["no_warning_containing"]),
@@ -77,10 +77,10 @@ fn compare(outcome: &LoadOutcome, expected: &Value) -> Outcome {
 fn check<T: PartialEq + std::fmt::Debug>(
     what: &str,
     expected: Option<T>,
-    found: T,
+    found: &T,
 ) -> Result<(), String> {
     match expected {
-        Some(expected) if expected != found => {
+        Some(expected) if expected != *found => {
             Err(format!("{what}: expected {expected:?}, found {found:?}"))
         }
         _ => Ok(()),
@@ -116,13 +116,13 @@ fn enabled(outcome: &LoadOutcome) -> u64 {
 fn conditions(outcome: &LoadOutcome, expected: &Value) -> Result<(), String> {
     let Some(expected) = expected.as_object() else { return Ok(()) };
     let found = outcome.rules.iter().map(|rule| (name(outcome, rule), rule.condition().into()));
-    check("conditions", Some(expected.clone()), found.collect())
+    check("conditions", Some(expected.clone()), &found.collect())
 }
 
 fn outputs(outcome: &LoadOutcome, expected: &Value) -> Result<(), String> {
     let Some(expected) = expected.as_object() else { return Ok(()) };
     let found = outcome.rules.iter().map(|rule| (name(outcome, rule), rule.output.text().into()));
-    check("outputs", Some(expected.clone()), found.collect())
+    check("outputs", Some(expected.clone()), &found.collect())
 }
 
 fn name(outcome: &LoadOutcome, rule: &load::CompiledRule) -> String {
