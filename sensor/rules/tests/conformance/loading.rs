@@ -61,7 +61,7 @@ fn compare(outcome: &LoadOutcome, expected: &Value) -> Outcome {
         check(
             "has warnings",
             expected["has_warnings"].as_bool(),
-            !codes(outcome, false).is_empty(),
+            &!codes(outcome, false).is_empty(),
         ),
         check("enabled", expected["enabled_rules"].as_u64(), &enabled(outcome)),
         conditions(outcome, &expected["compiled_conditions"]),
