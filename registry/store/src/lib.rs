@@ -11,6 +11,7 @@
 //!       generations/.staging-*                       being filled; removed after a crash
 //!       current -> generations/<N>                   replaced by rename
 //!       pending                                      the activation that has begun and not ended
+//!       checks.json                                  how the last checks for updates went
 //!       lock                                         held by the one process that writes
 //! ```
 //!
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod blobs;
+mod checks;
 mod clean;
 mod compose;
 mod disk;
