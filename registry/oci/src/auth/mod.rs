@@ -49,6 +49,11 @@ pub enum Credential {
 pub(crate) struct Scope(BTreeSet<String>);
 
 impl Scope {
+    /// Nothing of its own: what the other side names when it asks for a token.
+    pub(crate) fn none() -> Self {
+        Self(BTreeSet::new())
+    }
+
     pub(crate) fn pull(repository: &str) -> Self {
         Self(BTreeSet::from([format!("repository:{repository}:pull")]))
     }

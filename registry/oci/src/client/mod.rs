@@ -4,6 +4,7 @@
 //! the rule that after [`Client::pin`] everything goes by digest.
 
 mod blob;
+mod document;
 mod manifest;
 mod pin;
 mod push;

@@ -310,7 +310,7 @@ fn refused(call: &Call, target: &Url, reason: &'static str) -> OciError {
 }
 
 /// `host` or `host:port` of an address, as it would stand in a reference.
-fn authority(url: &Url) -> &str {
+pub(crate) fn authority(url: &Url) -> &str {
     let authority = url.authority();
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
