@@ -8,8 +8,14 @@
 mod args;
 mod commands;
 mod exit;
+mod judge;
+mod listener;
 mod printer;
+mod probe;
+mod sensor;
 mod settings;
+mod signals;
+mod wiring;
 
 use std::process::ExitCode;
 

@@ -14,14 +14,14 @@ mod sign;
 mod version;
 
 pub(crate) use self::artifact::{
-    Artifact, ConfigArgs, FollowArgs, HistoryArgs, InfoArgs, InstallArgs, InstallFlags, ListArgs,
-    ManifestArgs, RollbackArgs, SearchArgs, StartupBehavior, StatusArgs, VerifyArgs,
+    Artifact, FollowArgs, InfoArgs, InstallArgs, InstallFlags, ListArgs, ManifestArgs,
+    RollbackArgs, SearchArgs, StartupBehavior, StatusArgs, VerifyArgs,
 };
 pub(crate) use self::durations::parse_interval;
 pub(crate) use self::index::{Index, IndexAddArgs, IndexListArgs, IndexNamesArgs, IndexUpdateArgs};
 pub(crate) use self::registry::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignForm};
 pub(crate) use self::rules::{CheckArgs, Rules};
-pub(crate) use self::sensor::{Sensor, SensorStatusArgs};
+pub(crate) use self::sensor::Sensor;
 pub(crate) use self::sign::SignArgs;
 pub(crate) use self::version::{VersionArgs, VersionFormat};
 

@@ -1,18 +1,39 @@
 //! One function per command: settings in, an operation of `eyas-ops` called, its answer printed.
 
+mod artifact;
 mod completion;
+mod follow;
+mod index;
+mod install;
+mod registry;
+mod rules;
+mod sensor;
+mod status;
 mod version;
+
+use eyas_artifact::Name;
 
 use crate::args::{Cli, Command};
 use crate::printer::Printer;
-use crate::settings::Settings;
+use crate::settings::{Settings, parse_from};
 
 /// Runs the command that was typed.
 pub(crate) fn run(cli: Cli, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
-    let _ = settings;
-    match cli.command {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Artifact(command) => artifact::run(command, &global, settings, printer),
+        Command::Index(command) => index::run(command, settings, printer),
+        Command::Registry(command) => registry::run(command, settings, printer),
+        Command::Rules(command) => rules::run(&command, printer),
+        Command::Sensor(command) => sensor::run(&command, &global, settings, printer),
+        Command::Sign(args) => registry::sign(&args, settings, printer),
         Command::Version(args) => version::run(&args, printer),
         Command::Completion { shell } => completion::run(shell, printer),
-        _ => Err(anyhow::anyhow!("this command has not been wired in this build")),
     }
+}
+
+/// What was typed where an artifact is expected.
+fn parse_name(text: &str) -> anyhow::Result<Name> {
+    let expected = "`NAME[:TAG|@DIGEST]` or `HOST/PATH[:TAG|@DIGEST]`, in lower case";
+    Ok(parse_from(text, "the command line", expected)?)
 }

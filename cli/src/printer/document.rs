@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 /// Version of all JSON documents; raised when a field changes its meaning or goes away.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 1;
 
 /// Something a command answers with.
 pub(crate) trait Document: Serialize {

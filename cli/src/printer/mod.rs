@@ -11,9 +11,9 @@ mod table;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
-pub(crate) use self::document::{Document, SCHEMA_VERSION};
+pub(crate) use self::document::Document;
 pub(crate) use self::progress::Bars;
-pub(crate) use self::record::{Record, Style, one_line};
+pub(crate) use self::record::{Record, Style};
 pub(crate) use self::table::Table;
 use crate::args::{LogFormat, LogLevel, Output};
 

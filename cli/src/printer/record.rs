@@ -135,7 +135,7 @@ const fn level_name(level: LogLevel) -> &'static str {
 }
 
 /// The text on one line, without control characters.
-pub(crate) fn one_line(text: &str) -> String {
+fn one_line(text: &str) -> String {
     printable(text).replace('\n', " ")
 }
 

@@ -1,5 +1,16 @@
 //! What can stop an operation.
+//!
+//! Owns the mapping from the errors of the crates below to a class. Wording stays where the facts
+//! are; this adds what only the operation knows.
 
+use std::io;
+use std::path::{Path, PathBuf};
+
+use eyas_artifact::{ArtifactError, Kind};
+use eyas_index::{IndexError, Unmet};
+use eyas_oci::OciError;
+use eyas_store::StoreError;
+use eyas_trust::{PolicyError, TrustError};
 use thiserror::Error;
 
 use crate::Class;
@@ -8,7 +19,7 @@ use crate::Class;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OpsError {
-    /// Something typed cannot be meant.
+    /// Something typed, or a file that was named, cannot be meant.
     #[error("{message}")]
     Usage {
         /// What was found and what was expected.
@@ -16,20 +27,336 @@ pub enum OpsError {
         /// What to do.
         hint: Option<String>,
     },
+    /// A file that was named cannot be read.
+    #[error("`{}` cannot be read: {source}", path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of ours cannot be read or written.
+    #[error("cannot {doing} `{}`: {source}", path.display())]
+    Storage {
+        /// What was tried.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A temporary file cannot be written.
+    #[error("cannot write a temporary file: {0}")]
+    Scratch(io::Error),
+    /// An index does not answer, or wrongly.
+    #[error("index `{name}` cannot be fetched: {source}")]
+    IndexFetch {
+        /// Name of the index.
+        name: String,
+        /// What happened.
+        source: OciError,
+    },
+    /// An index file cannot be read.
+    #[error("index `{name}` in `{}` cannot be read: {source}", path.display())]
+    IndexFile {
+        /// Name of the index.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A name is unknown, and an index that may know it could not be had.
+    #[error("`{name}` is in no index that could be had: {reason}")]
+    NameNeedsIndex {
+        /// The name.
+        name: String,
+        /// The index that is missing.
+        index: String,
+        /// Why it is.
+        reason: String,
+        /// Class of that.
+        class: Class,
+    },
+    /// No index of that name was added.
+    #[error("no index named `{name}` was added")]
+    NoSuchIndex {
+        /// The name.
+        name: String,
+    },
+    /// Neither an artifact nor a reference was given.
+    #[error("no artifact is given")]
+    NothingToDo {
+        /// `install` or `follow`.
+        command: &'static str,
+    },
+    /// The kind is not among those that are allowed.
+    #[error("{kind} `{name}` from `{reference}` is not among the allowed types: {allowed}")]
+    KindNotAllowed {
+        /// What it is.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// Where it is from.
+        reference: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// The artifact needs what the sensor does not offer.
+    #[error("{kind} `{name}` needs what the sensor does not have: {}", join(unmet))]
+    Requirements {
+        /// What it is.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// Each requirement that is not met.
+        unmet: Vec<Unmet>,
+    },
+    /// The policy asks for a higher version.
+    #[error("{kind} `{name}` has version `{found}`, the policy asks for at least `{minimum}`")]
+    BelowMinimum {
+        /// What it is.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// Its version.
+        found: String,
+        /// The lowest that is accepted.
+        minimum: String,
+    },
+    /// More artifacts are pulled in than any set should have.
+    #[error("more than {limit} artifacts are needed together")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+    /// A document from the registry is not what it should be.
+    #[error("`{reference}`: {source}")]
+    Document {
+        /// Where it is from.
+        reference: String,
+        /// What is wrong with it.
+        source: ArtifactError,
+    },
+    /// A sensor is required and there is none.
+    #[error("a sensor is required: {reason}")]
+    NoSensor {
+        /// Where it was looked for, and what was found.
+        reason: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// Something is where the sensor should be, and cannot be asked.
+    #[error("the sensor cannot be asked: {message}")]
+    SensorUnreachable {
+        /// What was found and what was expected.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The sensor refused the new set. The store is back at what was active before.
+    #[error("the sensor refused generation {generation}:\n{}", lines.join("\n"))]
+    SensorRefused {
+        /// The generation that was refused and taken back.
+        generation: u64,
+        /// What the sensor says.
+        lines: Vec<String>,
+    },
+    /// The sensor refused, and the store could not be put back either.
+    #[error(
+        "generation {generation} was refused ({refusal}) and could not be taken back: {source}"
+    )]
+    Stuck {
+        /// The generation that is in force although it was refused.
+        generation: u64,
+        /// What was wrong with it.
+        refusal: String,
+        /// Why it could not be taken back.
+        source: StoreError,
+    },
+    /// The title under which an archive was pushed is no plain file name.
+    #[error("`{reference}` calls its archive `{title}`, expected a plain file name")]
+    UnsafeTitle {
+        /// Where it is from.
+        reference: String,
+        /// What it says.
+        title: String,
+    },
+    /// There is no generation to tell the sensor about.
+    #[error("nothing is installed in `{}`", store.display())]
+    NothingInstalled {
+        /// The state directory.
+        store: PathBuf,
+    },
+    /// The embedded registry cannot listen.
+    #[error("cannot listen on `{address}`: {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A name, an index file or a plan is wrong.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A registry failed us.
+    #[error(transparent)]
+    Registry(#[from] OciError),
+    /// Verification failed.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A reference or another value that was typed is wrong.
+    #[error(transparent)]
+    Typed(#[from] ArtifactError),
 }
 
 impl OpsError {
+    pub(crate) fn usage(message: impl Into<String>, hint: Option<&str>) -> Self {
+        Self::Usage { message: message.into(), hint: hint.map(str::to_owned) }
+    }
+
+    pub(crate) fn input(path: &Path, source: io::Error) -> Self {
+        Self::Input { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn storage(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Storage { doing, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn scratch(source: io::Error) -> Self {
+        Self::Scratch(source)
+    }
+
+    /// A policy that cannot be used.
+    pub fn from_policy(error: Box<PolicyError>) -> Self {
+        Self::Trust(TrustError::Policy(error))
+    }
+
+    /// The whole text of a refusal by the validators, where there is more than one line.
+    pub fn report(&self) -> Option<&str> {
+        match self {
+            Self::Store(StoreError::Invalid(error)) if !error.text.is_empty() => Some(&error.text),
+            _ => None,
+        }
+    }
+
     /// The class of this failure.
     pub fn class(&self) -> Class {
         match self {
-            Self::Usage { .. } => Class::Usage,
+            Self::Usage { .. } | Self::Input { .. } | Self::NothingToDo { .. } | Self::Typed(_) => {
+                Class::Usage
+            }
+            Self::Storage { .. } | Self::Scratch(_) => Class::Storage,
+            Self::IndexFetch { source, .. } | Self::Registry(source) => of_registry(source),
+            Self::IndexFile { .. } => Class::Network,
+            Self::NameNeedsIndex { class, .. } => *class,
+            Self::NoSuchIndex { .. } | Self::NothingInstalled { .. } => Class::NotFound,
+            Self::KindNotAllowed { .. } | Self::BelowMinimum { .. } => Class::Verification,
+            Self::Requirements { .. }
+            | Self::TooMany { .. }
+            | Self::Document { .. }
+            | Self::UnsafeTitle { .. } => Class::Validation,
+            Self::NoSensor { .. } | Self::SensorUnreachable { .. } | Self::SensorRefused { .. } => {
+                Class::Sensor
+            }
+            Self::Stuck { .. } => Class::Storage,
+            Self::Listen { .. } => Class::Failed,
+            Self::Index(error) => of_index(error),
+            Self::Trust(error) => of_trust(error),
+            Self::Store(error) => of_store(error),
         }
     }
 
     /// What to do about it, when that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Usage { hint, .. } => hint.clone(),
+            Self::Usage { hint, .. }
+            | Self::NoSensor { hint, .. }
+            | Self::SensorUnreachable { hint, .. } => hint.clone(),
+            Self::IndexFetch { source, .. } | Self::Registry(source) => source.hint(),
+            Self::NameNeedsIndex { index, .. } => Some(format!(
+                "check the address of index `{index}`, or give the artifact as \
+                 `registry/repository:tag`"
+            )),
+            Self::NoSuchIndex { .. } => Some("`eyas index list` shows them".to_owned()),
+            Self::NothingToDo { command } => {
+                Some(format!("name one, or set `artifact.{command}.refs` in the configuration"))
+            }
+            Self::KindNotAllowed { .. } => {
+                Some("see `--allowed-types` and `artifact.allowedTypes`".to_owned())
+            }
+            Self::Requirements { .. } => {
+                Some("update the sensor, or install an older version".to_owned())
+            }
+            Self::SensorRefused { .. } => Some(
+                "nothing has changed: the store is back at the generation before and the sensor \
+                 keeps running it"
+                    .to_owned(),
+            ),
+            Self::Stuck { .. } => Some("run `eyas artifact rollback`".to_owned()),
+            Self::Index(error) => error.hint(),
+            Self::Trust(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            _ => None,
         }
     }
+}
+
+fn of_registry(error: &OciError) -> Class {
+    match error {
+        OciError::NotFound { .. } | OciError::NoPlatform { .. } => Class::NotFound,
+        OciError::DigestMismatch { .. } | OciError::SizeMismatch { .. } => Class::Verification,
+        OciError::Unsupported { .. } => Class::Validation,
+        OciError::Credentials { .. } | OciError::Tls { .. } | OciError::Config { .. } => {
+            Class::Usage
+        }
+        OciError::Io { .. } | OciError::Sink { .. } => Class::Storage,
+        _ => Class::Network,
+    }
+}
+
+fn of_index(error: &IndexError) -> Class {
+    match error {
+        IndexError::UnknownName { .. } => Class::NotFound,
+        // An older version under the same name is an attack until somebody says otherwise.
+        IndexError::Refused { .. } => Class::Verification,
+        IndexError::Conflict { .. } => Class::Validation,
+        IndexError::Edit { .. } => Class::Usage,
+        _ => Class::Network,
+    }
+}
+
+fn of_trust(error: &TrustError) -> Class {
+    match error {
+        TrustError::Policy(_)
+        | TrustError::Key { .. }
+        | TrustError::Password { .. }
+        | TrustError::Root { .. }
+        | TrustError::NotPinned { .. } => Class::Usage,
+        TrustError::Registry(error) => of_registry(error),
+        TrustError::Build { .. } => Class::Failed,
+        _ => Class::Verification,
+    }
+}
+
+fn of_store(error: &StoreError) -> Class {
+    match error {
+        StoreError::Invalid(_)
+        | StoreError::Archive { .. }
+        | StoreError::ArchiveLimit { .. }
+        | StoreError::Document { .. }
+        | StoreError::StagedTwice { .. } => Class::Validation,
+        StoreError::DigestMismatch { .. } | StoreError::SizeMismatch { .. } => Class::Verification,
+        StoreError::UnknownGeneration { .. }
+        | StoreError::NothingBefore { .. }
+        | StoreError::NotInstalled { .. } => Class::NotFound,
+        _ => Class::Storage,
+    }
+}
+
+fn join(unmet: &[Unmet]) -> String {
+    unmet.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

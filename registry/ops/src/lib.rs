@@ -1,11 +1,52 @@
-//! One module per operation: install, follow, list, search, status, push, pull, index, serve.
+//! One module per operation: install, follow, rollback, inspect, push, pull, sign, serve, and the
+//! indexes that names come from.
 //!
-//! Each operation is plan, then act, and reports what it does to a listener; printing is left to the
-//! command line.
+//! Each operation is plan, then act, and reports what it does to a [`Listener`]; printing is left to
+//! the command line. What judges rules and what runs them is plugged in from outside ([`Sensor`],
+//! `eyas_store::Validate`), so that this crate knows neither.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod class;
+mod context;
 mod error;
+mod follow;
+mod found;
+mod indexes;
+mod inspect;
+mod install;
+mod listener;
+mod listing;
+mod pull;
+mod push;
+mod requires;
+mod rollback;
+mod sensor;
+mod serve;
+mod sign;
+mod transaction;
 
+pub use archive::MAX_FILES;
 pub use class::Class;
+pub use context::{Context, InstallOptions, Trust};
 pub use error::OpsError;
+pub use follow::{
+    CHECKS_FORMAT, CheckResult, Checked, CheckedReference, Checks, Follower, MAX_JITTER, Schedule,
+    Standing, Startup, keep_checks, last_checks,
+};
+pub use found::MAX_ARTIFACTS;
+pub use indexes::{
+    AddedIndex, Catalog, Copies, IndexBook, IndexLocation, IndexSource, MAX_INDEX_NAME_BYTES,
+    check_index_name, update,
+};
+pub use inspect::{config, list, manifest, search, tags, verify};
+pub use install::install;
+pub use listener::{Event, Listener, SignerWords, Silent};
+pub use listing::{Listing, update_index_file};
+pub use pull::{Pulled, pull};
+pub use push::{Content, PushRequest, Pushed, parse_dependency, parse_requirement, push};
+pub use rollback::{RolledBack, reload, rollback};
+pub use sensor::{Activation, Offer, Presence, Sensor, Unreachable, Verdict};
+pub use serve::{prepare_layout, serve};
+pub use sign::{Form, Signed, sign_reference};
+pub use transaction::{Confirmation, Outcome};

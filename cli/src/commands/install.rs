@@ -1,0 +1,241 @@
+//! `eyas artifact install` and `eyas artifact rollback`.
+
+use std::io::{self, Write};
+
+use eyas_artifact::{Generation, Name};
+use eyas_index::Action;
+use eyas_ops::{Confirmation, Context, InstallOptions, OpsError, Outcome};
+use eyas_store::Store;
+use serde::Serialize;
+
+use super::artifact::catalog_for;
+use crate::args::{Global, InstallArgs, InstallFlags, RollbackArgs};
+use crate::judge::Judge;
+use crate::listener::Teller;
+use crate::printer::{Document, Printer};
+use crate::sensor::SocketSensor;
+use crate::settings::Settings;
+use crate::wiring;
+
+/// What the flags of install and follow mean.
+pub(super) fn options(
+    flags: &InstallFlags,
+    settings: &Settings,
+    dry_run: bool,
+) -> anyhow::Result<InstallOptions> {
+    let allowed: anyhow::Result<Vec<_>> = settings
+        .allowed_types(&flags.allowed_types)?
+        .iter()
+        .map(|typed| wiring::kind(typed, "the allowed types"))
+        .collect();
+    Ok(InstallOptions {
+        platform: wiring::platform(flags.platform.as_deref())?,
+        allowed: allowed?,
+        resolve_dependencies: settings.resolve_deps(flags.resolve_deps)?,
+        allow_downgrade: flags.allow_downgrade,
+        require_sensor: settings.require_sensor(flags.require_sensor)?,
+        dry_run,
+    })
+}
+
+/// The sensor that the flags name.
+pub(super) fn sensor(flags: &InstallFlags, settings: &Settings) -> SocketSensor {
+    let path = settings.sensor_socket(flags.socket.sensor_socket.as_deref());
+    SocketSensor::new(path, !flags.no_reload)
+}
+
+/// The artifacts that were typed, else those that are configured.
+pub(super) fn names(
+    typed: &[String],
+    command: &'static str,
+    settings: &Settings,
+) -> anyhow::Result<Vec<Name>> {
+    let references = settings.references(typed, command)?;
+    if references.is_empty() {
+        return Err(OpsError::NothingToDo { command }.into());
+    }
+    references.iter().map(|text| super::parse_name(text)).collect()
+}
+
+/// The state directory that the flags name.
+pub(super) fn store(global: &Global, settings: &Settings) -> anyhow::Result<Store> {
+    Ok(Store::open(settings.store(global)?).map_err(OpsError::from)?)
+}
+
+/// Runs `artifact install`.
+pub(super) fn run(
+    args: &InstallArgs,
+    global: &Global,
+    settings: &Settings,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let flags = &args.flags;
+    let names = names(&args.references, "install", settings)?;
+    let options = options(flags, settings, args.dry_run)?;
+    let store = store(global, settings)?;
+    let trust = wiring::trust(settings, &flags.trust, printer)?;
+    let client = wiring::client(settings, &flags.transport, printer)?;
+    let (sensor, judge) = (sensor(flags, settings), Judge::new());
+    let listener = Teller::new(printer.clone());
+    let outcome = wiring::block_on(async {
+        let catalog = catalog_for(&names, settings, &flags.indexes, &client, printer).await?;
+        let context = Context {
+            store: &store,
+            client: &client,
+            catalog: &catalog,
+            trust: &trust,
+            validate: &judge,
+            sensor: &sensor,
+            listener: &listener,
+        };
+        Ok(eyas_ops::install(&context, &names, &options).await?)
+    })?;
+    Ok(printer.data(&InstallDocument::new(&outcome, args.dry_run))?)
+}
+
+/// One artifact of a plan.
+#[derive(Debug, Serialize)]
+pub(super) struct StepDocument {
+    action: String,
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    version: String,
+    installed_version: Option<String>,
+    reference: String,
+    digest: String,
+    reason: String,
+}
+
+/// What came of an install.
+#[derive(Debug, Serialize)]
+pub(super) struct InstallDocument {
+    dry_run: bool,
+    changed: bool,
+    generation: Option<u64>,
+    artifacts: Vec<StepDocument>,
+    sensor: SensorDocument,
+}
+
+/// What became of telling the sensor.
+#[derive(Debug, Serialize)]
+pub(super) struct SensorDocument {
+    /// `confirmed`, `absent`, `not-asked` or `not-needed`.
+    state: &'static str,
+    lines: Vec<String>,
+}
+
+impl SensorDocument {
+    fn new(confirmation: Option<&Confirmation>) -> Self {
+        let (state, lines) = match confirmation {
+            Some(Confirmation::Confirmed(lines)) => ("confirmed", lines.clone()),
+            Some(Confirmation::Absent(reason)) => ("absent", vec![reason.clone()]),
+            Some(Confirmation::NotAsked) => ("not-asked", Vec::new()),
+            None => ("not-needed", Vec::new()),
+        };
+        Self { state, lines }
+    }
+}
+
+impl InstallDocument {
+    pub(super) fn new(outcome: &Outcome, dry_run: bool) -> Self {
+        let artifacts = outcome.plan.steps.iter().map(|step| StepDocument {
+            action: step.action.to_string(),
+            name: step.candidate.name.clone(),
+            kind: step.candidate.kind.to_string(),
+            version: step.candidate.version.to_string(),
+            installed_version: step.installed.as_ref().map(ToString::to_string),
+            reference: step.candidate.reference.to_string(),
+            digest: step.candidate.manifest_digest.to_string(),
+            reason: step.why.to_string(),
+        });
+        Self {
+            dry_run,
+            changed: outcome.changed,
+            generation: outcome.generation.as_ref().map(|generation| generation.number),
+            artifacts: artifacts.collect(),
+            sensor: SensorDocument::new(outcome.confirmation.as_ref()),
+        }
+    }
+
+    fn verb<'a>(&self, action: &'a str) -> &'a str {
+        let keep = Action::Keep.to_string();
+        match (action, self.dry_run) {
+            (action, _) if action == keep => "unchanged",
+            ("install", true) => "would install",
+            ("upgrade", true) => "would upgrade",
+            ("downgrade", true) => "would downgrade",
+            ("replace", true) => "would replace",
+            ("install", false) => "installed",
+            ("upgrade", false) => "upgraded",
+            ("downgrade", false) => "downgraded",
+            ("replace", false) => "replaced",
+            (other, _) => other,
+        }
+    }
+}
+
+impl Document for InstallDocument {
+    const KIND: &'static str = "artifact.install";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for step in &self.artifacts {
+            let from = step.installed_version.as_ref().filter(|from| **from != step.version);
+            let from = from.map_or_else(String::new, |from| format!(" (was {from})"));
+            let (verb, name, version) = (self.verb(&step.action), &step.name, &step.version);
+            writeln!(out, "{verb} {name} {version}{from}")?;
+            writeln!(out, "  {} {}", step.reference, step.digest)?;
+        }
+        if self.changed
+            && let Some(number) = self.generation
+        {
+            writeln!(out, "generation {number} is active")?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct RollbackDocument {
+    dry_run: bool,
+    from: Option<u64>,
+    generation: u64,
+    artifacts: Vec<String>,
+    sensor: SensorDocument,
+}
+
+impl Document for RollbackDocument {
+    const KIND: &'static str = "artifact.rollback";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let verb = if self.dry_run { "would be" } else { "is" };
+        writeln!(out, "generation {} {verb} active: {}", self.generation, self.artifacts.join(", "))
+    }
+}
+
+/// Runs `artifact rollback`.
+pub(super) fn rollback(
+    args: &RollbackArgs,
+    global: &Global,
+    settings: &Settings,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let store = store(global, settings)?;
+    let path = settings.sensor_socket(args.socket.sensor_socket.as_deref());
+    let sensor = SocketSensor::new(path, true);
+    let require = settings.require_sensor(args.require_sensor)?;
+    let listener = Teller::new(printer.clone());
+    let done = eyas_ops::rollback(&store, &sensor, &listener, args.to, require, args.dry_run)?;
+    Ok(printer.data(&RollbackDocument {
+        dry_run: args.dry_run,
+        from: done.from,
+        generation: done.to.number,
+        artifacts: labels(&done.to),
+        sensor: SensorDocument::new(done.confirmation.as_ref()),
+    })?)
+}
+
+/// Names with versions, for one line.
+pub(super) fn labels(generation: &Generation) -> Vec<String> {
+    generation.entries.iter().map(|entry| format!("{} {}", entry.name, entry.version)).collect()
+}

@@ -1,0 +1,335 @@
+//! `eyas registry …` and `eyas sign`.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use eyas_artifact::{Kind, Name, Reference, Version};
+use eyas_ops::{Content, Form, Listing, PushRequest};
+use eyas_trust::{MAX_KEY_BYTES, SigningKey};
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use crate::args::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignArgs, SignForm};
+use crate::exit::Failure;
+use crate::listener::Teller;
+use crate::printer::{Document, Printer};
+use crate::settings::{Settings, parse_from};
+use crate::{probe, wiring};
+
+/// Runs a `registry` command.
+pub(crate) fn run(command: Registry, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
+    match command {
+        Registry::Push(args) => push(&args, settings, printer),
+        Registry::Pull(args) => pull(&args, settings, printer),
+        Registry::Serve(args) => serve(&args, printer),
+        Registry::Keygen(args) => keygen(&args, printer),
+    }
+}
+
+#[derive(Serialize)]
+struct PushedDocument {
+    name: String,
+    #[serde(rename = "type")]
+    kind: Kind,
+    version: String,
+    reference: String,
+    digest: String,
+    tags: Vec<String>,
+    size_bytes: u64,
+    signed_by: Option<String>,
+}
+
+impl Document for PushedDocument {
+    const KIND: &'static str = "registry.push";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "pushed {} {} ({})", self.name, self.version, self.kind)?;
+        writeln!(out, "  {}", self.reference)?;
+        writeln!(out, "  tags: {}", self.tags.join(", "))?;
+        match &self.signed_by {
+            Some(key) => writeln!(out, "  signed with key {key}"),
+            None => writeln!(out, "  not signed"),
+        }
+    }
+}
+
+fn push(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
+    let request = push_request(args)?;
+    let listing = args.update_index.as_ref().map(|index| (index, request.kind));
+    let client = wiring::client(settings, &args.transport, printer)?;
+    let pushed = wiring::block_on(async { Ok(eyas_ops::push(&client, &request).await?) })?;
+    if let Some((index, kind)) = listing {
+        let key = args.sign_key.as_deref().and_then(|key| public_half(key, printer));
+        let listing = Listing {
+            name: pushed.name.clone(),
+            kind,
+            reference: pushed.reference.clone(),
+            description: args.description.clone(),
+            keywords: args.keywords.clone(),
+            source: args.annotation_source.clone(),
+            key,
+        };
+        eyas_ops::update_index_file(index, &listing)?;
+        printer.info(format!("`{}` lists {}", index.display(), pushed.name));
+    }
+    printer.data(&PushedDocument {
+        name: pushed.name,
+        kind: request.kind,
+        version: request.version.to_string(),
+        reference: pushed.reference.to_string(),
+        digest: pushed.digest.to_string(),
+        tags: pushed.tags,
+        size_bytes: pushed.size,
+        signed_by: pushed.signed_by,
+    })?;
+    Ok(())
+}
+
+fn push_request(args: &PushArgs) -> anyhow::Result<PushRequest> {
+    let kind = wiring::kind(&args.kind, "`--type`")?;
+    let version: Version = parse_from(&args.version, "`--version`", "a version such as `1.4.0`")?;
+    let dependencies: Result<_, _> =
+        args.depends_on.iter().map(|text| eyas_ops::parse_dependency(text)).collect();
+    let requirements: Result<_, _> =
+        args.requires.iter().map(|text| eyas_ops::parse_requirement(text)).collect();
+    let signing = match &args.sign_key {
+        Some(path) => Some((read_key(path)?, forms(args.sign_form))),
+        None => None,
+    };
+    Ok(PushRequest {
+        reference: parse_reference(&args.reference)?,
+        kind,
+        name: args.name.clone(),
+        version,
+        content: content(args, kind)?,
+        tags: args.tags.clone(),
+        floating_tags: args.add_floating_tags,
+        dependencies: dependencies?,
+        requirements: requirements?,
+        source: args.annotation_source.clone(),
+        signing,
+    })
+}
+
+fn content(args: &PushArgs, kind: Kind) -> anyhow::Result<Content> {
+    if kind != Kind::Plugin && !args.platforms.is_empty() {
+        return Err(Failure::usage(format!("`--platform` is for plugins, not for a {kind}")).into());
+    }
+    match kind {
+        Kind::Probe => probe::content(args),
+        _ if args.embedded => {
+            Err(Failure::usage(format!("`--embedded` is for probes, not for a {kind}")).into())
+        }
+        Kind::Plugin if !args.platforms.is_empty() => {
+            if args.platforms.len() != args.files.len() {
+                let (platforms, files) = (args.platforms.len(), args.files.len());
+                let message =
+                    format!("{platforms} `--platform` for {files} files, expected one for each");
+                return Err(Failure::usage(message).into());
+            }
+            let platforms: anyhow::Result<Vec<_>> =
+                args.platforms.iter().map(|text| wiring::platform(Some(text))).collect();
+            let pairs = platforms?.into_iter().zip(args.files.iter().cloned());
+            Ok(Content::PerPlatform(pairs.collect()))
+        }
+        _ => Ok(Content::Files(args.files.clone())),
+    }
+}
+
+/// A reference that must have a registry.
+pub(super) fn parse_reference(text: &str) -> anyhow::Result<Reference> {
+    let expected = "`HOST/PATH[:TAG|@DIGEST]`, such as `registry.example.org/team/rules:1`";
+    Ok(parse_from(text, "the command line", expected)?)
+}
+
+fn forms(form: SignForm) -> Vec<Form> {
+    match form {
+        SignForm::Classic => vec![Form::Classic],
+        SignForm::Bundle => vec![Form::Bundle],
+        SignForm::Both => vec![Form::Classic, Form::Bundle],
+    }
+}
+
+fn read_key(path: &Path) -> anyhow::Result<SigningKey> {
+    let name = path.display().to_string();
+    let failure =
+        |why: String| Failure::usage(format!("signing key `{name}` cannot be read: {why}"));
+    let found = fs::metadata(path).map_err(|error| failure(error.to_string()))?;
+    if found.len() > MAX_KEY_BYTES as u64 {
+        return Err(failure(format!("it has more than {MAX_KEY_BYTES} bytes")).into());
+    }
+    let text = fs::read_to_string(path).map_err(|error| failure(error.to_string()))?;
+    let password = std::env::var("COSIGN_PASSWORD").ok();
+    SigningKey::from_pem(&text, password.as_deref(), &name)
+        .map_err(|error| eyas_ops::OpsError::from(error).into())
+}
+
+/// The public key beside a private one: `release` or `release.key` has `release.pub`.
+fn public_half(key: &Path, printer: &Printer) -> Option<PathBuf> {
+    let mut appended = key.as_os_str().to_owned();
+    appended.push(".pub");
+    let found = [PathBuf::from(appended), key.with_extension("pub")];
+    let found = found.into_iter().find(|path| path.is_file());
+    if found.is_none() {
+        printer.warn(format!(
+            "the index does not say how `{}` is verified: no public key is beside it",
+            key.display()
+        ));
+    }
+    found
+}
+
+#[derive(Serialize)]
+struct PulledDocument {
+    #[serde(rename = "type")]
+    kind: Kind,
+    reference: String,
+    digest: String,
+    size_bytes: u64,
+    path: String,
+}
+
+impl Document for PulledDocument {
+    const KIND: &'static str = "registry.pull";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.path)
+    }
+}
+
+fn pull(args: &PullArgs, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
+    let client = wiring::client(settings, &args.transport, printer)?;
+    let platform = wiring::platform(args.platform.as_deref())?;
+    let name: Name = super::parse_name(&args.reference)?;
+    let teller = Teller::new(printer.clone());
+    let pulled = wiring::block_on(async {
+        let needed = matches!(name, Name::Indexed { .. });
+        let catalog = wiring::catalog(settings, &args.indexes, &client, &teller, needed).await?;
+        let reference = catalog.resolve(&name)?;
+        Ok(eyas_ops::pull(&client, &reference, &platform, &args.dest_dir, &teller).await?)
+    })?;
+    printer.info("pulled as it is: nothing was verified or unpacked");
+    printer.data(&PulledDocument {
+        kind: pulled.kind,
+        reference: pulled.reference.to_string(),
+        digest: pulled.digest.to_string(),
+        size_bytes: pulled.size,
+        path: pulled.path.display().to_string(),
+    })?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct ServingDocument {
+    address: String,
+    directory: String,
+    read_only: bool,
+}
+
+impl Document for ServingDocument {
+    const KIND: &'static str = "registry.serve";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.address)
+    }
+}
+
+fn serve(args: &ServeArgs, printer: &Printer) -> anyhow::Result<()> {
+    eyas_ops::prepare_layout(&args.dir, args.read_only)?;
+    wiring::block_on(async {
+        let failed =
+            |source| eyas_ops::OpsError::Listen { address: args.listen.to_string(), source };
+        let listener = TcpListener::bind(args.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        if !address.ip().is_loopback() {
+            printer.warn(format!(
+                "`{address}` can be reached from other machines, without TLS and without login"
+            ));
+        }
+        printer.data(&ServingDocument {
+            address: address.to_string(),
+            directory: args.dir.display().to_string(),
+            read_only: args.read_only,
+        })?;
+        let stop = crate::signals::until_told();
+        eyas_ops::serve(&args.dir, listener, args.read_only, stop).await?;
+        Ok(())
+    })
+}
+
+#[derive(Serialize)]
+struct KeyDocument {
+    private_key: String,
+    public_key: String,
+    fingerprint: String,
+}
+
+impl Document for KeyDocument {
+    const KIND: &'static str = "registry.keygen";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "private key: {}", self.private_key)?;
+        writeln!(out, "public key:  {}", self.public_key)?;
+        writeln!(out, "fingerprint: {}", self.fingerprint)
+    }
+}
+
+fn keygen(args: &KeygenArgs, printer: &Printer) -> anyhow::Result<()> {
+    let mut public = args.file.as_os_str().to_owned();
+    public.push(".pub");
+    let public = PathBuf::from(public);
+    if let Some(there) = [&args.file, &public].into_iter().find(|path| path.exists()) {
+        let message =
+            format!("`{}` exists already, and a key is never overwritten", there.display());
+        return Err(Failure::usage(message).with_hint("choose another name").into());
+    }
+    let key = SigningKey::generate().map_err(eyas_ops::OpsError::from)?;
+    let pem = match std::env::var("COSIGN_PASSWORD").ok().filter(|password| !password.is_empty()) {
+        Some(password) => key.to_encrypted_pem(&password),
+        None => key.to_pem(),
+    };
+    write_new(&args.file, pem.map_err(eyas_ops::OpsError::from)?.as_bytes(), 0o600)?;
+    write_new(&public, key.public_pem().as_bytes(), 0o644)?;
+    printer.data(&KeyDocument {
+        private_key: args.file.display().to_string(),
+        public_key: public.display().to_string(),
+        fingerprint: key.public().fingerprint().to_string(),
+    })?;
+    Ok(())
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    file.and_then(|mut file| file.write_all(bytes))
+        .map_err(|error| wiring::storage("write", path, &error))
+}
+
+#[derive(Serialize)]
+struct SignedDocument {
+    reference: String,
+    signed_by: String,
+}
+
+impl Document for SignedDocument {
+    const KIND: &'static str = "sign";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "signed {}\n  with key {}", self.reference, self.signed_by)
+    }
+}
+
+/// Runs `sign`.
+pub(crate) fn sign(args: &SignArgs, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
+    let reference = parse_reference(&args.reference)?;
+    let key = read_key(&args.key)?;
+    let client = wiring::client(settings, &args.transport, printer)?;
+    let forms = forms(args.form);
+    let signed = wiring::block_on(async {
+        Ok(eyas_ops::sign_reference(&client, &reference, &key, &forms).await?)
+    })?;
+    let (reference, signed_by) = (signed.reference.to_string(), signed.key);
+    printer.data(&SignedDocument { reference, signed_by })?;
+    Ok(())
+}

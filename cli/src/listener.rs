@@ -1,0 +1,90 @@
+//! What operations tell, as messages and progress.
+
+use eyas_ops::{Event, Listener, SignerWords};
+
+use crate::args::LogLevel;
+use crate::printer::{Printer, Record};
+
+/// Passes what happens on to the printer.
+pub(crate) struct Teller {
+    printer: Printer,
+}
+
+impl Teller {
+    /// A listener that prints.
+    pub(crate) fn new(printer: Printer) -> Self {
+        Self { printer }
+    }
+}
+
+impl Listener for Teller {
+    fn tell(&self, event: &Event<'_>) {
+        if let Event::Transfer { name, done, total } = event {
+            self.printer.bars().advance(name, *done, *total);
+            return;
+        }
+        if let Some(record) = record(event) {
+            self.printer.record(&record);
+        }
+    }
+}
+
+/// The message for an event, if it is worth one.
+fn record(event: &Event<'_>) -> Option<Record> {
+    let debug = |message: String| Record::new(LogLevel::Debug, message);
+    let info = |message: String| Record::new(LogLevel::Info, message);
+    Some(match event {
+        Event::Pinned { asked, digest } => debug(format!("`{asked}` is `{digest}`"))
+            .with("reference", asked.to_string())
+            .with("digest", digest.to_string()),
+        Event::Verified { name, version, cause, signers } => {
+            let by = SignerWords(signers.first());
+            info(format!("verified {name} {version} ({cause}), signed by {by}"))
+                .with("name", *name)
+                .with("version", version.to_string())
+                .with("signer", by.to_string())
+        }
+        Event::Planned(plan) => {
+            for note in &plan.notes {
+                return Some(Record::new(LogLevel::Warn, note.clone()));
+            }
+            return None;
+        }
+        Event::Staged { name, version, files } => {
+            debug(format!("{name} {version} is complete on disk ({files} files)"))
+                .with("name", *name)
+                .with("files", *files)
+        }
+        Event::Validated => debug("the whole new set is valid".to_owned()),
+        Event::Activated { generation, previous } => {
+            let before = previous.map_or_else(String::new, |number| format!(", was {number}"));
+            info(format!("generation {} is active{before}", generation.number))
+                .with("generation", generation.number)
+        }
+        Event::Confirmed { generation, lines } => {
+            let mut lines = lines.iter();
+            let verdict = lines.next().cloned();
+            let verdict = verdict.unwrap_or_else(|| format!("sensor runs generation {generation}"));
+            lines.fold(info(verdict).with("generation", *generation), |record, line| {
+                record.detail(line.clone())
+            })
+        }
+        Event::NoSensor { generation, reason } => Record::new(
+            LogLevel::Warn,
+            format!("nothing runs generation {generation} yet: {reason}"),
+        )
+        .with("generation", *generation)
+        .detail("a sensor takes the active generation when it starts"),
+        Event::RolledBack { refused, restored } => {
+            let to = restored.map_or_else(
+                || "nothing is active, as before".to_owned(),
+                |number| format!("generation {number} is active again"),
+            );
+            Record::new(LogLevel::Warn, format!("generation {refused} was taken back: {to}"))
+                .with("refused", *refused)
+        }
+        Event::Warning(text) => Record::new(LogLevel::Warn, *text),
+        Event::Detail(text) => debug((*text).to_owned()),
+        _ => return None,
+    })
+}

@@ -1,0 +1,193 @@
+//! From settings to the parts that operations work with: runtime, client, indexes, trust, sensor.
+//!
+//! Each part is made when a command needs it, so that a command pays for nothing else.
+
+use std::fs;
+use std::future::Future;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use eyas_artifact::{Kind, Platform};
+use eyas_oci::{
+    Client, ClientConfig, Configured, Listener as Notices, Notice, Scheme, Secret, Verification,
+};
+use eyas_ops::{Catalog, Class, Copies, IndexBook, IndexSource, Listener, Trust};
+use eyas_trust::{MAX_POLICY_BYTES, Policy};
+
+use crate::args::{IndexArgs, LogLevel, TransportArgs, TrustArgs};
+use crate::exit::Failure;
+use crate::printer::{Printer, Record};
+use crate::settings::{self, Settings};
+
+/// Runs a future to its end on this thread; one is enough for what waits for the network.
+pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(work)
+}
+
+/// A client of registries.
+pub(crate) fn client(
+    settings: &Settings,
+    args: &TransportArgs,
+    printer: &Printer,
+) -> anyhow::Result<Client> {
+    // Only the first call per process does something, and its outcome is the same.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let transport = settings.transport(args)?;
+    let mut config = ClientConfig::default();
+    if transport.plain_http {
+        config.default_registry.scheme = Scheme::PlainHttp;
+    }
+    if transport.insecure {
+        config.default_registry.verification = Verification::AcceptAnyCertificate;
+    }
+    config.default_registry.ca_files = transport.ca_files;
+    for basic in transport.basic {
+        let password = Secret::new(basic.password);
+        let credential = Configured::Basic { user: basic.user, password };
+        config.credentials.configured.insert(basic.registry, credential);
+    }
+    if let Some(file) = transport.credentials_file {
+        config.credentials.docker_config = Some(file);
+    }
+    let printer = printer.clone();
+    config.listener = Notices::new(move |notice| printer.record(&notice_record(&notice)));
+    Ok(Client::new(config).map_err(eyas_ops::OpsError::from)?)
+}
+
+fn notice_record(notice: &Notice) -> Record {
+    match notice {
+        Notice::Retry { what, reason, wait } => {
+            let millis = wait.as_millis().min(Duration::MAX.as_millis());
+            Record::new(LogLevel::Info, format!("{reason}; trying again in {millis} ms"))
+                .with("what", what.clone())
+        }
+        Notice::Resumed { what, offset } => {
+            Record::new(LogLevel::Info, format!("`{what}` goes on at byte {offset}"))
+        }
+        Notice::BundledRoots { registry } => Record::new(
+            LogLevel::Debug,
+            format!(
+                "this machine has no trusted certificates; using built-in ones for `{registry}`"
+            ),
+        ),
+        Notice::CertificateUnchecked { registry } => {
+            Record::new(LogLevel::Warn, format!("the certificate of `{registry}` is not checked"))
+        }
+        Notice::MirrorSkipped { mirror, reason } => {
+            Record::new(LogLevel::Info, format!("mirror `{mirror}` is skipped: {reason}"))
+        }
+        Notice::ReferrersCut { what, limit } => {
+            let message = format!("`{what}` has many referrers; only {limit} are looked at");
+            Record::new(LogLevel::Warn, message)
+        }
+        other => Record::new(LogLevel::Debug, format!("{other:?}")),
+    }
+}
+
+/// The indexes that are configured, else those that were added.
+pub(crate) fn sources(settings: &Settings, args: &IndexArgs) -> anyhow::Result<Vec<IndexSource>> {
+    let mut sources = Vec::new();
+    for index in settings.indexes(args)? {
+        sources.push(IndexSource::parse(&index.name, &index.url)?);
+    }
+    if args.index_files.is_empty() {
+        for added in book(settings)?.iter() {
+            if !sources.iter().any(|source| source.name == added.name) {
+                sources.push(IndexSource::parse(&added.name, &added.url)?);
+            }
+        }
+    }
+    Ok(sources)
+}
+
+/// The list of indexes that were added by command.
+pub(crate) fn book(settings: &Settings) -> anyhow::Result<IndexBook> {
+    Ok(IndexBook::open(&settings.config_dir()?)?)
+}
+
+/// The copies of indexes.
+pub(crate) fn copies(settings: &Settings, args: &IndexArgs) -> Copies {
+    Copies::new(settings.cache_dir(args))
+}
+
+/// The names that are known; indexes are asked only when one of `typed` is a bare name.
+pub(crate) async fn catalog(
+    settings: &Settings,
+    args: &IndexArgs,
+    client: &Client,
+    listener: &dyn Listener,
+    needed: bool,
+) -> anyhow::Result<Catalog> {
+    if !needed {
+        return Ok(Catalog::default());
+    }
+    let sources = sources(settings, args)?;
+    Ok(Catalog::load(&sources, &copies(settings, args), client, listener).await)
+}
+
+/// Who is trusted.
+pub(crate) fn trust(
+    settings: &Settings,
+    args: &TrustArgs,
+    printer: &Printer,
+) -> anyhow::Result<Trust> {
+    let (policy, from_index) = match settings.trust(args)? {
+        settings::Trust::NoVerify => {
+            printer.warn("nothing is verified, as asked; the generation records it");
+            (Policy::allow_unsigned(), false)
+        }
+        settings::Trust::Policy { file, explicit, trust_index } => {
+            (read_policy(&file, explicit)?, trust_index)
+        }
+    };
+    Ok(Trust::new(policy, from_index)?)
+}
+
+fn read_policy(file: &Path, explicit: bool) -> anyhow::Result<Policy> {
+    let name = file.display().to_string();
+    let failure = |why: String| Failure::usage(format!("policy `{name}` cannot be read: {why}"));
+    match fs::metadata(file) {
+        Ok(found) if found.len() > MAX_POLICY_BYTES as u64 => {
+            let why = format!("it has {} bytes, more than {MAX_POLICY_BYTES}", found.len());
+            return Err(failure(why).into());
+        }
+        Ok(_) => {}
+        // An absent policy means that nobody is trusted, which the refusal will say.
+        Err(error) if error.kind() == ErrorKind::NotFound && !explicit => {
+            return Ok(Policy::refuse_all());
+        }
+        Err(error) => {
+            let hint = "the policy says whose signatures count; see the README for an example";
+            return Err(failure(error.to_string()).with_hint(hint).into());
+        }
+    }
+    let bytes = fs::read(file).map_err(|error| failure(error.to_string()))?;
+    Ok(Policy::parse(&bytes, &name).map_err(eyas_ops::OpsError::from_policy)?)
+}
+
+/// A platform as it was typed, else this machine's.
+pub(crate) fn platform(typed: Option<&str>) -> anyhow::Result<Platform> {
+    let Some(text) = typed else { return Ok(Platform::host()) };
+    Ok(settings::parse_from(
+        text,
+        "`--platform`",
+        "`os/architecture` or `os/architecture/variant`",
+    )?)
+}
+
+/// A kind as it was typed.
+pub(crate) fn kind(typed: &str, origin: &str) -> anyhow::Result<Kind> {
+    Ok(settings::parse_from(typed, origin, "`rulesfile`, `plugin`, `asset` or `probe`")?)
+}
+
+/// A failure to write what was asked for.
+pub(crate) fn storage(doing: &str, path: &Path, error: &std::io::Error) -> Failure {
+    let message = format!("cannot {doing} `{}`: {error}", path.display());
+    Failure { class: Class::Storage, message, hint: None }
+}

@@ -1,0 +1,95 @@
+//! What every changing operation works with.
+
+use eyas_artifact::{Kind, Platform};
+use eyas_oci::{Client, Pinned};
+use eyas_store::{Store, Validate};
+use eyas_trust::{Policy, Verified, Verifier};
+
+use crate::transaction::Told;
+use crate::{Catalog, Listener, OpsError, Sensor};
+
+/// Everything an operation needs from outside. Cheap to make, used once.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The state directory.
+    pub store: &'a Store,
+    /// The way to registries.
+    pub client: &'a Client,
+    /// The names that are known.
+    pub catalog: &'a Catalog,
+    /// Who is trusted.
+    pub trust: &'a Trust,
+    /// What must hold for the whole new set.
+    pub validate: &'a dyn Validate,
+    /// What runs the rules.
+    pub sensor: &'a dyn Sensor,
+    /// Who is told what happens.
+    pub listener: &'a dyn Listener,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn told(&self, options: &InstallOptions) -> Told<'a> {
+        let require = options.require_sensor && !options.dry_run;
+        Told { sensor: self.sensor, listener: self.listener, require }
+    }
+}
+
+/// The policy, and whether indexes may speak where it is silent.
+#[derive(Debug)]
+pub struct Trust {
+    policy: Verifier,
+    from_index: bool,
+}
+
+/// How an install is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstallOptions {
+    /// What to install for.
+    pub platform: Platform,
+    /// Kinds that may be installed; empty means all.
+    pub allowed: Vec<Kind>,
+    /// Whether what the artifacts depend on is installed too.
+    pub resolve_dependencies: bool,
+    /// Whether an older version is acceptable.
+    pub allow_downgrade: bool,
+    /// Whether a sensor must confirm.
+    pub require_sensor: bool,
+    /// Whether to stop before anything is fetched or written.
+    pub dry_run: bool,
+}
+
+impl Default for InstallOptions {
+    fn default() -> Self {
+        Self {
+            platform: Platform::host(),
+            allowed: Vec::new(),
+            resolve_dependencies: true,
+            allow_downgrade: false,
+            require_sensor: false,
+            dry_run: false,
+        }
+    }
+}
+
+impl Trust {
+    /// Applies `policy`; with `from_index`, what the indexes say counts where it is silent.
+    pub fn new(policy: Policy, from_index: bool) -> Result<Self, OpsError> {
+        Ok(Self { policy: Verifier::new(policy)?, from_index })
+    }
+
+    /// Verifies what was pinned, against the rule for what was asked for.
+    pub(crate) async fn verify(
+        &self,
+        client: &Client,
+        catalog: &Catalog,
+        pinned: Pinned,
+    ) -> Result<Verified<Pinned>, OpsError> {
+        let silent = self.policy.policy().rule_for(pinned.asked()).is_none();
+        if self.from_index && silent {
+            let mut policy = self.policy.policy().clone();
+            catalog.add_sections(pinned.asked(), &mut policy)?;
+            return Ok(Verifier::new(policy)?.verify(client, pinned).await?);
+        }
+        Ok(self.policy.verify(client, pinned).await?)
+    }
+}

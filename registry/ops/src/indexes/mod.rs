@@ -1,0 +1,211 @@
+//! Where names come from: index files, fetched or cached, and the list of those that were added.
+//!
+//! Owns the cached copies and the list of added indexes. An index that cannot be had is a problem
+//! only for names that no other index knows. What an index says is read by `eyas-index`.
+
+mod book;
+mod copies;
+mod source;
+
+pub use self::book::{AddedIndex, IndexBook};
+pub use self::copies::Copies;
+pub use self::source::{IndexLocation, IndexSource, MAX_INDEX_NAME_BYTES, check_index_name};
+
+use std::time::SystemTime;
+
+use eyas_artifact::{Name, Reference};
+use eyas_index::{Index, IndexError, MAX_INDEX_BYTES};
+use eyas_oci::Client;
+use eyas_trust::{CosignSection, Policy, SystemKeys};
+
+use crate::{Event, Listener, OpsError};
+
+/// Indexes as far as they could be had.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    sources: Vec<IndexSource>,
+    index: Index,
+    missing: Vec<Missing>,
+}
+
+/// An index that could not be had, neither fetched nor from its copy.
+#[derive(Debug)]
+struct Missing {
+    name: String,
+    reason: OpsError,
+}
+
+impl Catalog {
+    /// Fetches the indexes, in order; a copy stands in for one that does not answer.
+    pub async fn load(
+        sources: &[IndexSource],
+        copies: &Copies,
+        client: &Client,
+        listener: &dyn Listener,
+    ) -> Self {
+        let (mut indexes, mut missing) = (Vec::new(), Vec::new());
+        for source in sources {
+            match load_one(source, copies, client, listener).await {
+                Ok(index) => indexes.push(index),
+                Err(reason) => {
+                    listener.tell(&Event::Warning(&format!(
+                        "index `{}` is left out: {reason}",
+                        source.name
+                    )));
+                    missing.push(Missing { name: source.name.clone(), reason });
+                }
+            }
+        }
+        Self { sources: sources.to_vec(), index: Index::merge(indexes), missing }
+    }
+
+    /// The entries that are known.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Fails when an index is missing, for commands that are about all of them.
+    pub fn expect_complete(self) -> Result<Self, OpsError> {
+        let Self { sources, index, mut missing } = self;
+        if missing.is_empty() {
+            Ok(Self { sources, index, missing })
+        } else {
+            Err(missing.remove(0).reason)
+        }
+    }
+
+    /// Whether every index is in a file, so that reading it again costs nothing.
+    pub fn is_local(&self) -> bool {
+        self.sources.iter().all(IndexSource::is_local)
+    }
+
+    /// Whether there is no index at all.
+    pub fn is_unconfigured(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    /// Whether an index of that name is in use.
+    pub fn knows_index(&self, name: &str) -> bool {
+        self.sources.iter().any(|source| source.name == name)
+    }
+
+    /// Adds what the entries for the repository of `asked` say of its signatures.
+    pub(crate) fn add_sections(
+        &self,
+        asked: &Reference,
+        policy: &mut Policy,
+    ) -> Result<(), OpsError> {
+        for entry in self.index.at(asked) {
+            let Some(section) = &entry.signature else { continue };
+            let place = self.sources.iter().find(|source| source.name == entry.index);
+            // Keys are named relative to the index; one from the web can name absolute ones only.
+            let beside = match place.map(|source| &source.location) {
+                Some(IndexLocation::File(path)) => path.display().to_string(),
+                _ => "/".to_owned(),
+            };
+            let keys = SystemKeys::beside(&beside);
+            policy.add_cosign_section(asked, &trusted(section), &entry.index, &keys)?;
+        }
+        Ok(())
+    }
+
+    /// What a typed name means.
+    pub fn resolve(&self, name: &Name) -> Result<Reference, OpsError> {
+        match (eyas_index::resolve(name, &self.index), self.missing.first()) {
+            // The name may well be in the index that could not be had.
+            (Err(IndexError::UnknownName { .. }), Some(missing)) => Err(OpsError::NameNeedsIndex {
+                name: name.to_string(),
+                index: missing.name.clone(),
+                reason: missing.reason.to_string(),
+                class: missing.reason.class(),
+            }),
+            (resolved, _) => Ok(resolved?),
+        }
+    }
+}
+
+fn trusted(section: &eyas_index::CosignSection) -> CosignSection {
+    CosignSection {
+        issuer: section.issuer.clone(),
+        issuer_regexp: section.issuer_regexp.clone(),
+        identity: section.identity.clone(),
+        identity_regexp: section.identity_regexp.clone(),
+        key: section.key.clone(),
+        ignore_tlog: section.ignore_tlog,
+    }
+}
+
+/// Fetches one index and keeps a copy.
+pub async fn update(
+    source: &IndexSource,
+    copies: &Copies,
+    client: &Client,
+) -> Result<Index, OpsError> {
+    let bytes = source.fetch(client).await?;
+    let index = Index::parse(&source.name, &bytes)?;
+    copies.keep(source, &bytes)?;
+    Ok(index)
+}
+
+async fn load_one(
+    source: &IndexSource,
+    copies: &Copies,
+    client: &Client,
+    listener: &dyn Listener,
+) -> Result<Index, OpsError> {
+    let fetched = source.fetch(client).await;
+    let reason = match fetched {
+        Ok(bytes) => {
+            let index = Index::parse(&source.name, &bytes)?;
+            if !source.is_local()
+                && let Err(error) = copies.keep(source, &bytes)
+            {
+                // A read-only root is no reason to refuse work; it only costs the copy.
+                listener.tell(&Event::Detail(&format!(
+                    "no copy of index `{}` is kept: {error}",
+                    source.name
+                )));
+            }
+            return Ok(index);
+        }
+        Err(reason) if source.is_local() => return Err(reason),
+        Err(reason) => reason,
+    };
+    let Some((bytes, kept)) = copies.find(source)? else { return Err(reason) };
+    listener.tell(&Event::Warning(&format!(
+        "index `{}` does not answer ({reason}); using the copy kept {}",
+        source.name,
+        age(kept)
+    )));
+    Ok(Index::parse(&source.name, &bytes)?)
+}
+
+/// How long ago something was, in the largest unit that fits.
+fn age(since: SystemTime) -> String {
+    let seconds = since.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+    match seconds {
+        0..60 => "just now".to_owned(),
+        60..3600 => format!("{} minutes ago", seconds / 60),
+        3600..172_800 => format!("{} hours ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// Largest index that is fetched, as a number of bytes on the wire.
+const LIMIT: u64 = MAX_INDEX_BYTES as u64;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::age;
+
+    #[test]
+    fn an_age_is_told_in_the_largest_unit() {
+        let ago = |seconds| age(std::time::SystemTime::now() - Duration::from_secs(seconds));
+        assert_eq!(ago(3), "just now");
+        assert_eq!(ago(121), "2 minutes ago");
+        assert_eq!(ago(7300), "2 hours ago");
+        assert_eq!(ago(3 * 86_400 + 5), "3 days ago");
+    }
+}
