@@ -89,31 +89,34 @@ enum eyas_from {
 	EYAS_FROM_RESULT,      /* what the call returned */
 	EYAS_FROM_UNSIGNED,    /* argument, cut to size */
 	EYAS_FROM_SIGNED,      /* 32-bit argument, sign kept */
+	EYAS_FROM_LOW,	       /* argument without the bits above the lowest four */
 	EYAS_FROM_TEXT,	       /* user text */
 	EYAS_FROM_BITS,	       /* argument through bit table aux */
 	EYAS_FROM_VALUES,      /* argument through value table aux */
-	EYAS_FROM_OPEN_FLAGS,
-	EYAS_FROM_OPEN_MODE,   /* argument, or 0 unless the flags in aux create a file */
 	EYAS_FROM_ID,	       /* id of the system call */
 	EYAS_FROM_NUMBER,      /* number of the system call */
 	EYAS_FROM_DATA_IN,     /* user bytes: as many as the result says */
 	EYAS_FROM_DATA_OUT,    /* user bytes: as many as argument aux says */
-	EYAS_FROM_VECTOR_IN,   /* first part of an iovec array, as many as the result says */
-	EYAS_FROM_VECTOR_OUT,
-	EYAS_FROM_MESSAGE_IN, /* first part of what a msghdr points to */
+	EYAS_FROM_VECTOR_IN,   /* first part of an iovec array of length aux, as many bytes as the result says */
+	EYAS_FROM_VECTOR_OUT,  /* first part of an iovec array of length aux */
+	EYAS_FROM_VECTOR_SIZE, /* sum of the lengths in an iovec array of length aux */
+	EYAS_FROM_MESSAGE_IN,  /* the same three for a msghdr */
 	EYAS_FROM_MESSAGE_OUT,
-	EYAS_FROM_VECTOR_SIZE, /* sum of the lengths in an iovec array */
 	EYAS_FROM_MESSAGE_SIZE,
 	EYAS_FROM_ADDRESS,     /* user sockaddr of length aux */
 	EYAS_FROM_TUPLE_IN,    /* both ends of the socket in an argument, remote end first */
-	EYAS_FROM_TUPLE_OUT,   /* local end first */
+	EYAS_FROM_TUPLE_OUT,   /* local end first; aux: argument with the address asked for */
 	EYAS_FROM_FD,	       /* the eight facts of the descriptor in an argument */
 	EYAS_FROM_NEW_FD,      /* the same of the descriptor returned */
-	EYAS_FROM_CWD,	       /* working directory, if the path in the argument is relative */
 	EYAS_FROM_DIR,	       /* directory behind descriptor aux, if the path in the argument is relative */
-	EYAS_FROM_PAIR,	       /* element aux of the array of two descriptors in an argument */
-	EYAS_FROM_POINTED,     /* size bytes that the argument points to */
+	EYAS_FROM_CWD,	       /* working directory, if the path in the argument is relative */
+	EYAS_FROM_POINTED,     /* size bytes at distance aux from where the argument points */
+	EYAS_FROM_POINTED_FD,  /* 32-bit descriptor at distance aux from where the argument points */
 	EYAS_FROM_TIMESPEC,    /* the argument points to seconds and nanoseconds */
+	EYAS_FROM_DYNAMIC,     /* argument as variant aux of a dyn value */
+	EYAS_FROM_CAPABILITY,  /* set aux of the task: inheritable, permitted, effective */
+	EYAS_FROM_VM_SIZE,
+	EYAS_FROM_NEW_NAME,    /* the task's name, if the call has just set it */
 };
 
 /* Failures and cuts, counted for each CPU. The order is that of the names in sensor/probe. */

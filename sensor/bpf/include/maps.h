@@ -16,7 +16,7 @@
 /* The call that a handler works on, for functions that cannot be given pointers. */
 struct call {
 	__s64 result;
-	__u64 args[6];
+	__u64 args[8]; /* six, and two so that a masked index stays inside */
 	__u32 number;
 	__u32 index; /* in the tables */
 	__u8 flags;  /* EYAS_RECORD_* */
@@ -80,11 +80,11 @@ struct {
 	__type(value, struct eyas_descriptor);
 } descriptors SEC(".maps");
 
-/* Bit tables: pairs of kernel bits and the schema's bits. */
-#define BIT_PAIRS 32
+/* Pairs of what the kernel means and what the schema means: bits, or whole values. */
+#define BIT_PAIRS 40
 struct bit_table {
 	__u32 pairs;
-	__u32 otherwise; /* value tables: what an unknown value becomes */
+	__u32 otherwise; /* value tables: what a value becomes that is not in them */
 	struct {
 		__u32 from;
 		__u32 to;

@@ -13,7 +13,7 @@ use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_RINGBUF;
 use eyas_abi::schema;
 
 use crate::counters::{COUNTERS_LEN, Counters};
-use crate::descriptors::{DESCRIPTOR_LEN, descriptor};
+use crate::descriptors::{self, BIT_TABLE_LEN, DESCRIPTOR_LEN, Extraction};
 use crate::error::ProbeError;
 use crate::rings::Rings;
 use crate::settings::{self, SETTINGS_LEN, Settings};
@@ -50,6 +50,7 @@ const HANDLERS: &[&str] = &[
     "on_connect",
     "on_accept",
     "on_accept4",
+    "on_generic",
 ];
 
 /// How the probe is to work.
@@ -272,7 +273,7 @@ fn fill_handlers(bpf: &mut Ebpf) -> Result<(), ProbeError> {
     let mut table: ProgramArray<&mut MapData> =
         ProgramArray::try_from(map).map_err(|error| map_error("handlers", &error))?;
     for call in &schema::SYSCALLS {
-        let Some(handler) = handler_of(call.event) else { continue };
+        let handler = handler_of(call.event).unwrap_or("on_generic");
         let Some((_, fd)) = places.iter().find(|(name, _)| *name == handler) else { continue };
         for slot in settings::slots(call) {
             table.set(slot as u32, fd, 0).map_err(|error| map_error("handlers", &error))?;
@@ -283,11 +284,18 @@ fn fill_handlers(bpf: &mut Ebpf) -> Result<(), ProbeError> {
 
 /// Tells the kernel side which event each number makes, and how.
 fn fill_descriptors(bpf: &mut Ebpf) -> Result<(), ProbeError> {
+    let extraction = Extraction::read().map_err(ProbeError::Object)?;
+    let map = bpf.map_mut("bit_tables").ok_or_else(|| no_map("bit_tables"))?;
+    let mut table: Array<&mut MapData, [u8; BIT_TABLE_LEN]> =
+        Array::try_from(map).map_err(|error| map_error("bit_tables", &error))?;
+    for (key, (_, bytes)) in descriptors::tables().iter().enumerate() {
+        table.set(key as u32, bytes, 0).map_err(|error| map_error("bit_tables", &error))?;
+    }
     let map = bpf.map_mut("descriptors").ok_or_else(|| no_map("descriptors"))?;
     let mut table: Array<&mut MapData, [u8; DESCRIPTOR_LEN]> =
         Array::try_from(map).map_err(|error| map_error("descriptors", &error))?;
     for call in &schema::SYSCALLS {
-        let bytes = descriptor(call);
+        let bytes = extraction.descriptor(call);
         for slot in settings::slots(call) {
             table.set(slot as u32, bytes, 0).map_err(|error| map_error("descriptors", &error))?;
         }
@@ -295,8 +303,8 @@ fn fill_descriptors(bpf: &mut Ebpf) -> Result<(), ProbeError> {
     Ok(())
 }
 
-/// Which handler serves an event.
-fn handler_of(event: u16) -> Option<&'static str> {
+/// Which handler of its own serves an event; the others are made from the tables.
+pub(crate) fn handler_of(event: u16) -> Option<&'static str> {
     Some(match event {
         3 => "on_open",
         23 => "on_connect",
@@ -375,7 +383,7 @@ mod tests {
 
     #[test]
     fn every_handler_serves_an_event_of_the_schema() {
-        for name in HANDLERS {
+        for name in HANDLERS.iter().filter(|name| **name != "on_generic") {
             assert!(
                 schema::all().iter().any(|event| handler_of(event.code) == Some(name)),
                 "{name}"

@@ -1,6 +1,8 @@
 //! The probe on the live kernel. Each test says aloud when it cannot run, and why.
 
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod connect;
 #[cfg(test)]
 mod exec;
