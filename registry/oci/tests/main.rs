@@ -5,5 +5,17 @@
 //! says so and is skipped.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod authentication;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod resume;
+#[cfg(test)]
 mod roundtrip;
+#[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod tls;

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use eyas_artifact::{Descriptor, Digest, Kind, Manifest, Platform, media};
 use eyas_oci::{
-    BlobSource, Client, Layout, Metered, OciError, Pushed, fallback_tag, server::ServeOptions,
+    BlobSource, Client, Layout, Metered, OciError, Pushed, fallback_tag,
+    server::{RequestListener, ServeOptions},
 };
 
 use crate::stage::{DebianRegistry, Embedded, client, publish, reference};
@@ -149,7 +150,7 @@ async fn an_index_leads_to_the_manifest_for_the_platform() {
 async fn one_artifact_takes_three_requests_on_one_connection() {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&lines);
-    let on_request: Arc<dyn Fn(&http::Method, &str, http::StatusCode) + Send + Sync> =
+    let on_request: RequestListener =
         Arc::new(move |method, path, _| log.lock().unwrap().push(format!("{method} {path}")));
     let options = ServeOptions { on_request: Some(on_request), ..ServeOptions::default() };
     let registry = Embedded::start(options).await;

@@ -7,13 +7,12 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use base64::Engine as _;
 use serde::Deserialize;
 
-use super::{Credential, helper};
+use super::{Credential, helper::Helpers};
 use crate::{error::OciError, secret::Secret};
 
 /// Largest credential file read, in bytes.
@@ -55,7 +54,7 @@ struct Entry {
 pub(super) async fn find(
     path: &Path,
     registry: &str,
-    helper_timeout: Duration,
+    helpers: &Helpers,
 ) -> Result<Credential, OciError> {
     let fail = |detail: String| OciError::Credentials { registry: registry.to_owned(), detail };
     let Some(file) = read(path).map_err(fail)? else { return Ok(Credential::Anonymous) };
@@ -64,7 +63,7 @@ pub(super) async fn find(
     });
     if let Some(program) = own.or_else(|| file.store.clone()).filter(|name| !name.is_empty()) {
         let server = if is_hub(registry) { HUB } else { registry };
-        let answer = helper::get(&program, server, helper_timeout).await.map_err(fail)?;
+        let answer = helpers.get(&program, server).await.map_err(fail)?;
         if let Some((user, secret)) = answer {
             return Ok(if user == TOKEN_USER {
                 Credential::Identity(secret)
@@ -158,7 +157,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.json");
         std::fs::write(&path, json).unwrap();
-        find(&path, registry, Duration::from_secs(5)).await
+        find(&path, registry, &Helpers::default()).await
     }
 
     fn basic(user: &str, password: &str) -> Credential {
@@ -205,7 +204,7 @@ mod tests {
             assert_eq!(look(json, "r").await.unwrap(), Credential::Anonymous, "{json}");
         }
         let absent = Path::new("/nonexistent/config.json");
-        assert_eq!(find(absent, "r", Duration::from_secs(1)).await.unwrap(), Credential::Anonymous);
+        assert_eq!(find(absent, "r", &Helpers::default()).await.unwrap(), Credential::Anonymous);
     }
 
     #[tokio::test]

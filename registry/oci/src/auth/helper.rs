@@ -3,7 +3,11 @@
 //! Owns running one: a time limit, a size limit, and the rule that nothing a helper prints is ever
 //! repeated, since it may be the secret.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use serde::Deserialize;
 use tokio::{
@@ -26,26 +30,37 @@ struct Answer {
     secret: String,
 }
 
-/// Asks helper `name` for the user and secret of `server`; `None` when it has none.
-pub(super) async fn get(
-    name: &str,
-    server: &str,
-    limit: Duration,
-) -> Result<Option<(String, Secret)>, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || !name.chars().all(plain) {
-        return Err(format!("`{name}` is no name of a credential helper"));
-    }
-    let program = format!("docker-credential-{name}");
-    match tokio::time::timeout(limit, run(&program, server)).await {
-        Ok(result) => result,
-        Err(_) => Err(format!("`{program}` did not answer in {} s", limit.as_secs())),
+/// Where helpers are, and how long one may take.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Helpers {
+    pub(super) directory: Option<PathBuf>,
+    pub(super) limit: Duration,
+}
+
+impl Helpers {
+    /// Asks helper `name` for the user and secret of `server`; `None` when it has none.
+    pub(super) async fn get(
+        &self,
+        name: &str,
+        server: &str,
+    ) -> Result<Option<(String, Secret)>, String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || !name.chars().all(plain) {
+            return Err("its name for the credential helper is no plain name".to_owned());
+        }
+        let program = format!("docker-credential-{name}");
+        let path = self.directory.as_ref().map(|directory| directory.join(&program));
+        let path = path.unwrap_or_else(|| PathBuf::from(&program));
+        match tokio::time::timeout(self.limit, run(&path, &program, server)).await {
+            Ok(result) => result,
+            Err(_) => Err(format!("`{program}` did not answer in {} ms", self.limit.as_millis())),
+        }
     }
 }
 
-async fn run(program: &str, server: &str) -> Result<Option<(String, Secret)>, String> {
+async fn run(path: &Path, program: &str, server: &str) -> Result<Option<(String, Secret)>, String> {
     let fail = |error: std::io::Error| format!("`{program}` cannot be run: {error}");
-    let mut child = Command::new(program)
+    let mut child = Command::new(path)
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

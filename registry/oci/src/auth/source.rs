@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use super::{Credential, docker, docker_config_path, token::TokenService};
+use super::{Credential, docker, docker_config_path, helper::Helpers, token::TokenService};
 use crate::{error::OciError, secret::Secret};
 
 /// Sources of credentials.
@@ -14,6 +14,8 @@ pub struct CredentialSources {
     pub configured: BTreeMap<String, Configured>,
     /// The Docker credential file; `None` for not using one. A file that is absent is no error.
     pub docker_config: Option<PathBuf>,
+    /// Where credential helpers are looked for; `None` for `PATH`.
+    pub helper_directory: Option<PathBuf>,
     /// How long a credential helper may take. Default 30 s.
     pub helper_timeout: Duration,
 }
@@ -23,6 +25,7 @@ impl Default for CredentialSources {
         Self {
             configured: BTreeMap::new(),
             docker_config: docker_config_path(|name| std::env::var_os(name)),
+            helper_directory: None,
             helper_timeout: Duration::from_secs(30),
         }
     }
@@ -46,6 +49,10 @@ pub enum Configured {
 }
 
 impl CredentialSources {
+    fn helpers(&self) -> Helpers {
+        Helpers { directory: self.helper_directory.clone(), limit: self.helper_timeout }
+    }
+
     /// The credential for `registry`, or [`Credential::Anonymous`] when no source has one.
     pub(crate) async fn find(
         &self,
@@ -59,7 +66,7 @@ impl CredentialSources {
             Some(Configured::Identity(secret)) => Ok(Credential::Identity(secret.clone())),
             Some(Configured::Bearer(secret)) => Ok(Credential::Bearer(secret.clone())),
             None => match &self.docker_config {
-                Some(path) => docker::find(path, registry, self.helper_timeout).await,
+                Some(path) => docker::find(path, registry, &self.helpers()).await,
                 None => Ok(Credential::Anonymous),
             },
         }

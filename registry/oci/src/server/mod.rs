@@ -29,7 +29,7 @@ use answer::Refusal;
 use route::{Route, Target};
 
 /// Called with method, path and status of each request.
-type RequestListener = Arc<dyn Fn(&Method, &str, StatusCode) + Send + Sync>;
+pub type RequestListener = Arc<dyn Fn(&Method, &str, StatusCode) + Send + Sync>;
 
 /// How to serve a directory.
 #[derive(Clone)]

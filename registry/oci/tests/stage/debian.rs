@@ -30,12 +30,12 @@ impl DebianRegistry {
         let host = free_port().to_string();
         let root = directory.path().join("data");
         let config = directory.path().join("config.yml");
-        let text = format!(
+        let settings = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem:\n    rootdirectory: \
              {}\nhttp:\n  addr: {host}\n",
             root.display()
         );
-        std::fs::write(&config, text).unwrap();
+        std::fs::write(&config, settings).unwrap();
         let child = Command::new(&program)
             .arg("serve")
             .arg(&config)

@@ -1,15 +1,17 @@
 //! What the tests stand on: registries to talk to, and a server that follows a script.
 
 mod debian;
+mod script;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 pub(crate) use debian::DebianRegistry;
+pub(crate) use script::{Head, Reply, Script};
 
 use eyas_artifact::{Descriptor, Manifest, Reference, media};
 use eyas_oci::{
-    BlobSource, Client, ClientConfig, CredentialSources, RegistryConfig, RetryPolicy, Scheme,
-    Timeouts,
+    BlobSource, Client, ClientConfig, CredentialSources, Listener, Notice, RegistryConfig,
+    RetryPolicy, Scheme, Timeouts,
     server::{ServeOptions, serve},
 };
 use tempfile::TempDir;
@@ -77,6 +79,13 @@ pub(crate) fn client(host: &str) -> Client {
 
 pub(crate) fn reference(host: &str, rest: &str) -> Reference {
     format!("{host}/{rest}").parse().unwrap()
+}
+
+/// Collects notices.
+pub(crate) fn notices() -> (Listener, Arc<std::sync::Mutex<Vec<Notice>>>) {
+    let all = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let ours = Arc::clone(&all);
+    (Listener::new(move |notice| ours.lock().unwrap().push(notice)), all)
 }
 
 /// Pushes a rules file with one layer.
