@@ -167,6 +167,18 @@ pub enum StoreError {
     /// The new set of files was refused.
     #[error("the new set of artifacts was refused: {0}")]
     Invalid(ValidationError),
+    /// A file of a plain directory that may not be replaced.
+    #[error(
+        "`{}` is in the way: it belongs to {}",
+        path.display(),
+        owner.as_deref().unwrap_or("no artifact")
+    )]
+    Occupied {
+        /// The file.
+        path: PathBuf,
+        /// The artifact that owns it, if one does.
+        owner: Option<String>,
+    },
     /// A generation that does not exist.
     #[error("there is no generation {number}; there are {}", numbers(available))]
     UnknownGeneration {
@@ -238,6 +250,12 @@ impl StoreError {
                 "ask the publisher to push the artifact again; nothing was changed"
             }
             Self::Invalid(_) => "the previous generation is still active",
+            Self::Occupied { owner: None, .. } => {
+                "move it away, or take it over with `--replace-foreign`; nothing was changed"
+            }
+            Self::Occupied { .. } => {
+                "uninstall that artifact first, or install to another directory; nothing was changed"
+            }
             Self::UnknownGeneration { .. } => "`eyas artifact history` lists the generations",
             Self::NotInstalled { .. } => "`eyas artifact list --installed` lists what is",
             Self::BelowMinimum { .. } => {

@@ -29,6 +29,7 @@ mod compose;
 mod disk;
 mod error;
 mod extract;
+mod flat;
 mod generations;
 mod history;
 mod intake;
@@ -44,6 +45,9 @@ pub use clean::{DEFAULT_KEPT_GENERATIONS, GarbageReport};
 pub use compose::Composed;
 pub use error::StoreError;
 pub use extract::ExtractLimits;
+pub use flat::{
+    FlatDirectory, FlatReport, Foreign, OwnedFile, Ownership, Prepared as PreparedFlat,
+};
 pub use generations::Store;
 pub use history::{HistoryEntry, Refusal};
 pub use integrity::{Fault as FileFault, Finding, RepairReport};

@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,9 +31,45 @@ pub struct LockedStore {
     _lock: Arc<Held>,
 }
 
-/// The held lock.
+/// A lock file that is held.
 #[derive(Debug)]
-struct Held(File);
+pub(crate) struct Held(File);
+
+impl Held {
+    /// Takes the lock, waiting for another holder for a while, and notes who we are.
+    pub(crate) fn take(path: &Path, patience: Duration) -> Result<Self, StoreError> {
+        let mut file = disk::change("open", path, || {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(FILE_MODE)
+                .custom_flags((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits() as i32)
+                .open(path)
+        })?;
+        let deadline = Instant::now() + patience;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(POLL),
+                Err(Errno::WOULDBLOCK) => {
+                    let path = path.to_owned();
+                    return Err(StoreError::Locked { path, pid: holder(&mut file) });
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(StoreError::io("lock", path, error.into())),
+            }
+        }
+        let mut held = Self(file);
+        disk::change("write", path, || {
+            held.0.set_len(0)?;
+            held.0.rewind()?;
+            writeln!(held.0, "{}", std::process::id())
+        })?;
+        Ok(held)
+    }
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -50,35 +87,8 @@ impl Store {
     /// As [`Store::lock`], waiting for another writer for a while.
     pub fn lock_within(&self, patience: Duration) -> Result<LockedStore, StoreError> {
         disk::ensure_dir(self.paths.root())?;
-        let path = self.paths.lock();
-        let mut file = disk::change("open", &path, || {
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(FILE_MODE)
-                .custom_flags((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits() as i32)
-                .open(&path)
-        })?;
-        let deadline = Instant::now() + patience;
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(POLL),
-                Err(Errno::WOULDBLOCK) => {
-                    return Err(StoreError::Locked { path, pid: holder(&mut file) });
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(StoreError::io("lock", &path, error.into())),
-            }
-        }
-        disk::change("write", &path, || {
-            file.set_len(0)?;
-            file.rewind()?;
-            writeln!(file, "{}", std::process::id())
-        })?;
-        let locked = LockedStore { store: self.clone(), _lock: Arc::new(Held(file)) };
+        let held = Held::take(&self.paths.lock(), patience)?;
+        let locked = LockedStore { store: self.clone(), _lock: Arc::new(held) };
         locked.prepare_layout()?;
         locked.recover()?;
         Ok(locked)

@@ -2,8 +2,10 @@
 
 mod crash;
 mod faults;
+mod flat;
 mod lifecycle;
 mod locking;
+mod readers;
 
 use std::io::Write;
 use std::path::Path;
