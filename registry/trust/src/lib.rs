@@ -12,6 +12,7 @@ mod explain;
 mod key;
 mod keyless;
 mod policy;
+mod refresh;
 mod roots;
 pub mod sign;
 pub mod single;
@@ -32,6 +33,7 @@ pub use policy::{
     ACCEPT_UNSIGNED, CosignSection, KeySource, MAX_PATTERN_BYTES, MAX_POLICY_BYTES, Matcher,
     Pattern, Policy, Rule, SystemKeys,
 };
+pub use refresh::{KeptRoot, RootKeeper, RootRepository};
 pub use roots::{MAX_ROOT_BYTES, RootSource, Roots};
 pub use sign::{Form, Stored, attest, sign};
 pub use statement::{MAX_PAYLOAD_BYTES, SIGNED_AT, SIGNED_PREDICATE};

@@ -48,6 +48,14 @@ impl RootSource {
         }
     }
 
+    /// Name under which a newer copy is known.
+    pub(crate) fn stem(&self) -> Option<&str> {
+        match self {
+            Self::PublicGood => Some("public-good"),
+            Self::Document { name, .. } => std::path::Path::new(name).file_stem()?.to_str(),
+        }
+    }
+
     fn root(&self) -> Result<TrustedRoot, TrustError> {
         match self {
             Self::PublicGood => TrustedRoot::from_embedded(SigstoreInstance::PublicGood)

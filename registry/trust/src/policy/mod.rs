@@ -142,6 +142,19 @@ impl Policy {
         &self.roots
     }
 
+    /// Uses a newer copy of a root that the policy trusts already: of the public one under the name
+    /// `public-good`, of a file under its name without folder and ending. A root that the policy
+    /// does not name stays untrusted.
+    #[must_use]
+    pub fn with_root(mut self, root: &RootSource) -> Self {
+        for known in &mut self.roots {
+            if known.stem() == root.stem() {
+                *known = root.clone();
+            }
+        }
+        self
+    }
+
     /// Rules in the order in which they are tried.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
