@@ -17,6 +17,7 @@ pub mod expand;
 pub mod fields;
 pub mod format;
 pub mod index;
+mod lint;
 pub mod load;
 pub mod report;
 pub mod source;

@@ -288,12 +288,17 @@ impl<'c> Compiler<'c> {
         error: &MacroError,
     ) {
         let Some(used) = error.used() else {
-            let told = Told::error(Code::TooLarge, LoadCode::ErrValidate, error.to_string());
-            self.reports.push(Subject { files: self.files, kind, header }.whole(told));
+            // Everything that uses the first one is too large, too.
+            if self.reports.iter().all(|report| report.code != Code::TooLarge) {
+                let told = Told::error(Code::TooLarge, LoadCode::ErrValidate, error.to_string());
+                self.reports.push(Subject { files: self.files, kind, header }.whole(told));
+            }
             return;
         };
-        // The one report about the refused definition is enough.
-        if self.collection.refused.contains(&used.name) {
+        // The one report about the refused definition, or about the macro whose text has the
+        // mistake, is enough.
+        let elsewhere = !self.conditions.belongs(used.span.text, kind, &header.name);
+        if elsewhere || self.collection.refused.contains(&used.name) {
             return;
         }
         let (code, hint) = match error {

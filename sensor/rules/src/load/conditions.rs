@@ -35,7 +35,7 @@ impl<'c> Conditions<'c> {
         let parsed = parse(text.as_str(), Limits::rule(id));
         self.all.push(Condition { kind, header, text });
         parsed.map_err(|error| {
-            let (start, end) = (error.offset as u32, error.offset as u32 + 1);
+            let (start, end) = (error.offset as u32, self.word_end(id, error.offset) as u32);
             let told = Told::error(Code::Syntax, LoadCode::ErrCompileCondition, error.message);
             Box::new(self.report(
                 kind,
@@ -44,6 +44,20 @@ impl<'c> Conditions<'c> {
                 Span { text: id, start, end },
             ))
         })
+    }
+
+    /// Whether a text is that of this item.
+    pub(super) fn belongs(&self, text: TextId, kind: &str, name: &str) -> bool {
+        let condition = self.all.get(text.0 as usize);
+        condition.is_some_and(|c| c.kind == kind && c.header.name == name)
+    }
+
+    /// The end of the word that begins at an offset; at least one byte behind it.
+    fn word_end(&self, text: TextId, offset: usize) -> usize {
+        let text = self.all.get(text.0 as usize).map_or("", |condition| condition.text.as_str());
+        let rest = text.get(offset..).unwrap_or_default();
+        let length = rest.find(|c: char| c.is_whitespace() || "(),\"'[]".contains(c));
+        offset + length.unwrap_or(rest.len()).max(1)
     }
 
     /// A report about an item, at a span that may be in the text of another.

@@ -7,7 +7,7 @@ mod compile;
 mod conditions;
 mod options;
 mod select;
-mod told;
+pub(crate) mod told;
 
 pub use compile::{CompiledMacro, CompiledRule};
 pub use options::EngineOptions;
@@ -15,6 +15,7 @@ pub use select::{Selection, is_enabled, metric_name, wildcard_match};
 
 use crate::collect::{Collection, schema_violations, unsatisfied};
 use crate::eval::{RuleSet, RuleSetBuilder, RuleSetOptions};
+use crate::lint::lint;
 use crate::report::{Code, FileResult, LoadCode, Location, Position, Report, Severity, snippet};
 use crate::source::{FileId, Place, SourceFile, read};
 
@@ -150,6 +151,8 @@ impl Load<'_> {
         if let Some(mut last) = last.filter(|_| !self.failed) {
             reports.append(&mut last.reports);
             outcome.rule_set = Some(rule_set(&self.collection, &mut last, self.options));
+            let matching = self.options.matching;
+            reports.append(&mut lint(&self.collection, &last.rules, self.files, matching));
             outcome.rules = last.rules;
             outcome.macros = last.macros;
         }

@@ -7,46 +7,51 @@ use crate::source::{Place, SourceFile};
 const NAME_LENGTH: usize = 20;
 
 /// A problem in a text, before it has a place.
-pub(super) struct Told {
-    pub(super) severity: Severity,
-    pub(super) code: Code,
-    pub(super) load_code: Option<LoadCode>,
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
+pub(crate) struct Told {
+    pub(crate) severity: Severity,
+    pub(crate) code: Code,
+    pub(crate) load_code: Option<LoadCode>,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
 }
 
 impl Told {
-    pub(super) fn error(code: Code, load_code: LoadCode, message: impl Into<String>) -> Self {
+    pub(crate) fn error(code: Code, load_code: LoadCode, message: impl Into<String>) -> Self {
         let (message, load_code) = (message.into(), Some(load_code));
         Self { severity: Severity::Error, code, load_code, message, hint: None }
     }
 
-    pub(super) fn warning(code: Code, load_code: LoadCode, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(code: Code, load_code: LoadCode, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, load_code, message) }
     }
 
-    pub(super) fn hint(self, hint: Option<String>) -> Self {
+    pub(crate) fn lint(code: Code, message: impl Into<String>) -> Self {
+        let (message, severity) = (message.into(), Severity::Lint);
+        Self { severity, code, load_code: None, message, hint: None }
+    }
+
+    pub(crate) fn hint(self, hint: Option<String>) -> Self {
         Self { hint, ..self }
     }
 }
 
 /// An item of the collection and which of its texts a problem is in.
 #[derive(Clone, Copy)]
-pub(super) struct Subject<'c> {
-    pub(super) files: &'c [SourceFile],
+pub(crate) struct Subject<'c> {
+    pub(crate) files: &'c [SourceFile],
     /// `rule`, `macro` or `list`.
-    pub(super) kind: &'static str,
-    pub(super) header: &'c Header,
+    pub(crate) kind: &'static str,
+    pub(crate) header: &'c Header,
 }
 
 impl Subject<'_> {
     /// A report about the item as a whole.
-    pub(super) fn whole(self, told: Told) -> Report {
+    pub(crate) fn whole(self, told: Told) -> Report {
         self.at(told, self.header.place)
     }
 
     /// A report about a place of the item.
-    pub(super) fn at(self, told: Told, place: Place) -> Report {
+    pub(crate) fn at(self, told: Told, place: Place) -> Report {
         let text = self.file(place).map_or("", |file| file.text.as_str());
         let snippet = snippet(text, place.start.offset as usize);
         self.report(told, place, Vec::new(), snippet)
@@ -54,7 +59,7 @@ impl Subject<'_> {
 
     /// A report about a range of a condition or an output. `part` says which, `text` is the text
     /// as the item has it, `range` and `shown` are of the expanded text.
-    pub(super) fn within(
+    pub(crate) fn within(
         self,
         told: Told,
         part: [&'static str; 2],
