@@ -1,0 +1,245 @@
+//! What holds for every condition: nothing panics, and logic is logic.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use eyas_rules::check::{Scope, check};
+use eyas_rules::compile::{Program, compile};
+use eyas_rules::eval::Scratch;
+use eyas_rules::fields::{GivenFacts, StaticFields};
+use eyas_rules::format::{Style, Template};
+use eyas_rules::index::event_codes;
+use eyas_rules::syntax::{Limits, parse};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn program(condition: &str) -> Option<Program> {
+    let statics = StaticFields::new();
+    let expr = parse(condition, Limits::filter()).ok()?;
+    let compiled = compile(&expr, Scope { source: "syscall", statics: &statics });
+    compiled.ok().map(|(program, _)| program)
+}
+
+fn matches(condition: &str, facts: &GivenFacts) -> bool {
+    let program = program(condition).unwrap_or_else(|| panic!("`{condition}` does not compile"));
+    program.matches(facts, &mut Scratch::new())
+}
+
+fn facts() -> GivenFacts {
+    let given = json!({
+        "evt.type": "openat", "proc.name": "cat", "proc.pid": 7, "fd.name": "/etc/shadow",
+        "fd.sip": "10.1.2.3", "fd.cip": "10.0.0.1", "fd.sport": 443, "fd.cport": 4000,
+        "fd.types": ["file", "ipv4"], "evt.is_io": true, "evt.buffer": {"hex": "0061ff"},
+        "evt.rawarg.flags": 3, "proc.aname[1]": "bash", "proc.aname[2]": "systemd",
+    });
+    let map = given.as_object().unwrap();
+    GivenFacts::new(map.iter().map(|(key, value)| (key.as_str(), value))).unwrap()
+}
+
+/// Comparisons that compile, of every type and with set and unset fields.
+const LEAVES: &[&str] = &[
+    "evt.type = openat",
+    "evt.type in (open, close)",
+    "proc.name = cat",
+    "proc.name startswith anyof (c, d)",
+    "proc.pid > 7",
+    "proc.pid <= 7",
+    "proc.aname = systemd",
+    "proc.pname exists",
+    "fd.name pmatch (/etc, /usr/*/x)",
+    "fd.name glob /etc/*",
+    "fd.name regex '/etc/(passwd|shadow)'",
+    "fd.ip = 10.1.2.3",
+    "fd.ip != 10.1.2.3",
+    "fd.net in (10.0.0.0/8, 192.168.0.0/16)",
+    "fd.port in (443)",
+    "fd.types intersects (ipv4)",
+    "fd.types in (file)",
+    "evt.is_io = false",
+    "evt.buffer bcontains 61ff",
+    "evt.rawarg.flags != 3",
+    "tolower(proc.name) = val(proc.name)",
+    "len(fd.types) = 2",
+    "user.name != root",
+    "evt.num = 0",
+];
+
+static FACTS: LazyLock<GivenFacts> = LazyLock::new(facts);
+
+/// What each leaf says of the facts.
+static LEAF_TRUTHS: LazyLock<Vec<bool>> =
+    LazyLock::new(|| LEAVES.iter().map(|leaf| matches(leaf, &FACTS)).collect());
+
+/// A tree over the leaves.
+#[derive(Clone, Debug)]
+enum Tree {
+    Leaf(usize),
+    Not(Box<Tree>),
+    And(Vec<Tree>),
+    Or(Vec<Tree>),
+}
+
+fn trees() -> impl Strategy<Value = Tree> {
+    let leaf = (0..LEAVES.len()).prop_map(Tree::Leaf);
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|tree| Tree::Not(Box::new(tree))),
+            proptest::collection::vec(inner.clone(), 2..4).prop_map(Tree::And),
+            proptest::collection::vec(inner, 2..4).prop_map(Tree::Or),
+        ]
+    })
+}
+
+impl Tree {
+    fn text(&self, out: &mut String) {
+        match self {
+            Self::Leaf(place) => out.push_str(LEAVES[*place]),
+            Self::Not(inner) => {
+                out.push_str("not (");
+                inner.text(out);
+                out.push(')');
+            }
+            Self::And(parts) => Self::group(parts, " and ", out),
+            Self::Or(parts) => Self::group(parts, " or ", out),
+        }
+    }
+
+    fn group(parts: &[Self], joint: &str, out: &mut String) {
+        out.push('(');
+        for (n, part) in parts.iter().enumerate() {
+            let _ = write!(out, "{}", if n > 0 { joint } else { "" });
+            part.text(out);
+        }
+        out.push(')');
+    }
+
+    /// The truth by its definition, from the truths of the leaves.
+    fn truth(&self, leaves: &[bool]) -> bool {
+        match self {
+            Self::Leaf(place) => leaves[*place],
+            Self::Not(inner) => !inner.truth(leaves),
+            Self::And(parts) => parts.iter().all(|part| part.truth(leaves)),
+            Self::Or(parts) => parts.iter().any(|part| part.truth(leaves)),
+        }
+    }
+}
+
+/// Fragments of the language, to be thrown together.
+const TOKENS: &[&str] = &[
+    "proc.name",
+    "fd.ip",
+    "fd.net",
+    "evt.rawarg.res",
+    "evt.buffer",
+    "proc.aname",
+    "fd.types",
+    "evt.around[5]",
+    "thread.cpu",
+    "evt.arg.flags",
+    "static.x",
+    " = ",
+    " != ",
+    " in ",
+    " < ",
+    " contains ",
+    " glob ",
+    " regex ",
+    " pmatch ",
+    " intersects ",
+    " bcontains ",
+    " exists",
+    " oneof ",
+    " allof ",
+    "(",
+    ")",
+    ",",
+    "val(",
+    "tolower(",
+    "len(",
+    "join(",
+    "getopt(",
+    "b64(",
+    "[",
+    "]",
+    "\"",
+    "a",
+    "1",
+    "-1",
+    "10.0.0.0/8",
+    "::1",
+    "61ff",
+    "[[:x",
+    "{1,",
+    "\\",
+    "true",
+    " and ",
+    " or ",
+    "not ",
+    "é",
+    "%",
+    "evt.num",
+    "evt.type",
+    "*",
+];
+
+proptest! {
+    #[test]
+    fn a_condition_is_as_true_as_its_parts_make_it(tree in trees()) {
+        let mut text = String::new();
+        tree.text(&mut text);
+        prop_assert_eq!(matches(&text, &FACTS), tree.truth(&LEAF_TRUTHS), "{}", text);
+    }
+
+    #[test]
+    fn an_event_that_matches_is_in_the_inferred_set(tree in trees()) {
+        let mut text = String::new();
+        tree.text(&mut text);
+        let expr = parse(&text, Limits::rule(eyas_rules::syntax::ast::TextId(0))).unwrap();
+        if matches(&text, &FACTS) {
+            prop_assert!(event_codes(&expr).unwrap().contains(307), "{}", text);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_compiler_or_a_program_panic(
+        picks in proptest::collection::vec(0..TOKENS.len(), 0..14),
+    ) {
+        let text: String = picks.into_iter().map(|pick| TOKENS[pick]).collect();
+        if let Some(program) = program(&text) {
+            let _ = program.matches(&*FACTS, &mut Scratch::new());
+        }
+        let statics = StaticFields::new();
+        let scope = Scope { source: "syscall", statics: &statics };
+        if let Ok(template) = Template::compile(&format!("%{text}"), scope) {
+            let _ = template.render(&*FACTS, Style::default());
+        }
+    }
+
+    #[test]
+    fn any_text_as_a_value_is_taken_or_refused(value in "\\PC{0,12}", place in 0..LEAVES.len()) {
+        let field = LEAVES[place].split(' ').next().unwrap_or_default();
+        let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+        for operator in ["=", "glob", "regex", "contains", "pmatch", "<"] {
+            let text = if operator == "pmatch" {
+                format!("{field} {operator} (\"{quoted}\")")
+            } else {
+                format!("{field} {operator} \"{quoted}\"")
+            };
+            if let Some(program) = program(&text) {
+                let _ = program.matches(&*FACTS, &mut Scratch::new());
+            }
+        }
+    }
+}
+
+#[test]
+fn deep_trees_are_checked_and_evaluated_without_running_out_of_stack() {
+    let depth = 190;
+    let text = format!("{}proc.name = cat{}", "not (".repeat(depth), ")".repeat(depth));
+    let expr = parse(&text, Limits::rule(eyas_rules::syntax::ast::TextId(0)));
+    let Ok(expr) = expr else { panic!("{:?}", expr.err()) };
+    let statics = StaticFields::new();
+    let checked = check(&expr, Scope { source: "syscall", statics: &statics }).unwrap();
+    let program = Program::new(&checked.ir);
+    assert!(program.matches(&*FACTS, &mut Scratch::new()));
+}
