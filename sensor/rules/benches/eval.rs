@@ -3,7 +3,6 @@
 //! Uses the rules of this repository, and besides, where `EYAS_SHARED` names a folder with
 //! `upstream-rules/`, the larger files found there. Allocations are counted: trying rules on an event
 //! that matches nothing makes none.
-#![expect(missing_docs, reason = "the bench macro makes undocumented items")]
 
 use std::path::{Path, PathBuf};
 
@@ -107,7 +106,7 @@ fn rule_set(set: &str) -> Option<RuleSet> {
     load(&files, &EngineOptions::default()).rule_set
 }
 
-#[divan::bench(args = ["ours", "upstream"])]
+#[divan::bench(args = ["ours", "upstream"], sample_count = 20)]
 fn compile(bencher: Bencher<'_, '_>, set: &str) {
     let files = files(set);
     bencher.bench(|| load(black_box(&files), &EngineOptions::default()).rule_set);

@@ -1,4 +1,5 @@
 //! Rule sets as a whole: which rules an event meets, which matches count, what an alert says.
+#![expect(clippy::unwrap_used, reason = "a helper of a test that fails ends the test")]
 
 use eyas_rules::check::{Scope, check};
 use eyas_rules::eval::{Matching, Rule, RuleId, RuleSet, RuleSetBuilder, RuleSetOptions, Scratch};
