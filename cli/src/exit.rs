@@ -85,6 +85,14 @@ pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
     })
 }
 
+/// The full text of a refusal, with places and source lines, where there is one.
+pub(crate) fn report_of(error: &anyhow::Error) -> Option<String> {
+    error
+        .chain()
+        .find_map(|link| link.downcast_ref::<OpsError>().and_then(OpsError::report))
+        .map(str::to_owned)
+}
+
 /// The exit code for `class`.
 pub(crate) fn exit_code(class: Class) -> ExitCode {
     ExitCode::from(code(class))

@@ -45,10 +45,9 @@ fn record(event: &Event<'_>) -> Option<Record> {
                 .with("signer", by.to_string())
         }
         Event::Planned(plan) => {
-            for note in &plan.notes {
-                return Some(Record::new(LogLevel::Warn, note.clone()));
-            }
-            return None;
+            let (first, rest) = plan.notes.split_first()?;
+            let record = Record::new(LogLevel::Warn, first.clone());
+            rest.iter().fold(record, |record, note| record.detail(note.clone()))
         }
         Event::Staged { name, version, files } => {
             debug(format!("{name} {version} is complete on disk ({files} files)"))
@@ -58,7 +57,7 @@ fn record(event: &Event<'_>) -> Option<Record> {
         Event::Validated => debug("the whole new set is valid".to_owned()),
         Event::Activated { generation, previous } => {
             let before = previous.map_or_else(String::new, |number| format!(", was {number}"));
-            info(format!("generation {} is active{before}", generation.number))
+            debug(format!("generation {} is active{before}", generation.number))
                 .with("generation", generation.number)
         }
         Event::Confirmed { generation, lines } => {

@@ -5,6 +5,7 @@
 //! operations, and turns failures into messages and exit codes.
 #![forbid(unsafe_code)]
 
+#[expect(clippy::doc_markdown, reason = "these comments are help texts, shown as they are")]
 mod args;
 mod commands;
 mod exit;
@@ -75,6 +76,9 @@ fn refuse(error: &anyhow::Error, printer: &Printer) -> ExitCode {
     let mut record = Record::new(LogLevel::Error, format!("{error:#}"))
         .with("class", exit::name(class))
         .with("exit_code", exit::code(class));
+    if let Some(report) = exit::report_of(error) {
+        record = record.detail(report);
+    }
     if let Some(hint) = exit::hint_of(error) {
         record = record.detail(format!("hint: {hint}"));
     }

@@ -11,7 +11,7 @@ use super::{IndexArgs, TransportArgs};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Registry {
     /// Push rules, a plugin, an asset or a probe; the same input gives the same digest
-    Push(PushArgs),
+    Push(Box<PushArgs>),
     /// Fetch the archive of an artifact into a directory, unverified and not unpacked
     Pull(PullArgs),
     /// Serve a directory in OCI image-layout form as a registry, on loopback by default

@@ -161,6 +161,7 @@ pub(super) async fn catalog_for(
     wiring::catalog(settings, indexes, client, &teller, needed).await
 }
 
+#[derive(Clone, Copy)]
 enum Part {
     Manifest,
     Config,

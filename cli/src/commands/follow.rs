@@ -22,7 +22,7 @@ use crate::settings::Settings;
 use crate::{signals, wiring};
 
 /// How long indexes from elsewhere are believed before they are fetched again.
-const CATALOG_AGE: Duration = Duration::from_secs(3600);
+const CATALOG_AGE: Duration = Duration::from_hours(1);
 
 /// Runs `artifact follow`.
 pub(super) fn run(
@@ -118,7 +118,9 @@ impl Service<'_> {
             listener: &self.listener,
         };
         let round = self.follower.check(&context, &self.options).await;
-        round.iter().for_each(|checked| self.tell(checked));
+        for checked in &round {
+            self.tell(checked);
+        }
         if round.iter().any(|checked| matches!(checked.result, CheckResult::Failed { .. })) {
             // The index may have moved the artifact: ask it again next time.
             self.catalog = None;
@@ -142,9 +144,7 @@ impl Service<'_> {
     }
 
     fn tell(&self, checked: &Checked) {
-        if let Some(record) = record(checked) {
-            self.printer.record(&record);
-        }
+        self.printer.record(&record(checked));
         if let CheckResult::Installed(outcome) = &checked.result
             && self.printer.is_json()
         {
@@ -163,7 +163,7 @@ impl Service<'_> {
     }
 }
 
-fn record(checked: &Checked) -> Option<Record> {
+fn record(checked: &Checked) -> Record {
     let name = checked.name.to_string();
     let digest = checked.digest.map(|digest| digest.to_string());
     let record = match &checked.result {
@@ -185,7 +185,7 @@ fn record(checked: &Checked) -> Option<Record> {
         }
         CheckResult::Failed { error, known } => failure(&name, error, *known),
     };
-    Some(record.with("artifact", name).with("digest", digest))
+    record.with("artifact", name).with("digest", digest)
 }
 
 fn failure(name: &str, error: &OpsError, known: bool) -> Record {

@@ -30,7 +30,7 @@ pub(super) fn run(
         }
         Sensor::Reload(args) => {
             let path = settings.sensor_socket(args.socket.sensor_socket.as_deref());
-            reload(SocketSensor::new(path, true), global, settings, printer)
+            reload(&SocketSensor::new(path, true), global, settings, printer)
         }
     }
 }
@@ -100,14 +100,14 @@ fn failure(error: &ControlError, path: &Path) -> Failure {
 }
 
 fn reload(
-    sensor: SocketSensor,
+    sensor: &SocketSensor,
     global: &Global,
     settings: &Settings,
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let store = store(global, settings)?;
     let listener = Teller::new(printer.clone());
-    let lines = eyas_ops::reload(&store, &sensor, &listener).map_err(|error| match error {
+    let lines = eyas_ops::reload(&store, sensor, &listener).map_err(|error| match error {
         OpsError::NoSensor { reason, .. } => OpsError::NoSensor {
             reason,
             hint: Some(

@@ -12,14 +12,14 @@ const ENGINE_VERSION: &str = "0.63.0";
 
 /// What this program is.
 #[derive(Debug, Serialize)]
-struct Version {
+struct Release {
     name: &'static str,
     version: &'static str,
     engine_version: &'static str,
     platform: String,
 }
 
-impl Document for Version {
+impl Document for Release {
     const KIND: &'static str = "version";
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -29,7 +29,7 @@ impl Document for Version {
 
 /// Prints the version.
 pub(crate) fn run(args: &VersionArgs, printer: &Printer) -> anyhow::Result<()> {
-    let version = Version {
+    let version = Release {
         name: "eyas",
         version: env!("CARGO_PKG_VERSION"),
         engine_version: ENGINE_VERSION,
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &VersionArgs, printer: &Printer) -> anyhow::Result<()> {
         Some(VersionFormat::Text) => printer.clone().with_output(Output::Text).data(&version)?,
         Some(VersionFormat::Json) => printer.clone().with_output(Output::Json).data(&version)?,
         Some(VersionFormat::Yaml) => {
-            printer.bytes(serde_saphyr::to_string(&version)?.as_bytes())?
+            printer.bytes(serde_saphyr::to_string(&version)?.as_bytes())?;
         }
     }
     Ok(())

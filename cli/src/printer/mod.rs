@@ -79,6 +79,7 @@ impl Printer {
     }
 
     /// Writes bytes to standard output as they are. A reader that has left is not an error.
+    #[expect(clippy::unused_self, reason = "whoever writes must have been given a printer")]
     pub(crate) fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(bytes).and_then(|()| stdout.flush());

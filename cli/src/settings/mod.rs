@@ -22,7 +22,7 @@ use crate::args::{
 };
 
 /// Interval of `artifact follow` when nothing else is said: a week.
-pub(crate) const DEFAULT_EVERY: Duration = Duration::from_secs(168 * 3600);
+pub(crate) const DEFAULT_EVERY: Duration = Duration::from_hours(168);
 
 /// What is wrong with a setting.
 #[derive(Debug, Error)]

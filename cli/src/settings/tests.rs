@@ -27,7 +27,7 @@ fn a_flag_beats_our_variable_beats_theirs_beats_the_file_beats_the_default() {
     let (ours, theirs) =
         (("EYAS_ARTIFACT_FOLLOW_EVERY", "2h"), ("FALCOCTL_ARTIFACT_FOLLOW_EVERY", "3h"));
     let hours = |settings: &Settings, flag| settings.every(flag).expect("valid").as_secs() / 3600;
-    let hour = Some(Duration::from_secs(3600));
+    let hour = Some(Duration::from_hours(1));
     assert_eq!(hours(&settings(yaml, &[ours, theirs]), hour), 1);
     assert_eq!(hours(&settings(yaml, &[ours, theirs]), None), 2);
     assert_eq!(hours(&settings(yaml, &[theirs]), None), 3);

@@ -247,7 +247,7 @@ mod tests {
             write(dir, "set/deep/b.yaml", "- rule: b");
         }
         let old = File::options().write(true).open(two.path().join("set/a.yaml")).expect("open");
-        old.set_modified(SystemTime::now() - Duration::from_secs(86_400)).expect("set");
+        old.set_modified(SystemTime::now() - Duration::from_hours(24)).expect("set");
         let first = Archive::of_path(&one.path().join("set")).expect("packed");
         let second = Archive::of_path(&two.path().join("set")).expect("packed");
         assert_eq!(first.digest, second.digest);

@@ -43,6 +43,7 @@ pub struct Trust {
 
 /// How an install is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct InstallOptions {
     /// What to install for.
     pub platform: Platform,

@@ -66,6 +66,14 @@ pub enum OpsError {
         /// What the system said.
         source: io::Error,
     },
+    /// An index is not what an index should be.
+    #[error("{address}: {source}")]
+    IndexContent {
+        /// Where it is.
+        address: String,
+        /// What is wrong with it, and where.
+        source: Box<IndexError>,
+    },
     /// A name is unknown, and an index that may know it could not be had.
     #[error("`{name}` is in no index that could be had: {reason}")]
     NameNeedsIndex {
@@ -172,7 +180,7 @@ pub enum OpsError {
         /// What was wrong with it.
         refusal: String,
         /// Why it could not be taken back.
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// The title under which an archive was pushed is no plain file name.
     #[error("`{reference}` calls its archive `{title}`, expected a plain file name")]
@@ -246,12 +254,14 @@ impl OpsError {
     /// The class of this failure.
     pub fn class(&self) -> Class {
         match self {
-            Self::Usage { .. } | Self::Input { .. } | Self::NothingToDo { .. } | Self::Typed(_) => {
-                Class::Usage
-            }
-            Self::Storage { .. } | Self::Scratch(_) => Class::Storage,
+            Self::IndexFile { .. }
+            | Self::Usage { .. }
+            | Self::Input { .. }
+            | Self::NothingToDo { .. }
+            | Self::Typed(_) => Class::Usage,
+            Self::Storage { .. } | Self::Scratch(_) | Self::Stuck { .. } => Class::Storage,
             Self::IndexFetch { source, .. } | Self::Registry(source) => of_registry(source),
-            Self::IndexFile { .. } => Class::Network,
+            Self::IndexContent { source, .. } => of_index(source),
             Self::NameNeedsIndex { class, .. } => *class,
             Self::NoSuchIndex { .. } | Self::NothingInstalled { .. } => Class::NotFound,
             Self::KindNotAllowed { .. } | Self::BelowMinimum { .. } => Class::Verification,
@@ -262,7 +272,6 @@ impl OpsError {
             Self::NoSensor { .. } | Self::SensorUnreachable { .. } | Self::SensorRefused { .. } => {
                 Class::Sensor
             }
-            Self::Stuck { .. } => Class::Storage,
             Self::Listen { .. } => Class::Failed,
             Self::Index(error) => of_index(error),
             Self::Trust(error) => of_trust(error),
@@ -297,7 +306,8 @@ impl OpsError {
                     .to_owned(),
             ),
             Self::Stuck { .. } => Some("run `eyas artifact rollback`".to_owned()),
-            Self::Index(error) => error.hint(),
+            Self::IndexContent { source, .. } => source.hint(),
+            Self::Index(source) => source.hint(),
             Self::Trust(error) => error.hint(),
             Self::Store(error) => error.hint(),
             _ => None,

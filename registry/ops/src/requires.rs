@@ -25,7 +25,9 @@ pub(crate) fn derive(paths: &[PathBuf], config: &mut BundleConfig) -> Result<(),
         }
         let text = fs::read_to_string(path).map_err(|error| OpsError::input(path, error))?;
         if let Ok(items) = serde_saphyr::from_str::<Vec<Value>>(&text) {
-            items.iter().for_each(|item| add(item, config));
+            for item in &items {
+                add(item, config);
+            }
         }
     }
     Ok(())

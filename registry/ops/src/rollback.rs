@@ -59,9 +59,11 @@ fn undo(
             listener.tell(&Event::RolledBack { refused, restored: from });
             refusal
         }
-        Err(source) => {
-            OpsError::Stuck { generation: refused, refusal: refusal.to_string(), source }
-        }
+        Err(source) => OpsError::Stuck {
+            generation: refused,
+            refusal: refusal.to_string(),
+            source: Box::new(source),
+        },
     }
 }
 

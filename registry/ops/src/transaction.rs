@@ -252,9 +252,11 @@ fn take_back(
             context.listener.tell(&Event::RolledBack { refused: number, restored });
             Err(refusal)
         }
-        Err(source) => {
-            Err(OpsError::Stuck { generation: number, refusal: refusal.to_string(), source })
-        }
+        Err(source) => Err(OpsError::Stuck {
+            generation: number,
+            refusal: refusal.to_string(),
+            source: Box::new(source),
+        }),
     }
 }
 

@@ -33,8 +33,9 @@ pub struct Follower {
 struct Told {
     digest: Option<Digest>,
     message: String,
-    /// The generation that was active when this digest was found not to work.
-    hopeless_at: Option<Option<u64>>,
+    /// Whether this digest was found not to work beside what was active then.
+    hopeless: bool,
+    active: Option<u64>,
 }
 
 /// How one check went.
@@ -147,10 +148,9 @@ impl Follower {
             return Ok(News::Current);
         }
         let number = active.map(|generation| generation.number);
-        let hopeless = self
-            .told
-            .get(&checked.name.to_string())
-            .is_some_and(|told| told.digest == Some(digest) && told.hopeless_at == Some(number));
+        let hopeless = self.told.get(&checked.name.to_string()).is_some_and(|told| {
+            told.hopeless && told.digest == Some(digest) && told.active == number
+        });
         Ok(if hopeless { News::Hopeless } else { News::New(reference) })
     }
 
@@ -158,7 +158,8 @@ impl Follower {
         let told = Told {
             digest: checked.digest,
             message: error.to_string(),
-            hopeless_at: is_hopeless(&error).then_some(active),
+            hopeless: is_hopeless(&error),
+            active,
         };
         let known = self
             .told

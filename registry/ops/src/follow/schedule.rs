@@ -6,7 +6,7 @@ use eyas_artifact::Digest;
 
 /// Longest random delay before the first check, whatever the interval: a fleet spreads over minutes,
 /// and nobody waits for days.
-pub const MAX_JITTER: Duration = Duration::from_secs(300);
+pub const MAX_JITTER: Duration = Duration::from_mins(5);
 
 /// When the first check happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,14 +53,14 @@ mod tests {
 
     #[test]
     fn the_first_check_comes_as_asked() {
-        let at = |startup| Schedule { every: Duration::from_secs(3600), startup };
+        let at = |startup| Schedule { every: Duration::from_hours(1), startup };
         assert_eq!(at(Startup::Immediate).first(b"x"), Duration::ZERO);
-        assert_eq!(at(Startup::Skip).first(b"x"), Duration::from_secs(3600));
+        assert_eq!(at(Startup::Skip).first(b"x"), Duration::from_hours(1));
     }
 
     #[test]
     fn jitter_spreads_within_minutes() {
-        let week = Schedule { every: Duration::from_secs(604_800), startup: Startup::Jitter };
+        let week = Schedule { every: Duration::from_hours(168), startup: Startup::Jitter };
         let delays: Vec<Duration> = (0..100u8).map(|host| week.first(&[host])).collect();
         assert!(delays.iter().all(|delay| *delay < MAX_JITTER));
         assert!(delays.iter().any(|delay| *delay < MAX_JITTER / 4));

@@ -48,10 +48,11 @@ impl Catalog {
             match load_one(source, copies, client, listener).await {
                 Ok(index) => indexes.push(index),
                 Err(reason) => {
-                    listener.tell(&Event::Warning(&format!(
-                        "index `{}` is left out: {reason}",
-                        source.name
-                    )));
+                    // The only one is told where its absence matters.
+                    if sources.len() > 1 {
+                        let text = format!("index `{}` is left out: {reason}", source.name);
+                        listener.tell(&Event::Warning(&text));
+                    }
                     missing.push(Missing { name: source.name.clone(), reason });
                 }
             }
@@ -142,7 +143,7 @@ pub async fn update(
     client: &Client,
 ) -> Result<Index, OpsError> {
     let bytes = source.fetch(client).await?;
-    let index = Index::parse(&source.name, &bytes)?;
+    let index = source.read_index(&bytes)?;
     copies.keep(source, &bytes)?;
     Ok(index)
 }
@@ -156,7 +157,7 @@ async fn load_one(
     let fetched = source.fetch(client).await;
     let reason = match fetched {
         Ok(bytes) => {
-            let index = Index::parse(&source.name, &bytes)?;
+            let index = source.read_index(&bytes)?;
             if !source.is_local()
                 && let Err(error) = copies.keep(source, &bytes)
             {
@@ -177,7 +178,7 @@ async fn load_one(
         source.name,
         age(kept)
     )));
-    Ok(Index::parse(&source.name, &bytes)?)
+    source.read_index(&bytes)
 }
 
 /// How long ago something was, in the largest unit that fits.

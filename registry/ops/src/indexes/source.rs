@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use eyas_index::Index;
 use eyas_oci::Client;
 use url::Url;
 
@@ -47,6 +48,7 @@ impl IndexSource {
     pub fn address(&self) -> String {
         match &self.location {
             IndexLocation::Web(url) => url.to_string(),
+            IndexLocation::File(path) if path.is_absolute() => format!("file://{}", path.display()),
             IndexLocation::File(path) => path.display().to_string(),
         }
     }
@@ -84,6 +86,13 @@ impl IndexSource {
                 .await
                 .map_err(|source| OpsError::IndexFetch { name: self.name.clone(), source }),
         }
+    }
+
+    /// Reads the bytes of the index; what is wrong with them is told with its address.
+    pub(super) fn read_index(&self, bytes: &[u8]) -> Result<Index, OpsError> {
+        Index::parse(&self.name, bytes)
+            .map_err(Box::new)
+            .map_err(|source| OpsError::IndexContent { address: self.address(), source })
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, OpsError> {
