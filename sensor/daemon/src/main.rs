@@ -1,4 +1,38 @@
-//! The `eyasd` binary: configuration, start, event loop, rule swap, admin, drain.
+//! The `eyasd` binary: configuration, start, event loop, rule swap, control, drain.
+//!
+//! [`start`] puts the parts together in their order; [`engine`] owns what is in force and changes
+//! it; [`events`] is the thread that reads the kernel and judges. Nothing here speaks to a registry.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod args;
+mod config;
+mod engine;
+mod error;
+mod events;
+mod generation;
+mod host;
+mod log;
+mod notify;
+mod signals;
+mod start;
+mod stats;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match start::run(&args::Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error(&error.to_string());
+            if let Some(hint) = error.hint() {
+                log::hint(&hint);
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -249,6 +249,7 @@ fn digits(number: i64, print: PrintFormat, width: usize) -> String {
     match print {
         PrintFormat::Decimal => number.to_string(),
         PrintFormat::Hexadecimal => format!("{bits:X}"),
+        PrintFormat::Octal if bits == 0 => "0".to_owned(),
         PrintFormat::Octal => format!("0{bits:o}"),
     }
 }

@@ -1,0 +1,218 @@
+//! Checking a configuration against its defaults: every key known, every value of the right kind.
+//!
+//! The defaults are the schema, so there is no second list of keys that could differ.
+
+use eyas_rules::report::nearest;
+use serde_json::{Map, Value};
+
+use super::Config;
+
+/// Keys of a Falco configuration that are accepted and have no meaning here, or none yet.
+const IGNORED: [&str; 29] = [
+    "append_output_suggested",
+    "base_syscalls",
+    "capture",
+    "config_files",
+    "container_engines",
+    "engine",
+    "falco_libs",
+    "grpc",
+    "grpc_output",
+    "http_output",
+    "json_include_message",
+    "libs_logger",
+    "load_plugins",
+    "log_level",
+    "log_stderr",
+    "log_syslog",
+    "metrics",
+    "output_timeout",
+    "outputs",
+    "plugins",
+    "plugins_hostinfo",
+    "program_output",
+    "rules_file",
+    "syscall_event_drops",
+    "syscall_event_timeouts",
+    "syslog_output",
+    "watch_config_files",
+    "webserver",
+    "buffered_outputs",
+];
+
+/// What is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    #[error("{why}")]
+    Read {
+        /// Which file, and why.
+        why: String,
+    },
+    /// The file is no YAML.
+    #[error("{name}: {why}")]
+    Syntax {
+        /// Which file.
+        name: String,
+        /// Where, and what was found.
+        why: String,
+    },
+    /// A value is of the wrong kind or none of those allowed.
+    #[error("{name}: {why}")]
+    Value {
+        /// Which file.
+        name: String,
+        /// Which key, what was found and expected.
+        why: String,
+    },
+    /// Keys are not known or values of the wrong kind; one line for each.
+    #[error("{}", problems.join("\n"))]
+    Keys {
+        /// Every problem, with file and line.
+        problems: Vec<String>,
+    },
+    /// An `-o` argument is no `KEY=VALUE`.
+    #[error("`{found}` is not a setting, expected `KEY=VALUE`")]
+    Option {
+        /// What was given.
+        found: String,
+    },
+}
+
+impl ConfigError {
+    /// What to do about it, where that is known.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Keys { .. } => {
+                Some("`eyasd --print-config` shows every key with its present value".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads YAML into a mapping.
+pub(super) fn parse(name: &str, text: &str) -> Result<Value, ConfigError> {
+    if text.lines().all(|line| line.trim().is_empty() || line.trim().starts_with('#')) {
+        return Ok(Value::Object(Map::new()));
+    }
+    let value: Value = serde_saphyr::from_str(text)
+        .map_err(|error| ConfigError::Syntax { name: name.to_owned(), why: error.to_string() })?;
+    match value {
+        Value::Null => Ok(Value::Object(Map::new())),
+        Value::Object(_) => Ok(value),
+        other => Err(ConfigError::Value {
+            name: name.to_owned(),
+            why: format!("expected a mapping of settings, found {}", kind(&other)),
+        }),
+    }
+}
+
+/// Sets `KEY=VALUE`, the key being a path with dots.
+pub(super) fn set(config: &mut Value, option: &str) -> Result<(), ConfigError> {
+    let wrong = || ConfigError::Option { found: option.to_owned() };
+    let (path, text) = option.split_once('=').ok_or_else(wrong)?;
+    let value: Value =
+        serde_saphyr::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
+    let mut at = config;
+    for key in path.split('.') {
+        if key.is_empty() {
+            return Err(wrong());
+        }
+        if !at.is_object() {
+            *at = Value::Object(Map::new());
+        }
+        let Value::Object(map) = at else { return Err(wrong()) };
+        at = map.entry(key).or_insert(Value::Null);
+    }
+    *at = value;
+    Ok(())
+}
+
+/// Finds unknown keys and values of the wrong kind, and takes the ignored keys out.
+pub(super) fn against_defaults(
+    name: &str,
+    text: &str,
+    value: &mut Value,
+) -> Result<Vec<String>, ConfigError> {
+    let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
+    let mut ignored = Vec::new();
+    if let Value::Object(map) = value {
+        for key in IGNORED {
+            if map.remove(key).is_some() {
+                ignored.push(key.to_owned());
+            }
+        }
+    }
+    let mut problems = Vec::new();
+    walk(value, &defaults, "", &mut |path, why| {
+        let line = line_of(text, path).map_or(String::new(), |line| format!("{line}: "));
+        problems.push(format!("{name}:{line} {why}").replace(": :", ":"));
+    });
+    if problems.is_empty() { Ok(ignored) } else { Err(ConfigError::Keys { problems }) }
+}
+
+fn walk(value: &Value, default: &Value, path: &str, tell: &mut dyn FnMut(&str, String)) {
+    let (Value::Object(found), Value::Object(known)) = (value, default) else {
+        if !fits(value, default) {
+            let expected = kind(default);
+            tell(path, format!("`{path}` is {}, expected {expected}", kind(value)));
+        }
+        return;
+    };
+    // An empty mapping among the defaults takes any keys.
+    if known.is_empty() {
+        return;
+    }
+    for (key, value) in found {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match known.get(key) {
+            Some(default) => walk(value, default, &path, tell),
+            None => {
+                let near = nearest(key, known.keys().map(String::as_str));
+                let hint = near.map_or(String::new(), |near| format!(", did you mean `{near}`"));
+                tell(&path, format!("unknown key `{path}`{hint}"));
+            }
+        }
+    }
+}
+
+/// Whether a value is of its default's kind. `null` means the default is "nothing", so that any
+/// text or number may stand there.
+fn fits(value: &Value, default: &Value) -> bool {
+    match (value, default) {
+        (Value::Null, _) => default.is_null() || default.is_string(),
+        (_, Value::Null) => value.is_string() || value.is_number(),
+        (Value::Bool(_), Value::Bool(_))
+        | (Value::String(_), Value::String(_))
+        | (Value::Array(_), Value::Array(_))
+        | (Value::Object(_), Value::Object(_)) => true,
+        (Value::Number(found), Value::Number(_)) => found.is_u64(),
+        // `mode: 0660` and names that look like numbers.
+        (Value::Number(_), Value::String(_)) => false,
+        _ => false,
+    }
+}
+
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::Bool(truth) => format!("the truth value `{truth}`"),
+        Value::Number(number) => format!("the number `{number}`"),
+        Value::String(text) => format!("the text `{text}`"),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "a mapping".into(),
+    }
+}
+
+/// The line of a key, looked for by its last part; good enough to point at it.
+fn line_of(text: &str, path: &str) -> Option<usize> {
+    let key = path.rsplit('.').next()?;
+    text.lines()
+        .position(|line| {
+            let rest = line.trim_start().trim_start_matches(['-', '"', '\'']).trim_start();
+            rest.strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).starts_with(':'))
+        })
+        .map(|index| index + 1)
+}

@@ -1,0 +1,390 @@
+//! `eyasd.yaml`: what it may contain, its defaults, and what the command line changes in it.
+//!
+//! Keys that rules files' users already have in a Falco configuration keep their names. A key that
+//! is not known is an error that names the nearest one; one that is known and has no meaning here
+//! is said to be ignored.
+
+mod check;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use eyas_output::{DEFAULT_QUEUE_ALERTS, DEFAULT_QUEUE_BYTES, QueueLimits, Target};
+use eyas_rules::collect::Priority;
+use eyas_rules::format::{AppendOutput, Style};
+use eyas_rules::load::Selection;
+use eyas_rules::{EngineOptions, Matching};
+use eyas_state::{DEFAULT_MAX_BYTES, DEFAULT_MAX_PROCESSES, Limits};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::args::Args;
+use crate::generation::read_capped;
+
+pub(crate) use check::ConfigError;
+
+/// Read when no other file is named.
+const DEFAULT_PATH: &str = "/etc/eyas/eyasd.yaml";
+/// Largest configuration file that is read, in bytes.
+const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+
+/// The configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own, as users know it")]
+pub(crate) struct Config {
+    /// Directory of the artifact store; nothing runs from it when `null`.
+    pub(crate) store: Option<PathBuf>,
+    /// Rules files loaded after those of the store.
+    pub(crate) rules_files: Vec<PathBuf>,
+    pub(crate) control: Control,
+    pub(crate) probe: Probe,
+    pub(crate) limits: TableLimits,
+    /// Rules less severe than this do not run.
+    pub(crate) priority: String,
+    /// `first` or `all` matching rules of an event.
+    pub(crate) rule_matching: String,
+    /// Which rules run: `enable` and `disable` entries by `rule` or `tag`, in order.
+    pub(crate) rules: Vec<Value>,
+    pub(crate) append_output: Vec<Value>,
+    pub(crate) static_fields: BTreeMap<String, String>,
+    pub(crate) json_output: bool,
+    pub(crate) json_include_output_property: bool,
+    pub(crate) json_include_message_property: bool,
+    pub(crate) json_include_output_fields_property: bool,
+    pub(crate) json_include_tags_property: bool,
+    pub(crate) time_format_iso_8601: bool,
+    pub(crate) buffer_format_base64: bool,
+    pub(crate) stdout_output: StdoutOutput,
+    pub(crate) file_output: FileOutput,
+    pub(crate) outputs_queue: Queue,
+}
+
+/// The control socket.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Control {
+    pub(crate) enabled: bool,
+    pub(crate) socket: PathBuf,
+    /// Permission bits in octal.
+    pub(crate) mode: String,
+    /// Group of the socket file and of those who may ask; left out where it does not exist.
+    pub(crate) group: Option<String>,
+    /// Names or ids of more users who may ask.
+    pub(crate) users: Vec<Value>,
+}
+
+/// Where events come from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Probe {
+    /// `auto`, or `none` for no events.
+    pub(crate) kind: String,
+    /// Size of each CPU's ring for events.
+    pub(crate) ring_events_bytes: u32,
+    /// Size of each CPU's ring for exec, fork and exit.
+    pub(crate) ring_lifecycle_bytes: u32,
+    /// Bytes of arguments kept.
+    pub(crate) args_bytes: u32,
+    /// Bytes of environment kept when a rule asks for it.
+    pub(crate) env_bytes: u32,
+}
+
+/// Bounds of the table of processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct TableLimits {
+    pub(crate) processes: usize,
+    pub(crate) process_bytes: usize,
+}
+
+/// Standard output.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct StdoutOutput {
+    pub(crate) enabled: bool,
+}
+
+/// A file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct FileOutput {
+    pub(crate) enabled: bool,
+    pub(crate) filename: Option<PathBuf>,
+}
+
+/// What may wait for each output.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Queue {
+    /// Alerts.
+    pub(crate) capacity: usize,
+    pub(crate) max_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            store: Some(PathBuf::from("/var/lib/eyas")),
+            rules_files: Vec::new(),
+            control: Control::default(),
+            probe: Probe::default(),
+            limits: TableLimits::default(),
+            priority: "debug".into(),
+            rule_matching: "first".into(),
+            rules: Vec::new(),
+            append_output: vec![serde_json::json!({ "suggested_output": true })],
+            static_fields: BTreeMap::new(),
+            json_output: false,
+            json_include_output_property: true,
+            json_include_message_property: false,
+            json_include_output_fields_property: true,
+            json_include_tags_property: true,
+            time_format_iso_8601: false,
+            buffer_format_base64: false,
+            stdout_output: StdoutOutput::default(),
+            file_output: FileOutput::default(),
+            outputs_queue: Queue::default(),
+        }
+    }
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            socket: PathBuf::from("/run/eyas/control.sock"),
+            mode: "0660".into(),
+            group: Some("eyas".into()),
+            users: Vec::new(),
+        }
+    }
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self {
+            kind: "auto".into(),
+            ring_events_bytes: eyas_probe::RING_EVENTS_DEFAULT,
+            ring_lifecycle_bytes: eyas_probe::RING_LIFECYCLE_DEFAULT,
+            args_bytes: eyas_probe::ARGS_DEFAULT,
+            env_bytes: eyas_probe::ARGS_DEFAULT,
+        }
+    }
+}
+
+impl Default for TableLimits {
+    fn default() -> Self {
+        Self { processes: DEFAULT_MAX_PROCESSES, process_bytes: DEFAULT_MAX_BYTES }
+    }
+}
+
+impl Default for StdoutOutput {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { capacity: DEFAULT_QUEUE_ALERTS, max_bytes: DEFAULT_QUEUE_BYTES }
+    }
+}
+
+/// A configuration and what there is to say about it.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// Keys that are known and have no meaning here.
+    pub(crate) ignored: Vec<String>,
+    /// The rule engine's options in it.
+    pub(crate) engine: EngineOptions,
+}
+
+/// Puts file and command line together and checks the result.
+pub(crate) fn load(args: &Args) -> Result<Loaded, ConfigError> {
+    let (name, text) = match &args.config {
+        Some(path) => (path.display().to_string(), text_of(path)?),
+        None if Path::new(DEFAULT_PATH).exists() => {
+            (DEFAULT_PATH.to_owned(), text_of(Path::new(DEFAULT_PATH))?)
+        }
+        None => ("the default configuration".to_owned(), String::new()),
+    };
+    let mut value = check::parse(&name, &text)?;
+    for option in &args.option {
+        check::set(&mut value, option)?;
+    }
+    let ignored = check::against_defaults(&name, &text, &mut value)?;
+    let mut config: Config = serde_json::from_value(value)
+        .map_err(|error| ConfigError::Value { name: name.clone(), why: error.to_string() })?;
+    apply(&mut config, args);
+    let engine = engine_options(&name, &config)?;
+    config.control_mode(&name)?;
+    Ok(Loaded { config, ignored, engine })
+}
+
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    let name = path.display().to_string();
+    let bytes = read_capped(path, MAX_CONFIG_BYTES)
+        .map_err(|error| ConfigError::Read { why: error.to_string() })?;
+    String::from_utf8(bytes).map_err(|_| ConfigError::Value { name, why: "not UTF-8 text".into() })
+}
+
+fn apply(config: &mut Config, args: &Args) {
+    if let Some(socket) = &args.control_socket {
+        config.control.socket.clone_from(socket);
+    }
+    if args.json {
+        config.json_output = true;
+    }
+    if args.no_probe {
+        config.probe.kind = "none".into();
+    }
+    if !args.rules.is_empty() {
+        config.rules_files.clone_from(&args.rules);
+        config.store = None;
+    }
+    if args.store.is_some() {
+        config.store.clone_from(&args.store);
+    }
+}
+
+impl Config {
+    /// Bounds of the table of processes.
+    pub(crate) fn table_limits(&self) -> Limits {
+        Limits { processes: self.limits.processes, bytes: self.limits.process_bytes }
+    }
+
+    /// Where alerts go.
+    pub(crate) fn targets(&self) -> Vec<Target> {
+        let stdout = self.stdout_output.enabled.then_some(Target::Stdout);
+        let file = self.file_output.filename.clone().filter(|_| self.file_output.enabled);
+        stdout.into_iter().chain(file.map(Target::File)).collect()
+    }
+
+    /// What may wait for each output.
+    pub(crate) fn queue(&self) -> QueueLimits {
+        QueueLimits { alerts: self.outputs_queue.capacity, bytes: self.outputs_queue.max_bytes }
+    }
+
+    /// Permission bits of the control socket.
+    pub(crate) fn control_mode(&self, name: &str) -> Result<u32, ConfigError> {
+        let digits = self.control.mode.trim_start_matches("0o");
+        u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o777).ok_or_else(|| {
+            ConfigError::Value {
+                name: name.to_owned(),
+                why: format!(
+                    "`control.mode` is `{}`, expected permission bits in octal such as `0660`",
+                    self.control.mode
+                ),
+            }
+        })
+    }
+}
+
+fn engine_options(name: &str, config: &Config) -> Result<EngineOptions, ConfigError> {
+    let wrong = |why: String| ConfigError::Value { name: name.to_owned(), why };
+    let min_priority: Priority = config.priority.parse().map_err(|_| {
+        let known = Priority::ALL.map(|p| p.as_str().to_lowercase()).join("`, `");
+        wrong(format!("`priority` is `{}`, expected one of `{known}`", config.priority))
+    })?;
+    let matching = match config.rule_matching.as_str() {
+        "first" => Matching::First,
+        "all" => Matching::All,
+        other => {
+            return Err(wrong(format!("`rule_matching` is `{other}`, expected `first` or `all`")));
+        }
+    };
+    let entry = |key: &'static str, error: serde_json::Error| wrong(format!("`{key}`: {error}"));
+    let mut selections = Vec::new();
+    for value in &config.rules {
+        selections.push(selection(value).map_err(|error| entry("rules", error))?);
+    }
+    let mut append_output = Vec::new();
+    for value in &config.append_output {
+        let read: Append =
+            serde_json::from_value(value.clone()).map_err(|e| entry("append_output", e))?;
+        append_output.push(read.into_entry());
+    }
+    Ok(EngineOptions {
+        min_priority,
+        selections,
+        matching,
+        append_output,
+        static_fields: config.static_fields.clone(),
+        iso_time: config.time_format_iso_8601,
+        style: Style { base64_buffers: config.buffer_format_base64 },
+        ..EngineOptions::default()
+    })
+}
+
+/// `enable: {rule: …}` or `disable: {tag: …}`.
+fn selection(value: &Value) -> Result<Selection, serde_json::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "lowercase", deny_unknown_fields)]
+    enum Entry {
+        Enable(Which),
+        Disable(Which),
+    }
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Which {
+        rule: Option<String>,
+        tag: Option<String>,
+    }
+    let (enable, which) = match serde_json::from_value(value.clone())? {
+        Entry::Enable(which) => (true, which),
+        Entry::Disable(which) => (false, which),
+    };
+    Ok(Selection { enable, rule: which.rule, tag: which.tag })
+}
+
+/// One entry of `append_output` as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Append {
+    r#match: Match,
+    extra_output: Option<String>,
+    extra_fields: Vec<Value>,
+    suggested_output: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Match {
+    source: Option<String>,
+    tags: Vec<String>,
+    rule: Option<String>,
+}
+
+impl Append {
+    fn into_entry(self) -> AppendOutput {
+        use eyas_rules::format::ExtraField;
+        let mut fields = Vec::new();
+        for field in self.extra_fields {
+            match field {
+                Value::String(name) => fields.push(ExtraField::Raw(name)),
+                Value::Object(map) => {
+                    fields.extend(map.into_iter().map(|(key, format)| {
+                        let text =
+                            format.as_str().map_or_else(|| format.to_string(), str::to_owned);
+                        ExtraField::Formatted(key, text)
+                    }));
+                }
+                _ => {}
+            }
+        }
+        AppendOutput {
+            source: self.r#match.source,
+            tags: self.r#match.tags,
+            rule: self.r#match.rule,
+            extra_output: self.extra_output,
+            extra_fields: fields,
+            suggested_output: self.suggested_output,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! From rules files to something that can be put in force, beside whatever is.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::thread;
+
+use eyas_artifact::Digest;
+use eyas_control::{Report, RuleCounts, Severity};
+use eyas_rules::{EngineOptions, LoadOutcome, RuleSet, SourceFile, load, report};
+
+use crate::generation::{self, Installed, MAX_RULES_FILE_BYTES, StoreError};
+
+/// Stack for compiling: conditions may nest deeply.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
+/// Words in rules that ask for environments of processes.
+const ENVIRONMENT_FIELDS: [&str; 2] = ["proc.env", "proc.aenv"];
+
+/// A compiled set and where it came from. Immutable; the event thread holds it through one pointer.
+#[derive(Debug)]
+pub(crate) struct Active {
+    /// The rules.
+    pub(crate) rules: RuleSet,
+    /// The generation they came from; `None` for plain files.
+    pub(crate) generation: Option<u64>,
+    /// Digest of that generation's lock file.
+    pub(crate) lock_digest: Option<Digest>,
+    /// How many rules.
+    pub(crate) counts: RuleCounts,
+    /// Event types that can match.
+    pub(crate) events: BTreeSet<&'static str>,
+    /// Whether any rule looks at environments.
+    pub(crate) wants_environment: bool,
+}
+
+/// What came of compiling.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    /// The set, if there was no error.
+    pub(crate) active: Option<Active>,
+    /// Errors and warnings.
+    pub(crate) reports: Vec<Report>,
+}
+
+/// Where rules come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// The generation, if the set is one of the store's.
+    pub(crate) generation: Option<u64>,
+    /// Digest of its lock file.
+    pub(crate) lock_digest: Option<Digest>,
+}
+
+impl Origin {
+    /// Plain files.
+    pub(crate) const FILES: Self = Self { generation: None, lock_digest: None };
+
+    /// A generation of the store.
+    pub(crate) fn of(installed: &Installed) -> Self {
+        Self { generation: Some(installed.number), lock_digest: Some(installed.lock_digest) }
+    }
+}
+
+/// Compiles on a thread of its own, so that neither a deep condition nor a fault of the compiler
+/// costs more than the request.
+pub(crate) fn compile(files: Vec<SourceFile>, options: &EngineOptions, origin: Origin) -> Compiled {
+    let options = options.clone();
+    let work = move || {
+        let outcome = load(&files, &options);
+        let reports = wire_reports(&outcome, &files);
+        let active = outcome.rule_set.map(|rules| activate(rules, &files, &origin));
+        Compiled { active, reports }
+    };
+    let thread = thread::Builder::new().name("compile".into()).stack_size(STACK_BYTES).spawn(work);
+    let failed = |why: String| Compiled { active: None, reports: vec![fault(why)] };
+    match thread {
+        Ok(thread) => thread.join().unwrap_or_else(|_| failed("the rule compiler failed".into())),
+        Err(error) => failed(format!("cannot start compiling: {error}")),
+    }
+}
+
+fn activate(rules: RuleSet, files: &[SourceFile], origin: &Origin) -> Active {
+    let enabled = rules.rules().filter(|(_, rule)| rule.enabled).count() as u64;
+    let counts = RuleCounts { loaded: rules.rules().len() as u64, enabled };
+    let events = rules.syscalls_needed();
+    let wants_environment =
+        files.iter().any(|file| ENVIRONMENT_FIELDS.iter().any(|field| file.text.contains(field)));
+    Active {
+        rules,
+        generation: origin.generation,
+        lock_digest: origin.lock_digest,
+        counts,
+        events,
+        wants_environment,
+    }
+}
+
+fn wire_reports(outcome: &LoadOutcome, files: &[SourceFile]) -> Vec<Report> {
+    let severity = |severity| match severity {
+        report::Severity::Error => Severity::Error,
+        _ => Severity::Warning,
+    };
+    let wire = |found: &report::Report| {
+        let place = found.line_and_column();
+        Report {
+            code: found.load_code.map_or_else(|| text_of(&found.code), |code| text_of(&code)),
+            severity: severity(found.severity),
+            message: found.message.clone(),
+            file: Some(found.file.clone()),
+            line: place.map(|(line, _)| line),
+            column: place.map(|(_, column)| column),
+            hint: found.hint.clone(),
+            text: report::render(found, files, false),
+        }
+    };
+    outcome.reports.iter().map(wire).collect()
+}
+
+/// A code as it is written in JSON.
+fn text_of(code: &impl serde::Serialize) -> String {
+    match serde_json::to_value(code) {
+        Ok(serde_json::Value::String(text)) => text,
+        other => other.map(|value| value.to_string()).unwrap_or_default(),
+    }
+}
+
+/// A report about something else than a line of a rules file.
+pub(crate) fn fault(message: String) -> Report {
+    Report {
+        code: "EYAS_SENSOR".into(),
+        severity: Severity::Error,
+        text: format!("error: {message}"),
+        message,
+        file: None,
+        line: None,
+        column: None,
+        hint: None,
+    }
+}
+
+/// Reads plain rules files; a directory stands for the `.yaml` and `.yml` files in it, by name.
+pub(crate) fn read_files(paths: &[PathBuf]) -> Result<Vec<SourceFile>, StoreError> {
+    let mut files = Vec::new();
+    for path in paths {
+        for path in expand(path)? {
+            let bytes = generation::read_capped(&path, MAX_RULES_FILE_BYTES)?;
+            let text =
+                String::from_utf8(bytes).map_err(|_| StoreError::NotText { path: path.clone() })?;
+            files.push(SourceFile { name: path.display().to_string(), text });
+        }
+    }
+    Ok(files)
+}
+
+fn expand(path: &PathBuf) -> Result<Vec<PathBuf>, StoreError> {
+    if !path.is_dir() {
+        return Ok(vec![path.clone()]);
+    }
+    let failed = |source| StoreError::Read { path: path.clone(), source };
+    let is_rules = |path: &PathBuf| {
+        path.is_file() && path.extension().is_some_and(|end| end == "yaml" || end == "yml")
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        found.push(entry.map_err(failed)?.path());
+    }
+    found.retain(is_rules);
+    found.sort();
+    Ok(found)
+}
