@@ -3,9 +3,11 @@
 //! Owns `blobs/`: a blob is there under its digest only when all of it is there, was checked and is
 //! durable. The directory is an OCI image layout, so it can be copied or served as it is.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use eyas_artifact::{Descriptor, Digest, Generation, Hasher, ImageIndex, media};
+use eyas_artifact::{Descriptor, Digest, Entry, Generation, Hasher, ImageIndex, Reference, media};
+use eyas_oci::REPOSITORY_ANNOTATION;
 
 use crate::disk::{self, NewFile, TEMPORARY};
 use crate::paths::Paths;
@@ -13,6 +15,8 @@ use crate::{LockedStore, Store, StoreError};
 
 /// Marker of an image layout directory, as its specification spells it.
 const LAYOUT_MARKER: &[u8] = b"{\"imageLayoutVersion\":\"1.0.0\"}";
+/// Largest index of the layout that is compared with a new one, in bytes.
+const MAX_LAYOUT_INDEX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A blob that is being received.
 #[derive(Debug)]
@@ -116,31 +120,70 @@ impl LockedStore {
         Ok(())
     }
 
-    /// Lists the manifests of generations in the layout's index, each under its reference.
+    /// Lists what generations hold in the layout's index, each under its repository and tag; a tag
+    /// means what the newest generation says.
     pub(crate) fn write_layout_index(&self, generations: &[Generation]) -> Result<(), StoreError> {
-        let mut manifests: Vec<Descriptor> = Vec::new();
-        for entry in generations.iter().flat_map(|generation| &generation.entries) {
-            let listed = manifests.iter().any(|known| {
-                known.digest == entry.manifest_digest
-                    && known.annotations.get(media::ANNOTATION_REF_NAME) == Some(&entry.reference)
-            });
-            let size = std::fs::metadata(self.paths.blob(&entry.manifest_digest));
-            if let (false, Ok(meta)) = (listed, size) {
-                manifests.push(
-                    Descriptor::new(media::OCI_MANIFEST, entry.manifest_digest, meta.len())
-                        .with_annotation(media::ANNOTATION_REF_NAME, entry.reference.clone()),
-                );
-            }
+        let mut listing = Listing::default();
+        for entry in generations.iter().rev().flat_map(|generation| &generation.entries) {
+            listing.add(&self.paths, entry);
         }
-        let bytes = ImageIndex::new(manifests).to_vec().map_err(|source| StoreError::Document {
-            context: "index of the image layout".to_owned(),
-            source,
+        let bytes = ImageIndex::new(listing.manifests).to_vec().map_err(|source| {
+            StoreError::Document { context: "index of the image layout".to_owned(), source }
         })?;
         let path = self.paths.layout_index();
-        if disk::read(&path, eyas_artifact::MAX_MANIFEST_BYTES)?.as_deref() == Some(&bytes) {
+        if disk::read(&path, MAX_LAYOUT_INDEX_BYTES)?.as_deref() == Some(&bytes) {
             return Ok(());
         }
         disk::replace_file(&path, &bytes)
+    }
+}
+
+/// Entries of the layout's index.
+#[derive(Default)]
+struct Listing {
+    manifests: Vec<Descriptor>,
+    tags: BTreeSet<(String, String)>,
+}
+
+impl Listing {
+    /// Adds what the tag pointed at, and the manifest for this platform where that is another one.
+    fn add(&mut self, paths: &Paths, entry: &Entry) {
+        let Ok(reference) = entry.reference.parse::<Reference>() else { return };
+        let repository = reference.repository();
+        let tag = reference
+            .tag()
+            .filter(|tag| self.tags.insert((repository.to_owned(), (*tag).to_owned())));
+        let (root, manifest) = (entry.root_digest, entry.manifest_digest);
+        if root == manifest {
+            self.list(paths, media::OCI_MANIFEST, manifest, repository, tag);
+        } else {
+            self.list(paths, media::OCI_INDEX, root, repository, tag);
+            self.list(paths, media::OCI_MANIFEST, manifest, repository, None);
+        }
+    }
+
+    fn list(
+        &mut self,
+        paths: &Paths,
+        media_type: &str,
+        digest: Digest,
+        repository: &str,
+        tag: Option<&str>,
+    ) {
+        let listed = self.manifests.iter().any(|known| {
+            known.digest == digest
+                && known.annotations.get(REPOSITORY_ANNOTATION).is_some_and(|at| at == repository)
+        });
+        let Ok(meta) = std::fs::metadata(paths.blob(&digest)) else { return };
+        if listed && tag.is_none() {
+            return;
+        }
+        let mut descriptor = Descriptor::new(media_type, digest, meta.len())
+            .with_annotation(REPOSITORY_ANNOTATION, repository);
+        if let Some(tag) = tag {
+            descriptor = descriptor.with_annotation(media::ANNOTATION_REF_NAME, tag);
+        }
+        self.manifests.push(descriptor);
     }
 }
 

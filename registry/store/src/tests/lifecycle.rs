@@ -292,6 +292,7 @@ fn the_store_is_an_image_layout() {
     assert_eq!(read("oci-layout"), b"{\"imageLayoutVersion\":\"1.0.0\"}");
     let index = eyas_artifact::ImageIndex::from_slice(&read("index.json")).unwrap();
     assert_eq!(index.manifests[0].digest, generation.entries[0].manifest_digest);
+    assert_eq!(index.manifests[0].annotations[media::ANNOTATION_REF_NAME], "1");
     let manifest = store.blob(&index.manifests[0].digest, 10_000).unwrap().unwrap();
     assert_eq!(manifest.len() as u64, index.manifests[0].size);
 }

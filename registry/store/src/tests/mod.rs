@@ -3,6 +3,7 @@
 mod crash;
 mod faults;
 mod flat;
+mod intake;
 mod lifecycle;
 mod locking;
 mod readers;
@@ -33,7 +34,7 @@ impl Sample {
         Self { kind: Kind::Rulesfile, name, version, files }
     }
 
-    fn config(&self) -> Vec<u8> {
+    pub(crate) fn config(&self) -> Vec<u8> {
         let (name, version) = (self.name, self.version);
         serde_json::to_vec(&serde_json::json!({ "name": name, "version": version })).unwrap()
     }
@@ -51,7 +52,7 @@ impl Sample {
         encoder.finish().unwrap()
     }
 
-    fn manifest(&self) -> Vec<u8> {
+    pub(crate) fn manifest(&self) -> Vec<u8> {
         let config = Descriptor::of(self.kind.config_media_type(), &self.config());
         let layer = Descriptor::of(self.kind.layer_media_type(), &self.layer());
         eyas_artifact::Manifest::new(config, vec![layer]).to_vec().unwrap()
