@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Matcher;
+use super::membership::{self, Group, Member};
 use crate::check::{Compare, Ir, Left, Source, Test as IrTest};
 use crate::fields::{Argument, FieldId};
 use crate::index::{IdSet, schema};
@@ -36,6 +37,8 @@ pub(crate) struct Test {
     pub(crate) matcher: Option<Matcher>,
     /// For comparisons of the event's type by name: the answer by event code.
     pub(crate) codes: Option<TypeCodes>,
+    /// Its place among comparisons that are answered together.
+    pub(crate) member: Option<Member>,
 }
 
 /// Answers a comparison of `evt.type` from the event code alone, where that is enough.
@@ -61,6 +64,7 @@ pub struct Graph {
     /// Parts used by more than one other: their answer is kept for the rest of the event.
     shared: Vec<bool>,
     tests: Vec<Test>,
+    groups: Vec<Group>,
     known_nodes: HashMap<Node, NodeId>,
     known_tests: HashMap<IrTest, u32>,
 }
@@ -123,13 +127,16 @@ impl Graph {
             compare: test.compare.clone(),
             matcher: Matcher::new(&test.compare),
             codes: type_codes(test),
+            member: None,
         });
         self.known_tests.insert(test.clone(), place);
         place
     }
 
-    /// Forgets what is only needed to add more.
+    /// Prepares for evaluation and forgets what is only needed to add more. To be called once, after
+    /// the last condition.
     pub fn seal(&mut self) {
+        self.groups = membership::group(&mut self.tests);
         self.known_nodes = HashMap::new();
         self.known_tests = HashMap::new();
     }
@@ -155,6 +162,15 @@ impl Graph {
 
     pub(crate) fn is_shared(&self, id: NodeId) -> bool {
         self.shared[id.0 as usize]
+    }
+
+    /// Number of groups of comparisons that are answered together.
+    pub(crate) fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    pub(crate) fn group(&self, member: Member) -> &Group {
+        &self.groups[member.group as usize]
     }
 
     pub(crate) fn test(&self, place: u32) -> &Test {

@@ -7,6 +7,7 @@ mod bytes;
 mod glob;
 mod graph;
 mod matcher;
+mod membership;
 mod paths;
 
 pub use graph::{Graph, NodeId};
@@ -15,6 +16,7 @@ pub(crate) use bytes::{contains, contains_ignoring_case, ends_with, starts_with}
 pub(crate) use glob::Glob;
 pub(crate) use graph::{Node, Test};
 pub(crate) use matcher::{Matcher, bytes_of, counted, ordered};
+pub(crate) use membership::Member;
 
 use crate::check::{CheckError, CheckWarning, Ir, Scope, check};
 use crate::eval::{Scratch, evaluate};
@@ -33,12 +35,13 @@ impl Program {
     pub fn new(ir: &Ir) -> Self {
         let mut graph = Graph::default();
         let root = graph.add(ir);
+        graph.seal();
         Self { graph, root }
     }
 
     /// Whether the condition holds for an event.
     pub fn matches(&self, facts: &dyn Facts, scratch: &mut Scratch) -> bool {
-        scratch.begin(self.graph.len());
+        scratch.begin(&self.graph);
         evaluate(&self.graph, self.root, facts, scratch)
     }
 }

@@ -10,6 +10,7 @@ mod scratch;
 mod source;
 
 pub use rule_set::{Matching, RenderedAlert, Rule, RuleSet, RuleSetBuilder, RuleSetOptions};
+use scratch::Found;
 pub use scratch::Scratch;
 pub(crate) use source::value_of;
 
@@ -39,12 +40,35 @@ pub(crate) fn evaluate(
         Node::And(parts) => parts.iter().all(|part| evaluate(graph, *part, facts, scratch)),
         Node::Or(parts) => parts.iter().any(|part| evaluate(graph, *part, facts, scratch)),
         Node::Not(inner) => !evaluate(graph, *inner, facts, scratch),
-        Node::Test(place) => holds(graph.test(*place), facts),
+        Node::Test(place) => test_holds(graph, graph.test(*place), facts, scratch),
     };
     if shared {
         scratch.set(id, answer);
     }
     answer
+}
+
+/// A comparison with fixed texts is answered together with the others of its value.
+fn test_holds(graph: &Graph, test: &Test, facts: &dyn Facts, scratch: &mut Scratch) -> bool {
+    let Some(member) = test.member else { return holds(test, facts) };
+    let group = graph.group(member);
+    let found = scratch.found(member).unwrap_or_else(|| {
+        let found = match value_of(&group.source, facts) {
+            None => Found::Unset,
+            Some(Value::Text(text) | Value::Bytes(text)) => {
+                group.row(&text).map_or(Found::Unnamed, Found::Row)
+            }
+            Some(_) => Found::Other,
+        };
+        scratch.set_found(member, found);
+        found
+    });
+    match found {
+        Found::Unset => false,
+        Found::Unnamed => member.negated,
+        Found::Row(row) => group.names(row, member) != member.negated,
+        Found::Other => holds(test, facts),
+    }
 }
 
 fn holds(test: &Test, facts: &dyn Facts) -> bool {

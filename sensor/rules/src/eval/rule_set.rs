@@ -147,7 +147,7 @@ impl RuleSet {
 
     /// The rules that match an event. Allocates only when more match than ever before.
     pub fn eval<'s>(&self, facts: &dyn Facts, scratch: &'s mut Scratch) -> &'s [RuleId] {
-        scratch.begin(self.graph.len());
+        scratch.begin(&self.graph);
         for place in self.candidates.of(facts.event_code()) {
             let Some(each) = self.rules.get(*place as usize) else { continue };
             if evaluate(&self.graph, each.root, facts, scratch) {

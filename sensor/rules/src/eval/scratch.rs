@@ -1,7 +1,7 @@
 //! Memory that evaluation reuses from event to event.
 
 use super::RuleId;
-use crate::compile::NodeId;
+use crate::compile::{Graph, Member, NodeId};
 
 /// Answers of shared parts for the current event, and the rules that matched.
 ///
@@ -10,8 +10,24 @@ use crate::compile::NodeId;
 pub struct Scratch {
     /// Per part: the number of the event that its answer is for, then the answer in the lowest bit.
     answers: Vec<u32>,
+    /// Per group of comparisons: likewise the event, and what its value is.
+    values: Vec<(u32, Found)>,
     event: u32,
     pub(super) matches: Vec<RuleId>,
+}
+
+/// What the value of a group is, as far as its comparisons go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Unset: no comparison holds.
+    #[default]
+    Unset,
+    /// A text that no comparison names.
+    Unnamed,
+    /// The text of this row.
+    Row(u32),
+    /// No single text: each comparison has to look for itself.
+    Other,
 }
 
 /// Event numbers take the bits above the answer.
@@ -23,17 +39,35 @@ impl Scratch {
         Self::default()
     }
 
-    /// Starts the next event, for a graph of `parts` parts.
-    pub(crate) fn begin(&mut self, parts: usize) {
+    /// Starts the next event, for this graph.
+    pub(crate) fn begin(&mut self, graph: &Graph) {
+        self.start(graph.len(), graph.group_count());
+    }
+
+    fn start(&mut self, parts: usize, groups: usize) {
         if self.event == LAST_EVENT {
             self.answers.fill(0);
+            self.values.fill((0, Found::Unset));
             self.event = 0;
         }
         self.event += 1;
         if self.answers.len() < parts {
             self.answers.resize(parts, 0);
         }
+        if self.values.len() < groups {
+            self.values.resize(groups, (0, Found::Unset));
+        }
         self.matches.clear();
+    }
+
+    /// What is known of a group's value.
+    pub(super) fn found(&self, member: Member) -> Option<Found> {
+        let (event, found) = self.values[member.group as usize];
+        (event == self.event).then_some(found)
+    }
+
+    pub(super) fn set_found(&mut self, member: Member, found: Found) {
+        self.values[member.group as usize] = (self.event, found);
     }
 
     pub(super) fn get(&self, id: NodeId) -> Option<bool> {
@@ -53,10 +87,10 @@ mod tests {
     #[test]
     fn answers_last_for_one_event() {
         let mut scratch = Scratch::new();
-        scratch.begin(2);
+        scratch.start(2, 0);
         scratch.set(NodeId(1), true);
         assert_eq!((scratch.get(NodeId(0)), scratch.get(NodeId(1))), (None, Some(true)));
-        scratch.begin(2);
+        scratch.start(2, 0);
         assert_eq!(scratch.get(NodeId(1)), None);
         scratch.set(NodeId(1), false);
         assert_eq!(scratch.get(NodeId(1)), Some(false));
@@ -65,10 +99,10 @@ mod tests {
     #[test]
     fn event_numbers_start_over_without_stale_answers() {
         let mut scratch = Scratch::new();
-        scratch.begin(1);
+        scratch.start(1, 0);
         scratch.set(NodeId(0), true);
         scratch.event = LAST_EVENT;
-        scratch.begin(1);
+        scratch.start(1, 0);
         assert_eq!(scratch.event, 1);
         assert_eq!(scratch.get(NodeId(0)), None);
     }

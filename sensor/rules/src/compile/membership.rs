@@ -1,0 +1,161 @@
+//! All comparisons of one field with fixed texts, answered together: one value, one look-up.
+//!
+//! Most comparisons in rules are of this kind, and most of those are on a handful of fields.
+
+use std::collections::HashMap;
+
+use super::Test;
+use super::matcher::bytes_of;
+use crate::check::{Compare, Left, Source};
+use crate::syntax::ast::Operator;
+
+/// Fewer comparisons than this on one value are cheaper one by one.
+const WORTHWHILE: usize = 2;
+
+/// A comparison's place among those answered together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member {
+    /// Which group.
+    pub(crate) group: u32,
+    bit: u32,
+    /// It asks for a difference.
+    pub(crate) negated: bool,
+}
+
+/// Comparisons of one value with texts.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// The value.
+    pub(crate) source: Source,
+    /// Every text that some comparison names, and its place in `rows`.
+    texts: HashMap<Box<[u8]>, u32>,
+    /// For each text, the comparisons that name it, as bits.
+    rows: Vec<Box<[u64]>>,
+}
+
+impl Group {
+    /// The row of a text; `None` when no comparison names it.
+    pub(crate) fn row(&self, text: &[u8]) -> Option<u32> {
+        self.texts.get(text).copied()
+    }
+
+    /// Whether the comparison names the text of this row.
+    pub(crate) fn names(&self, row: u32, member: Member) -> bool {
+        let word = self.rows[row as usize][member.bit as usize / 64];
+        word >> (member.bit % 64) & 1 == 1
+    }
+
+    fn new(source: Source, tests: &[Test], places: &[usize]) -> Self {
+        let words = places.len().div_ceil(64);
+        let mut group = Self { source, texts: HashMap::new(), rows: Vec::new() };
+        for (bit, place) in places.iter().enumerate() {
+            for text in texts(&tests[*place].compare) {
+                let row = *group.texts.entry(text.into()).or_insert_with(|| {
+                    group.rows.push(vec![0; words].into());
+                    group.rows.len() as u32 - 1
+                });
+                group.rows[row as usize][bit / 64] |= 1 << (bit % 64);
+            }
+        }
+        group
+    }
+}
+
+/// Groups the comparisons and tells each its place.
+pub(super) fn group(tests: &mut [Test]) -> Vec<Group> {
+    let mut by_source: Vec<(Source, Vec<usize>)> = Vec::new();
+    let mut known: HashMap<Source, usize> = HashMap::new();
+    for (place, test) in tests.iter().enumerate() {
+        let Some(source) = grouped_by(test) else { continue };
+        let at = *known.entry(source.clone()).or_insert_with(|| {
+            by_source.push((source.clone(), Vec::new()));
+            by_source.len() - 1
+        });
+        by_source[at].1.push(place);
+    }
+    by_source.retain(|(_, places)| places.len() >= WORTHWHILE);
+    let mut groups = Vec::with_capacity(by_source.len());
+    for (source, places) in by_source {
+        let number = groups.len() as u32;
+        groups.push(Group::new(source, tests, &places));
+        for (bit, place) in (0..).zip(places) {
+            let negated = matches!(tests[place].compare, Compare::One(Operator::Ne, _));
+            tests[place].member = Some(Member { group: number, bit, negated });
+        }
+    }
+    groups
+}
+
+/// The value of a comparison with fixed texts; `None` for any other comparison.
+fn grouped_by(test: &Test) -> Option<&Source> {
+    let Left::Value(source) = &test.left else { return None };
+    let equality = matches!(
+        test.compare,
+        Compare::One(Operator::Eq | Operator::Ne, _)
+            | Compare::Set(Operator::In | Operator::Intersects, _)
+    );
+    let named = equality && test.codes.is_none() && texts(&test.compare).next().is_some();
+    named.then_some(source)
+}
+
+/// The texts a comparison names; none unless all its values are texts.
+fn texts(compare: &Compare) -> impl Iterator<Item = &[u8]> {
+    let constants = match compare {
+        Compare::One(_, constant) => std::slice::from_ref(constant),
+        Compare::Set(_, constants) => constants,
+        _ => &[],
+    };
+    constants.iter().filter_map(bytes_of)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{Scope, check};
+    use crate::compile::Graph;
+    use crate::fields::StaticFields;
+    use crate::syntax::{Limits, parse};
+
+    fn graph(condition: &str) -> Graph {
+        let statics = StaticFields::new();
+        let expr = parse(condition, Limits::filter()).unwrap();
+        let scope = Scope { source: "syscall", statics: &statics };
+        let mut graph = Graph::default();
+        graph.add(&check(&expr, scope).unwrap().ir);
+        graph.seal();
+        graph
+    }
+
+    #[test]
+    fn comparisons_of_one_value_with_texts_are_one_group() {
+        let graph = graph(
+            "proc.name = a or proc.name in (b, c) or proc.name != d or proc.pname = a \
+             or proc.aname = a or proc.aname = b or evt.type = open or evt.type = close \
+             or proc.name startswith x or proc.pid = 1 or proc.pid = 2",
+        );
+        assert_eq!(graph.group_count(), 1);
+        let members: Vec<_> = (0..3).filter_map(|place| graph.test(place).member).collect();
+        assert_eq!(
+            members.iter().map(|member| member.negated).collect::<Vec<_>>(),
+            [false, false, true]
+        );
+        let group = graph.group(members[0]);
+        let row = |text: &str| group.row(text.as_bytes());
+        let named = |text: &str| {
+            members.iter().map(|m| group.names(row(text).unwrap(), *m)).collect::<Vec<_>>()
+        };
+        assert_eq!(named("a"), [true, false, false]);
+        assert_eq!(named("c"), [false, true, false]);
+        assert_eq!(named("d"), [false, false, true]);
+        assert_eq!(row("x"), None);
+    }
+
+    #[test]
+    fn more_comparisons_than_a_word_has_bits() {
+        let parts: Vec<String> = (0..130).map(|n| format!("proc.name = n{n}")).collect();
+        let graph = graph(&parts.join(" or "));
+        let last = graph.test(129).member.unwrap();
+        let group = graph.group(last);
+        assert!(group.names(group.row(b"n129").unwrap(), last));
+        assert!(!group.names(group.row(b"n128").unwrap(), last));
+    }
+}
