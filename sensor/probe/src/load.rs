@@ -16,6 +16,7 @@ use crate::counters::{COUNTERS_LEN, Counters};
 use crate::descriptors::{self, BIT_TABLE_LEN, DESCRIPTOR_LEN, Extraction};
 use crate::error::ProbeError;
 use crate::rings::Rings;
+use crate::seed::Seeded;
 use crate::settings::{self, SETTINGS_LEN, Settings};
 use crate::{capability, object};
 
@@ -169,6 +170,12 @@ impl Probe {
     /// The reading side of the rings. There may be one reader at a time.
     pub fn rings(&self) -> Result<Rings, ProbeError> {
         Rings::open(self.rings.iter().map(|(cpu, bytes, map)| (*cpu, *bytes, map.fd())))
+    }
+
+    /// Delivers a `task` record for each thread that is there already. Call it after [`Probe::attach`] and before
+    /// reading the rings, so that nothing falls between.
+    pub fn seed(&mut self, deliver: &mut dyn FnMut(&[u8])) -> Result<Seeded, ProbeError> {
+        crate::seed::seed(deliver)
     }
 
     /// What was lost so far.
