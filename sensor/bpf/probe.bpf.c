@@ -4,6 +4,7 @@
 #include "hooks/exec.h"
 #include "hooks/exit.h"
 #include "hooks/fork.h"
+#include "iter/task.h"
 #include "syscalls/generic.h"
 #include "syscalls/open.h"
 #include "syscalls/socket.h"

@@ -63,6 +63,8 @@ struct eyas_settings {
 	__u32 env_bytes;  /* of environment kept; 0 for none */
 	__u32 data_bytes; /* of input and output kept, at most EYAS_DATA_MAX */
 	__u32 page_kib;
+	__u32 snapshot_slot; /* scratch space that no CPU uses, for the walk over tasks */
+	__u32 reserved;
 };
 
 /* How a parameter of a table-driven event is made: one of EYAS_FROM_*, with its operands. */

@@ -242,6 +242,7 @@ struct signal_struct {
 
 struct kernfs_node {
 	const char *name;
+	__u64 id;
 } RELOCATED;
 struct cgroup_root {
 	int hierarchy_id;
@@ -282,6 +283,11 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct mm_struct *mm;
 	struct css_set *cgroups;
+} RELOCATED;
+
+struct seq_file;
+struct bpf_iter_meta {
+	struct seq_file *seq;
 } RELOCATED;
 
 struct linux_binprm {

@@ -59,7 +59,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn read_until(rings: &mut eyas_probe::Rings, stop: &std::sync::atomic::AtomicBool) -> (u64, Duration) {
+fn read_until(
+    rings: &mut eyas_probe::Rings,
+    stop: &std::sync::atomic::AtomicBool,
+) -> (u64, Duration) {
     let begin = cpu_time();
     let mut records = 0;
     while !stop.load(std::sync::atomic::Ordering::Relaxed) {
@@ -78,7 +81,7 @@ impl Costs {
     fn measure() -> Self {
         Self {
             call: median(CALLS, || {
-                rustix::process::getppid();
+                let _ = rustix::process::getppid();
             }),
             open: median(OPENS, || drop(File::open("/dev/null"))),
             exec: wall(),

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fs;
 
 use aya::maps::{Array, ArrayOfMaps, MapData, PerCpuArray, ProgramArray};
-use aya::programs::BtfTracePoint;
+use aya::programs::{BtfTracePoint, Iter};
 use aya::{Btf, Ebpf, EbpfLoader};
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_RINGBUF;
 use eyas_abi::schema;
@@ -54,6 +54,9 @@ const HANDLERS: &[&str] = &[
     "on_generic",
 ];
 
+/// Walks over tasks, best first, and whether they carry arguments.
+const SNAPSHOTS: &[(&str, bool)] = &[("snapshot_with_arguments", true), ("snapshot_plain", false)];
+
 /// How the probe is to work.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -99,6 +102,8 @@ pub struct Probe {
     bpf: Ebpf,
     rings: Vec<(u32, u32, MapData)>,
     settings: Settings,
+    /// The walk over tasks that the kernel took, and whether it carries arguments.
+    snapshot: Option<(&'static str, bool)>,
 }
 
 impl Probe {
@@ -119,7 +124,10 @@ impl Probe {
         let rings = make_rings(&mut bpf, cpus, options)?;
         fill_descriptors(&mut bpf)?;
         fill_handlers(&mut bpf)?;
-        let mut probe = Self { bpf, rings, settings: Settings::new(options.ignored.unwrap_or(0)) };
+        let snapshot = verify_snapshot(&mut bpf, &btf);
+        let settings = Settings::new(options.ignored.unwrap_or(0));
+        let mut probe = Self { bpf, rings, settings, snapshot };
+        probe.settings.snapshot_slot = cpus;
         probe.settings.args_bytes = options.args_bytes;
         probe.settings.env_bytes = options.env_bytes;
         probe.settings.data_bytes = options.data_bytes;
@@ -175,7 +183,27 @@ impl Probe {
     /// Delivers a `task` record for each thread that is there already. Call it after [`Probe::attach`] and before
     /// reading the rings, so that nothing falls between.
     pub fn seed(&mut self, deliver: &mut dyn FnMut(&[u8])) -> Result<Seeded, ProbeError> {
-        crate::seed::seed(deliver)
+        let Some((name, arguments)) = self.snapshot else { return crate::seed::seed(deliver) };
+        let failed = |reason: String| ProbeError::Attach { program: name.to_owned(), reason };
+        let program: &mut Iter = self
+            .bpf
+            .program_mut(name)
+            .and_then(|program| program.try_into().ok())
+            .ok_or_else(|| ProbeError::NoProgram(name.to_owned()))?;
+        let link = program.attach().map_err(|error| failed(chain(&error)))?;
+        let link = program.take_link(link).map_err(|error| failed(chain(&error)))?;
+        let file = link.into_file().map_err(|error| failed(chain(&error)))?;
+        crate::seed::iter::deliver_all(file, arguments, deliver)
+            .map_err(|error| failed(error.to_string()))
+    }
+
+    /// How [`Probe::seed`] learns of what is there already, for status.
+    pub fn seed_method(&self) -> &'static str {
+        match self.snapshot {
+            Some((_, true)) => "task iterator",
+            Some((_, false)) => "task iterator, arguments from /proc",
+            None => "/proc",
+        }
     }
 
     /// What was lost so far.
@@ -226,6 +254,15 @@ fn verify(bpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
         program(bpf, name)?.load(tracepoint, btf).map_err(|error| refused(name, &error))?;
     }
     Ok(())
+}
+
+/// The first walk over tasks that the kernel takes. None is no error: /proc is there.
+fn verify_snapshot(bpf: &mut Ebpf, btf: &Btf) -> Option<(&'static str, bool)> {
+    SNAPSHOTS.iter().copied().find(|(name, _)| {
+        let program: Option<&mut Iter> =
+            bpf.program_mut(name).and_then(|program| program.try_into().ok());
+        program.is_some_and(|program| program.load("task", btf).is_ok())
+    })
 }
 
 fn refused(name: &str, error: &aya::programs::ProgramError) -> ProbeError {

@@ -12,7 +12,7 @@ pub(crate) const TABLE_SIZE: usize = 1024;
 /// Numbers in both tables: 64-bit calls first, 32-bit calls behind them.
 pub(crate) const SLOTS: usize = 2 * TABLE_SIZE;
 /// Size of the structure, bytes.
-pub(crate) const SETTINGS_LEN: usize = 408;
+pub(crate) const SETTINGS_LEN: usize = 416;
 /// Its fields and their offsets.
 pub(crate) const FIELDS: &[(&str, usize)] = &[
     ("either", 0),
@@ -23,6 +23,8 @@ pub(crate) const FIELDS: &[(&str, usize)] = &[
     ("env_bytes", 396),
     ("data_bytes", 400),
     ("page_kib", 404),
+    ("snapshot_slot", 408),
+    ("reserved", 412),
 ];
 
 /// Most bytes of arguments that a record can carry.
@@ -43,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) args_bytes: u32,
     pub(crate) env_bytes: u32,
     pub(crate) data_bytes: u32,
+    pub(crate) snapshot_slot: u32,
 }
 
 impl Settings {
@@ -54,6 +57,7 @@ impl Settings {
             args_bytes: ARGS_DEFAULT,
             env_bytes: 0,
             data_bytes: DATA_DEFAULT,
+            snapshot_slot: 0,
         }
     }
 
@@ -97,6 +101,8 @@ impl Settings {
             self.env_bytes.min(ARGS_MAX),
             self.data_bytes.min(DATA_MAX),
             page_kib,
+            self.snapshot_slot,
+            0,
         ];
         let bytes: Vec<u8> = either
             .chain(self.enabled.iter().copied())

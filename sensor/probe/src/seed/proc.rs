@@ -17,7 +17,7 @@ use crate::error::ProbeError;
 /// Code of the `task` event.
 const TASK: u16 = 430;
 /// Most bytes of arguments kept for a process.
-const ARGS_BYTES: usize = 4096;
+pub(super) const ARGS_BYTES: usize = 4096;
 const NS_PER_SEC: u64 = 1_000_000_000;
 
 /// Walks `root`, which is /proc or looks like it.

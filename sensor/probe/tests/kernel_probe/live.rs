@@ -82,7 +82,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    fn new(bytes: &[u8]) -> Self {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
         let event = Event::decode(bytes).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(
             event.param_count(),

@@ -14,3 +14,5 @@ mod load;
 mod open;
 #[cfg(test)]
 mod rings;
+#[cfg(test)]
+mod seed;
