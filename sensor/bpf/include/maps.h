@@ -22,6 +22,14 @@ struct call {
 	__u8 flags;  /* EYAS_RECORD_* */
 };
 
+/* A walk up a directory tree, between its stretches. */
+struct walk {
+	__u64 dentry;
+	__u64 mount;
+	__u64 root;
+	__u32 at;
+};
+
 struct scratch {
 	__u64 seq;
 	__u32 busy;
@@ -29,6 +37,7 @@ struct scratch {
 	__u32 count; /* parameters written */
 	__u32 flags; /* EYAS_RECORD_* found while writing */
 	struct call call;
+	struct walk walk;
 	__u8 path[PATH_SPACE];
 	__u8 record[RECORD_SPACE];
 };

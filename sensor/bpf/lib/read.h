@@ -8,8 +8,10 @@
 
 #include "../include/maps.h"
 
-/* Components of a path, mounts included. Deeper paths are cut at the top and counted. */
-#define PATH_DEPTH 96
+/* Components of a path, mounts included. Deeper paths are cut at the top and counted. Walked by the stretch. */
+#define PATH_DEPTH 256
+#define PATH_STRETCH 8
+#define CGROUP_DEPTH 24
 #define NAME_MASK 0xff
 #define PATH_MASK (EYAS_PATH_MAX - 1)
 
@@ -40,34 +42,32 @@ static __always_inline void read_dentry(struct dentry *dentry, struct dentry_vie
 }
 
 /*
- * Writes the path into scratch->path, from its end backwards, up to the root of the mount namespace. Gives the
- * place where it starts; it ends with a NUL at EYAS_PATH_MAX - 1. Negative: no scratch space.
+ * One stretch of a walk up the tree, whose state is in the scratch space. Positive: the top is reached. Global, so
+ * that the verifier walks a stretch once and not every path whole.
  */
-__noinline int resolve_path(__u32 slot, __u64 dentry_address, __u64 mount_address)
+__noinline int walk_path(__u32 slot)
 {
 	struct scratch *s = scratch_of(slot);
-	struct dentry *dentry = (void *)dentry_address;
+	struct dentry *dentry, *root;
 	struct mount *mount;
-	struct dentry *root;
-	__u32 at = EYAS_PATH_MAX - 1;
-	int i, complete = 0;
+	__u32 at;
+	int i;
 
 	if (!s)
 		return -1;
-	mount = (void *)mount_address - bpf_core_field_offset(struct mount, mnt);
-	root = READ(mount, mnt.mnt_root);
-	s->path[at] = 0;
-	for (i = 0; i < PATH_DEPTH; i++) {
+	dentry = (void *)s->walk.dentry;
+	mount = (void *)s->walk.mount;
+	root = (void *)s->walk.root;
+	at = s->walk.at & PATH_MASK;
+	for (i = 0; i < PATH_STRETCH; i++) {
 		struct dentry_view view = {};
 		__u32 len;
 
 		if (dentry == root) {
 			struct mount *parent = READ(mount, mnt_parent);
 
-			if (parent == mount || !parent) {
-				complete = 1;
-				break;
-			}
+			if (parent == mount || !parent)
+				return 1;
 			dentry = READ(mount, mnt_mountpoint);
 			mount = parent;
 			root = READ(mount, mnt.mnt_root);
@@ -76,25 +76,50 @@ __noinline int resolve_path(__u32 slot, __u64 dentry_address, __u64 mount_addres
 		read_dentry(dentry, &view);
 		len = view.hash_len >> 32;
 		if (len > NAME_MASK || at < len + 1)
-			break;
+			return -1;
 		at = (at - len - 1) & PATH_MASK;
 		s->path[at] = '/';
 		bpf_probe_read_kernel(&s->path[at + 1], len & NAME_MASK, view.name);
-		if (view.parent == dentry) {
-			complete = 1; /* an object without a place in a tree: memfd and the like */
-			break;
-		}
+		s->walk.at = at;
+		if (view.parent == dentry)
+			return 1; /* an object without a place in a tree: memfd and the like */
 		dentry = view.parent;
 	}
-	if (!complete) {
+	s->walk.dentry = (__u64)dentry;
+	s->walk.mount = (__u64)mount;
+	s->walk.root = (__u64)root;
+	return 0;
+}
+
+/*
+ * Writes the path into scratch->path, from its end backwards, up to the root of the mount namespace. Gives the
+ * place where it starts; it ends with a NUL at EYAS_PATH_MAX - 1. Negative: no scratch space.
+ */
+__noinline int resolve_path(__u32 slot, __u64 dentry, __u64 mount_address)
+{
+	struct scratch *s = scratch_of(slot);
+	struct mount *mount;
+	int i, end = 0;
+
+	if (!s)
+		return -1;
+	mount = (void *)mount_address - bpf_core_field_offset(struct mount, mnt);
+	s->path[EYAS_PATH_MAX - 1] = 0;
+	s->walk.dentry = dentry;
+	s->walk.mount = (__u64)mount;
+	s->walk.root = (__u64)READ(mount, mnt.mnt_root);
+	s->walk.at = EYAS_PATH_MAX - 1;
+	for (i = 0; i < PATH_DEPTH / PATH_STRETCH && !end; i++)
+		end = walk_path(slot);
+	if (end <= 0) {
 		s->flags |= EYAS_RECORD_TRUNCATED;
 		count(EYAS_CUT_PATH);
 	}
-	if (at == EYAS_PATH_MAX - 1) {
-		at--;
-		s->path[at] = '/';
+	if (s->walk.at == EYAS_PATH_MAX - 1) {
+		s->walk.at = EYAS_PATH_MAX - 2;
+		s->path[EYAS_PATH_MAX - 2] = '/';
 	}
-	return at & PATH_MASK;
+	return s->walk.at & PATH_MASK;
 }
 
 /* The same for a cgroup's directory, up to the root of its hierarchy. */
@@ -103,18 +128,20 @@ __noinline int resolve_cgroup(__u32 slot, __u64 node_address)
 	struct scratch *s = scratch_of(slot);
 	struct kernfs_node *node = (void *)node_address;
 	__u32 at = EYAS_PATH_MAX - 1;
-	int i;
+	int i, complete = 0;
 
 	if (!s)
 		return -1;
 	s->path[at] = 0;
-	for (i = 0; i < PATH_DEPTH; i++) {
+	for (i = 0; i < CGROUP_DEPTH; i++) {
 		struct kernfs_node *parent = node ? kernfs_parent(node) : 0;
 		char name[128];
 		int len;
 
-		if (!parent)
+		if (!parent) {
+			complete = 1;
 			break;
+		}
 		len = bpf_probe_read_kernel_str(name, sizeof(name), READ(node, name));
 		if (len <= 0 || at < (__u32)len)
 			break;
@@ -123,6 +150,10 @@ __noinline int resolve_cgroup(__u32 slot, __u64 node_address)
 		s->path[at] = '/';
 		bpf_probe_read_kernel(&s->path[at + 1], len & 0x7f, name);
 		node = parent;
+	}
+	if (!complete) {
+		s->flags |= EYAS_RECORD_TRUNCATED;
+		count(EYAS_CUT_PATH);
 	}
 	if (at == EYAS_PATH_MAX - 1) {
 		at--;

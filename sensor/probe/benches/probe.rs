@@ -68,7 +68,7 @@ fn read_until(
     while !stop.load(std::sync::atomic::Ordering::Relaxed) {
         records += rings.poll(eyas_probe::POLL_DEFAULT, &mut |_| {}).map_or(0, |poll| poll.records);
     }
-    (records, cpu_time() - begin)
+    (records, cpu_time().saturating_sub(begin))
 }
 
 struct Costs {
@@ -114,7 +114,7 @@ fn median(times: u32, mut call: impl FnMut()) -> f64 {
         .map(|_| {
             let begin = cpu_time();
             (0..times).for_each(|_| call());
-            (cpu_time() - begin).as_nanos() as f64 / f64::from(times)
+            nanoseconds(cpu_time().saturating_sub(begin)) / f64::from(times)
         })
         .collect();
     rounds.sort_by(f64::total_cmp);
@@ -126,11 +126,15 @@ fn wall() -> f64 {
         .map(|_| {
             let begin = Instant::now();
             let _ = Command::new("/bin/true").status();
-            begin.elapsed().as_nanos() as f64
+            nanoseconds(begin.elapsed())
         })
         .collect();
     rounds.sort_by(f64::total_cmp);
     rounds[rounds.len() / 2]
+}
+
+fn nanoseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e9
 }
 
 fn cpu_time() -> Duration {

@@ -142,7 +142,7 @@ fn deep_directories_are_whole_and_deeper_ones_marked() {
     let Some(mut live) = start(&["openat"], &own_calls()) else { return };
     let directory = tempfile::tempdir().unwrap();
     let mut path = fs::canonicalize(directory.path()).unwrap();
-    for depth in 0..80 {
+    for depth in 0..200 {
         path.push(format!("d{depth}"));
     }
     fs::create_dir_all(&path).unwrap();
@@ -151,7 +151,7 @@ fn deep_directories_are_whole_and_deeper_ones_marked() {
     let event = opened(&mut live, "openat", file.to_str().unwrap());
     assert_eq!(event.text("eyas_path").as_deref(), file.to_str());
 
-    for depth in 0..40 {
+    for depth in 0..80 {
         path.push(format!("e{depth}"));
     }
     fs::create_dir_all(&path).unwrap();
