@@ -55,8 +55,8 @@ fn test_holds(graph: &Graph, test: &Test, facts: &dyn Facts, scratch: &mut Scrat
     let found = scratch.found(member).unwrap_or_else(|| {
         let found = match value_of(&group.source, facts) {
             None => Found::Unset,
-            Some(Value::Text(text) | Value::Bytes(text)) => {
-                group.row(&text).map_or(Found::Unnamed, Found::Row)
+            Some(Value::Text(bytes) | Value::Bytes(bytes)) => {
+                group.row(&bytes).map_or(Found::Unnamed, Found::Row)
             }
             Some(_) => Found::Other,
         };

@@ -4,11 +4,13 @@
 //! here: a set is an upper bound of what the condition can match.
 
 mod candidates;
+mod capture;
 mod id_set;
 mod infer;
 pub mod schema;
 
 pub use candidates::Candidates;
+pub use capture::{BaseSyscalls, Names, Selected, state_set};
 pub use id_set::IdSet;
 pub use infer::{
     ASYNC_EVENT, BROAD, PLUGIN_EVENT, event_codes, event_names, rule_codes, system_calls,
