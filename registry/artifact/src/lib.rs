@@ -11,6 +11,7 @@ mod digest;
 mod error;
 mod generation;
 mod kind;
+mod lock;
 mod manifest;
 pub mod media;
 mod name;
@@ -27,6 +28,7 @@ pub use generation::{
     Entry, GENERATION_FORMAT, Generation, InstalledFile, MAX_GENERATION_BYTES, SignerRecord,
 };
 pub use kind::Kind;
+pub use lock::{LOCK_FORMAT, Lock, Locked, MAX_LOCK_BYTES};
 pub use manifest::{Descriptor, Document, ImageIndex, MAX_MANIFEST_BYTES, Manifest};
 pub use name::{MAX_NAME_LENGTH, Name, is_artifact_name};
 pub use platform::Platform;

@@ -2,7 +2,7 @@
 
 use eyas_artifact::{Digest, Entry, Generation, InstalledFile, Kind, SignerRecord};
 
-fn entry(kind: Kind, name: &str) -> Entry {
+pub(crate) fn entry(kind: Kind, name: &str) -> Entry {
     Entry {
         name: name.to_owned(),
         kind,

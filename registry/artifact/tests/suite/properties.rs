@@ -1,8 +1,8 @@
 //! Properties that hold for any input.
 
 use eyas_artifact::{
-    BundleConfig, Digest, Document, Generation, ImageIndex, Manifest, Name, Platform, ProbeConfig,
-    Reference, Version, media,
+    BundleConfig, Digest, Document, Generation, ImageIndex, Lock, Manifest, Name, Platform,
+    ProbeConfig, Reference, Version, media,
 };
 use proptest::prelude::*;
 
@@ -57,6 +57,7 @@ proptest! {
         let _ = BundleConfig::from_slice(&bytes);
         let _ = ProbeConfig::from_slice(&bytes);
         let _ = Generation::from_slice(&bytes);
+        let _ = Lock::from_slice(&bytes);
     }
 
     #[test]
