@@ -312,3 +312,72 @@ fn a_header_cannot_ask_for_memory() {
         assert!(unpack_bytes(&layer, &ExtractLimits::default()).result.is_err(), "{kind:?}");
     }
 }
+
+/// Everything below a directory: its path, and whether it is a directory.
+fn walk(directory: &Path, found: &mut Vec<(std::path::PathBuf, std::fs::Metadata)>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let meta = std::fs::symlink_metadata(&path).unwrap();
+        if meta.is_dir() {
+            walk(&path, found);
+        }
+        found.push((path, meta));
+    }
+}
+
+#[test]
+fn no_mutation_panics_or_leaves_the_directory() {
+    const ROUNDS: u64 = 600;
+    let long = format!("{}/name.yaml", "d".repeat(120));
+    let members = [
+        raw(EntryType::XGlobalHeader, b"g", 0, pax_record("comment", "abc").as_bytes()),
+        raw(EntryType::XHeader, b"x", 0, pax_record("path", &long).as_bytes()),
+        file("short", b"pax"),
+        raw(EntryType::GNULongName, b"l", 0, b"long-name\0"),
+        raw(EntryType::Directory, b"dir/", 0o777, b""),
+        raw(EntryType::Symlink, b"dir/link", 0o777, b""),
+        file("dir/file", &[7; 700]),
+    ];
+    let whole = members.concat();
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut accepted = 0;
+    for round in 0..ROUNDS {
+        let mut bytes = whole.clone();
+        if round % 2 == 0 {
+            // Without the member that is refused in any case, so that later ones are reached.
+            bytes.drain(bytes.len() - 4 * 512..bytes.len() - 3 * 512);
+        }
+        for _ in 0..=random(3) {
+            let block = random(bytes.len() / 512) * 512;
+            bytes[block + random(512)] = u8::try_from(random(256)).unwrap();
+            // A right checksum lets the change through to what reads the fields.
+            let mut header = Header::new_old();
+            header.as_mut_bytes().copy_from_slice(&bytes[block..block + 512]);
+            if round % 3 > 0 {
+                header.set_cksum();
+            }
+            bytes[block..block + 512].copy_from_slice(header.as_bytes());
+        }
+        bytes.resize(bytes.len() + 1024, 0);
+        let outcome = unpack_bytes(&gzip(&bytes), &ExtractLimits::default());
+        accepted += usize::from(outcome.result.is_ok());
+        let mut found = Vec::new();
+        walk(outcome.directory.path(), &mut found);
+        for (path, meta) in found {
+            assert!(meta.is_dir() || meta.is_file(), "round {round}: {}", path.display());
+            let ours = path == outcome.directory.path().join("layer")
+                || path.starts_with(outcome.directory.path().join("target"));
+            assert!(ours, "round {round}: {}", path.display());
+            assert!(meta.is_dir() || meta.permissions().mode() & 0o7133 == 0, "round {round}");
+        }
+    }
+    assert!(
+        accepted > 0 && accepted < ROUNDS as usize,
+        "{accepted} of {ROUNDS} are still archives"
+    );
+}

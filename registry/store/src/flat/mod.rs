@@ -8,6 +8,7 @@
 //!
 //! Its own files are in `<directory>/.eyas/`, which programs that list the directory pass over.
 
+mod announce;
 mod journal;
 mod record;
 
@@ -25,6 +26,7 @@ use crate::blobs::digest_of;
 use crate::disk::{self, NewFile};
 use crate::lock::Held;
 use crate::{Store, StoreError};
+use announce::Announcement;
 use journal::{Journal, Operation};
 
 /// Directory with our own files, inside the flat directory.
@@ -82,12 +84,21 @@ impl FlatDirectory {
     /// Takes hold of a directory, creating it if need be, and finishes or undoes what a crash left.
     /// `store` is whose artifacts will be written; another store's files are not touched.
     pub fn open(directory: &Path, store: &Store) -> Result<Self, StoreError> {
+        Self::open_within(directory, store, Duration::ZERO)
+    }
+
+    /// As [`FlatDirectory::open`], waiting for another writer for a while.
+    pub fn open_within(
+        directory: &Path,
+        store: &Store,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
         disk::ensure_dir(directory)?;
         let root = canonical(directory)?;
         let owner = canonical(store.directory()).unwrap_or_else(|_| store.directory().to_owned());
         let own = root.join(OWN_DIRECTORY);
         disk::ensure_dir(&own)?;
-        let lock = Held::take(&own.join("lock"), Duration::ZERO)?;
+        let lock = Held::take(&own.join("lock"), patience)?;
         let held = Self { root, owner: owner.to_string_lossy().into_owned(), _lock: lock };
         held.recover()?;
         Ok(held)
@@ -213,6 +224,7 @@ impl FlatDirectory {
 
     /// Does what a journal says. Each step may have been done already.
     fn carry_out(&self, journal: &Journal) -> Result<(), StoreError> {
+        let announcement = Announcement::of(journal, &self.root);
         let mut folders = BTreeSet::from([self.root.clone()]);
         for operation in &journal.operations {
             folders.extend(operation.run(&self.root, &self.own())?);
@@ -220,6 +232,7 @@ impl FlatDirectory {
         for folder in folders.iter().filter(|folder| folder.is_dir()) {
             disk::sync_dir(folder)?;
         }
+        drop(announcement);
         journal.ownership.write(&self.own().join(record::FILE))?;
         Journal::remove(&self.own())?;
         self.sweep()

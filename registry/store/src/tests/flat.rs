@@ -207,3 +207,36 @@ fn every_fault_leaves_whole_files_and_the_next_run_finishes_or_undoes() {
         }
     }
 }
+
+#[test]
+fn watchers_that_do_not_hear_renames_are_woken() {
+    use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init};
+
+    let Site { store, target, .. } = &site();
+    install(store, &[with("a", &[("a.yaml", "old"), ("b.yaml", "b")])]).unwrap();
+    put(store, target, Foreign::Refuse).unwrap();
+    let watch = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+    let file = add_watch(&watch, target.join("a.yaml"), WatchFlags::CLOSE_WRITE).unwrap();
+    let same = add_watch(&watch, target.join("b.yaml"), WatchFlags::CLOSE_WRITE).unwrap();
+    let listing = WatchFlags::CREATE | WatchFlags::DELETE;
+    let directory = add_watch(&watch, target, listing).unwrap();
+
+    install(store, &[with("a", &[("a.yaml", "new"), ("b.yaml", "b")])]).unwrap();
+    put(store, target, Foreign::Refuse).unwrap();
+
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+    let mut reader = Reader::new(&watch, &mut buffer);
+    let mut seen = Vec::new();
+    while let Ok(event) = reader.next() {
+        seen.push((event.wd(), event.events()));
+    }
+    assert!(seen.contains(&(file, ReadFlags::CLOSE_WRITE)), "{seen:?}");
+    assert!(seen.iter().any(|(from, _)| *from == directory), "{seen:?}");
+    assert!(!seen.contains(&(same, ReadFlags::CLOSE_WRITE)), "an unchanged file is quiet");
+    assert_eq!(content(target), map(&[("a.yaml", "new"), ("b.yaml", "b")]));
+
+    // Nothing changed, so nobody is woken.
+    put(store, target, Foreign::Refuse).unwrap();
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+    assert!(Reader::new(&watch, &mut buffer).next().is_err());
+}
