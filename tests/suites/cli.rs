@@ -169,7 +169,7 @@ fn follow_takes_a_newer_version_and_nothing_else() {
         await_that("an unsigned update is reported", &|| said("no signature"));
         site.keygen("stranger");
         site.publish(registry, "1.3.0", Some("stranger"), &[("demo.yaml", &rules("Stranger"))]);
-        await_that("a stranger's update is reported", &|| said("1.3.0") || said("no signature by"));
+        await_that("a stranger's update is reported", &|| said("the signature is not by"));
         site.publish(registry, "1.4.0", Some("signer"), &[("demo.yaml", "- rule: Broken\n  condition: nonsense.field = 1\n  desc: d\n  output: o\n  priority: INFO\n")]);
         await_that("a broken update is reported", &|| said("nonsense.field"));
         site.publish(registry, "0.9.0", Some("signer"), &[("demo.yaml", &rules("Older"))]);

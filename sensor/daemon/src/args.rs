@@ -47,6 +47,10 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) print_config: bool,
 
+    /// Say whether this machine permits the probe, and why not, and leave
+    #[arg(long)]
+    pub(crate) probe_capability: bool,
+
     /// Read event records from a file or a named pipe instead of from the kernel
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) replay_records: Option<PathBuf>,

@@ -30,6 +30,11 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// Runs until told to stop.
 pub(crate) fn run(args: &Args) -> Result<(), DaemonError> {
+    if args.probe_capability {
+        eyas_probe::capability().map_err(eyas_probe::ProbeError::from)?;
+        log::info("the probe may run here");
+        return Ok(());
+    }
     let Loaded { config, ignored, engine: options } = config::load(args)?;
     for key in ignored {
         log::warn(&format!("`{key}` has no meaning here and is ignored"));
