@@ -219,7 +219,8 @@ impl OciError {
                 "check the spelling; a registry may also hide what needs credentials".to_owned()
             }
             Self::Unauthorized { .. } => {
-                "log in with `eyas registry auth`, or check the Docker credential file".to_owned()
+                "give credentials in the Docker credential file, or under `registry.auth.basic` of the \
+                 configuration".to_owned()
             }
             Self::Forbidden { .. } => {
                 "ask for the right to read (or push to) this repository".to_owned()
