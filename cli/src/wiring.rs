@@ -6,7 +6,6 @@ use std::fs;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use eyas_artifact::{Kind, Platform};
@@ -56,15 +55,16 @@ pub(crate) fn client(
         config.credentials.docker_config = Some(file);
     }
     let printer = printer.clone();
-    config.listener = Notices::new(move |notice| printer.record(&notice_record(&notice)));
+    config.listener =
+        Notices::new(move |notice| printer.record(&notice_record(&notice, printer.waiting())));
     Ok(Client::new(config).map_err(eyas_ops::OpsError::from)?)
 }
 
-fn notice_record(notice: &Notice) -> Record {
+fn notice_record(notice: &Notice, waiting: LogLevel) -> Record {
     match notice {
         Notice::Retry { what, reason, wait } => {
-            let millis = wait.as_millis().min(Duration::MAX.as_millis());
-            Record::new(LogLevel::Info, format!("{reason}; trying again in {millis} ms"))
+            let millis = wait.as_millis();
+            Record::new(waiting, format!("{reason}; trying again in {millis} ms"))
                 .with("what", what.clone())
         }
         Notice::Resumed { what, offset } => {

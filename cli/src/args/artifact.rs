@@ -32,6 +32,10 @@ pub(crate) enum Artifact {
     History(HistoryArgs),
     /// Go back to an earlier generation
     Rollback(RollbackArgs),
+    /// Restore installed files that were changed or deleted
+    Repair(RepairArgs),
+    /// Remove old generations and what only they need
+    Gc(GcArgs),
 }
 
 /// Flags that install and follow share.
@@ -222,6 +226,22 @@ pub(crate) struct RollbackArgs {
     pub(crate) require_sensor: bool,
     #[command(flatten)]
     pub(crate) socket: SocketArgs,
+}
+
+/// Arguments of `artifact repair`.
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    /// Say what is wrong and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Arguments of `artifact gc`.
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// Generations to keep beside the active one
+    #[arg(long, value_name = "NUMBER", default_value_t = eyas_store::DEFAULT_KEPT_GENERATIONS)]
+    pub(crate) keep: usize,
 }
 
 fn parse_score(text: &str) -> Result<f64, String> {

@@ -14,8 +14,8 @@ mod sign;
 mod version;
 
 pub(crate) use self::artifact::{
-    Artifact, FollowArgs, InfoArgs, InstallArgs, InstallFlags, ListArgs, ManifestArgs,
-    RollbackArgs, SearchArgs, StartupBehavior, StatusArgs, VerifyArgs,
+    Artifact, FollowArgs, GcArgs, InfoArgs, InstallArgs, InstallFlags, ListArgs, ManifestArgs,
+    RepairArgs, RollbackArgs, SearchArgs, StartupBehavior, StatusArgs, VerifyArgs,
 };
 pub(crate) use self::durations::parse_interval;
 pub(crate) use self::index::{Index, IndexAddArgs, IndexListArgs, IndexNamesArgs, IndexUpdateArgs};

@@ -8,7 +8,7 @@ use eyas_oci::Client;
 use eyas_ops::Catalog;
 use serde::Serialize;
 
-use super::{follow, install, status};
+use super::{follow, install, status, upkeep};
 use crate::args::{
     Artifact, Global, IndexArgs, InfoArgs, ListArgs, ManifestArgs, SearchArgs, TransportArgs,
     VerifyArgs,
@@ -38,6 +38,8 @@ pub(super) fn run(
         Artifact::Status(args) => status::run(&args, global, settings, printer),
         Artifact::History(_) => status::history(global, settings, printer),
         Artifact::Rollback(args) => install::rollback(&args, global, settings, printer),
+        Artifact::Repair(args) => upkeep::repair(&args, global, settings, printer),
+        Artifact::Gc(args) => upkeep::gc(&args, global, settings, printer),
     }
 }
 

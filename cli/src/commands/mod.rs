@@ -9,6 +9,7 @@ mod registry;
 mod rules;
 mod sensor;
 mod status;
+mod upkeep;
 mod version;
 
 use eyas_artifact::Name;

@@ -30,6 +30,7 @@ pub(crate) struct Look {
 pub(crate) struct Printer {
     look: Look,
     bars: Arc<Bars>,
+    service: bool,
 }
 
 impl Printer {
@@ -39,7 +40,7 @@ impl Printer {
         let style = Style::choose(format, terminal, std::env::var_os("NO_COLOR").is_some());
         // Bars would tear JSON lines and logs apart: they are for a person at a terminal only.
         let bars = Bars::new(terminal && !matches!(style, Style::Json | Style::Text));
-        Self { look: Look { output, style, level }, bars: Arc::new(bars) }
+        Self { look: Look { output, style, level }, bars: Arc::new(bars), service: false }
     }
 
     /// The same, for a command that runs as a service: lines with times unless asked otherwise.
@@ -48,7 +49,13 @@ impl Printer {
             self.look.style = Style::Text;
         }
         self.bars = Arc::new(Bars::new(false));
+        self.service = true;
         self
+    }
+
+    /// Level of what matters to a person who waits, and not to the log of a service.
+    pub(crate) fn waiting(&self) -> LogLevel {
+        if self.service { LogLevel::Debug } else { LogLevel::Info }
     }
 
     /// The same, with data in another form.

@@ -47,9 +47,13 @@ impl Record {
         Self { level, message: message.into(), pairs: Vec::new(), details: Vec::new() }
     }
 
-    /// Adds a named value. The forms for people leave it out, as their sentence says it already.
+    /// Adds a named value, unless it is nothing. The forms for people leave it out, as their sentence
+    /// says it already.
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.pairs.push((name, value.into()));
+        let value = value.into();
+        if !value.is_null() {
+            self.pairs.push((name, value));
+        }
         self
     }
 

@@ -106,29 +106,29 @@ pub(crate) fn offer(context: &Context<'_>, presence: &Presence) -> Offer {
     }
 }
 
-/// Puts artifacts in force.
+/// Puts artifacts in force. Whatever can be refused without writing is refused before the store is
+/// touched, so that a host where all is as asked needs no right to write.
 pub(crate) async fn apply(
     context: &Context<'_>,
-    found: Vec<Found>,
+    mut found: Vec<Found>,
     presence: &Presence,
     options: &InstallOptions,
 ) -> Result<Outcome, OpsError> {
-    let locked = if options.dry_run { None } else { Some(lock_when_needed(context, &found)?) };
-    let locked = locked.flatten();
-    let installed = context.store.current()?;
-    let candidates = found.iter().map(|artifact| artifact.candidate.clone()).collect();
-    let rules = PlanOptions { allow_downgrade: options.allow_downgrade, reinstall: false };
-    let plan = Plan::compute(candidates, installed.as_ref(), rules)?;
+    let (plan, installed) = plan_for(context, &found, options)?;
     context.listener.tell(&Event::Planned(&plan));
-    let changing: Vec<Found> = found
-        .into_iter()
-        .filter(|artifact| plan.changes().any(|step| step.candidate == artifact.candidate))
-        .collect();
-    check_offer(&changing, &offer(context, presence))?;
-    let (Some(locked), false) = (locked, changing.is_empty()) else {
+    found.retain(|artifact| changes(&plan, artifact));
+    check_offer(&found, &offer(context, presence))?;
+    if found.is_empty() || options.dry_run {
         return Ok(Outcome { plan, generation: installed, changed: false, confirmation: None });
-    };
-    let staged = stage(context, &locked, changing, &plan).await?;
+    }
+    let locked = context.store.lock_within(LOCK_PATIENCE)?;
+    // Somebody else may have been faster: what is active is settled only now.
+    let (again, installed) = plan_for(context, &found, options)?;
+    found.retain(|artifact| changes(&again, artifact));
+    if found.is_empty() {
+        return Ok(Outcome { plan, generation: installed, changed: false, confirmation: None });
+    }
+    let staged = stage(context, &locked, found, &again).await?;
     let previous = installed.map(|generation| generation.number);
     let generation = activate(context, &locked, staged, previous)?;
     let confirmation = context
@@ -144,24 +144,19 @@ pub(crate) async fn apply(
     })
 }
 
-/// The lock is taken only when something may change: a host where all is as asked needs no right to
-/// write.
-fn lock_when_needed(
+fn plan_for(
     context: &Context<'_>,
     found: &[Found],
-) -> Result<Option<LockedStore>, OpsError> {
+    options: &InstallOptions,
+) -> Result<(Plan, Option<Generation>), OpsError> {
     let installed = context.store.current()?;
-    let is_there = |artifact: &Found| {
-        let Found { candidate, .. } = artifact;
-        installed
-            .as_ref()
-            .and_then(|now| now.find(candidate.kind, &candidate.name))
-            .is_some_and(|entry| entry.manifest_digest == candidate.manifest_digest)
-    };
-    if found.iter().all(is_there) {
-        return Ok(None);
-    }
-    Ok(Some(context.store.lock_within(LOCK_PATIENCE)?))
+    let candidates = found.iter().map(|artifact| artifact.candidate.clone()).collect();
+    let rules = PlanOptions { allow_downgrade: options.allow_downgrade, reinstall: false };
+    Ok((Plan::compute(candidates, installed.as_ref(), rules)?, installed))
+}
+
+fn changes(plan: &Plan, artifact: &Found) -> bool {
+    plan.changes().any(|step| step.candidate == artifact.candidate)
 }
 
 async fn stage(

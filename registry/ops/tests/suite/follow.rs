@@ -1,0 +1,119 @@
+//! Follow: one small request while nothing is new, each refusal told once, and never a change by one.
+
+use eyas_ops::{CheckResult, Checked, Follower, InstallOptions, Standing, Verdict};
+
+use crate::stage::{Bundle, Stage};
+
+async fn check(stage: &Stage, follower: &mut Follower) -> CheckResult {
+    let round: Vec<Checked> =
+        stage.with(async |context| follower.check(context, &InstallOptions::default()).await).await;
+    eyas_ops::keep_checks(&stage.store(), &round).expect("kept");
+    round.into_iter().next().expect("one").result
+}
+
+fn news(result: &CheckResult) -> Option<String> {
+    match result {
+        CheckResult::Failed { error, known: false } => Some(error.to_string()),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn nothing_new_costs_one_request_without_a_body() {
+    let stage = Stage::new().await;
+    stage.publish(&Bundle::new("demo", "1.0.0")).await;
+    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    assert!(matches!(check(&stage, &mut follower).await, CheckResult::Installed(_)));
+    stage.requests();
+    for _ in 0..3 {
+        assert!(matches!(check(&stage, &mut follower).await, CheckResult::Current { .. }));
+    }
+    assert_eq!(stage.requests(), ["HEAD /v2/team/demo/manifests/latest 200"; 3]);
+}
+
+#[tokio::test]
+async fn a_restart_knows_what_is_installed() {
+    let stage = Stage::new().await;
+    stage.publish(&Bundle::new("demo", "1.0.0")).await;
+    stage.install(stage.name("demo")).await.expect("installed");
+    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    assert!(matches!(check(&stage, &mut follower).await, CheckResult::Current { .. }));
+    assert_eq!(stage.sensor.generations(), [1]);
+}
+
+#[tokio::test]
+async fn a_moved_tag_is_installed_and_confirmed() {
+    let stage = Stage::new().await;
+    stage.publish(&Bundle::new("demo", "1.0.0")).await;
+    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    check(&stage, &mut follower).await;
+    stage.publish(&Bundle::new("demo", "1.1.0")).await;
+    assert!(matches!(check(&stage, &mut follower).await, CheckResult::Installed(_)));
+    assert_eq!(stage.active(), ["demo 1.1.0"]);
+    assert_eq!(stage.sensor.generations(), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_missing_signature_is_told_once_and_tried_until_it_arrives() {
+    let stage = Stage::new().await;
+    let bundle = Bundle { signed: false, ..Bundle::new("demo", "1.0.0") };
+    let pushed = stage.publish(&bundle).await;
+    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    let first = news(&check(&stage, &mut follower).await).expect("news");
+    assert!(first.contains("no signature"), "{first}");
+    assert_eq!(news(&check(&stage, &mut follower).await), None);
+    let key = stage.key();
+    eyas_ops::sign_reference(&stage.client, &pushed.reference, &key, &[eyas_ops::Form::Classic])
+        .await
+        .expect("signed");
+    assert!(matches!(check(&stage, &mut follower).await, CheckResult::Installed(_)));
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_told_once_and_not_fetched_again() {
+    let stage = Stage::new().await;
+    stage.publish(&Bundle::new("demo", "1.0.0")).await;
+    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    check(&stage, &mut follower).await;
+    for (version, content) in [("1.1.0", "broken"), ("0.9.0", "old")] {
+        stage.publish(&Bundle { content, ..Bundle::new("demo", version) }).await;
+        assert!(news(&check(&stage, &mut follower).await).is_some(), "{version}");
+        stage.requests();
+        assert!(matches!(check(&stage, &mut follower).await, CheckResult::StillRefused));
+        assert_eq!(stage.requests(), ["HEAD /v2/team/demo/manifests/latest 200"]);
+        assert_eq!(stage.active(), ["demo 1.0.0"]);
+    }
+    let checks = eyas_ops::last_checks(&stage.store()).expect("readable").expect("kept");
+    assert_eq!(checks.references[0].standing, Standing::Failing);
+    assert!(checks.references[0].reason.as_deref().is_some_and(|why| why.contains("0.9.0")));
+    stage.publish(&Bundle::new("demo", "1.2.0")).await;
+    assert!(matches!(check(&stage, &mut follower).await, CheckResult::Installed(_)));
+}
+
+#[tokio::test]
+async fn a_refusal_by_the_sensor_changes_nothing_and_is_news_once() {
+    let stage = Stage::new().await;
+    stage.publish(&Bundle::new("demo", "1.0.0")).await;
+    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    check(&stage, &mut follower).await;
+    stage.publish(&Bundle::new("demo", "1.1.0")).await;
+    stage.sensor.will_say(Verdict::Refused(vec!["not with me".to_owned()]));
+    assert!(
+        news(&check(&stage, &mut follower).await).is_some_and(|why| why.contains("not with me"))
+    );
+    assert_eq!(stage.active(), ["demo 1.0.0"]);
+    assert!(matches!(check(&stage, &mut follower).await, CheckResult::StillRefused));
+    assert_eq!(stage.sensor.generations(), [1, 2]);
+}
+
+#[tokio::test]
+async fn one_that_fails_does_not_hold_up_another() {
+    let stage = Stage::new().await;
+    stage.publish(&Bundle::new("demo", "1.0.0")).await;
+    let names = vec![stage.name("absent"), stage.name("demo")];
+    let mut follower = Follower::new(names).expect("two");
+    let round =
+        stage.with(async |context| follower.check(context, &InstallOptions::default()).await).await;
+    assert!(matches!(round[0].result, CheckResult::Failed { .. }));
+    assert!(matches!(round[1].result, CheckResult::Installed(_)));
+}
