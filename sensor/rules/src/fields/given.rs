@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::ops::ControlFlow;
 
 use eyas_abi::schema;
 use serde_json::Value as Json;
@@ -16,12 +15,11 @@ const UNKNOWN_EVENT: u16 = u16::MAX;
 /// One event as a table of field values.
 ///
 /// A field that is absent or `null` is unset. Text is a JSON string or `{"hex": "…"}`, numbers,
-/// truths and lists are themselves, addresses are strings. `ancestors` holds the values that the
-/// ancestor fields give from the parent upwards.
+/// truths and lists are themselves, addresses are strings. Ancestors are given by level
+/// (`proc.aname[1]` is the parent), without a gap.
 #[derive(Clone, Debug)]
 pub struct GivenFacts {
     values: BTreeMap<(FieldId, OwnedArg), Value<'static>>,
-    ancestors: Vec<Vec<u8>>,
     code: u16,
 }
 
@@ -56,20 +54,12 @@ impl GivenFacts {
     pub fn new<'a>(
         given: impl IntoIterator<Item = (&'a str, &'a Json)>,
     ) -> Result<Self, GivenError> {
-        let mut facts =
-            Self { values: BTreeMap::new(), ancestors: Vec::new(), code: UNKNOWN_EVENT };
+        let mut facts = Self { values: BTreeMap::new(), code: UNKNOWN_EVENT };
         for (field, value) in given {
             facts.insert(field, value)?;
         }
         facts.derive();
         Ok(facts)
-    }
-
-    /// The names (or other values) of the ancestors, the parent first.
-    #[must_use]
-    pub fn with_ancestors(mut self, ancestors: Vec<Vec<u8>>) -> Self {
-        self.ancestors = ancestors;
-        self
     }
 
     fn insert(&mut self, field: &str, json: &Json) -> Result<(), GivenError> {
@@ -140,29 +130,6 @@ impl Facts for GivenFacts {
             .get(&(field, OwnedArg::from(arg)))
             .or_else(|| if field == FieldId::EvtArg { self.parameter(arg) } else { None })?;
         Some(borrow(found))
-    }
-
-    fn ancestors(
-        &self,
-        field: FieldId,
-        key: FieldArg<'_>,
-        visit: &mut dyn FnMut(Value<'_>) -> ControlFlow<()>,
-    ) {
-        for ancestor in &self.ancestors {
-            if visit(Value::text(ancestor)).is_break() {
-                return;
-            }
-        }
-        let mut level = 1;
-        while let Some(value) = self.value(field, FieldArg::Index(level)) {
-            if visit(value).is_break() {
-                return;
-            }
-            level += 1;
-        }
-        if let (FieldArg::Key(_), Some(value)) = (key, self.value(field, key)) {
-            let _ = visit(value);
-        }
     }
 }
 

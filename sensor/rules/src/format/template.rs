@@ -157,7 +157,7 @@ impl Template {
         let rest = &text[percent + 1..];
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let width = match &rest[..digits] {
-            "" => None,
+            digits if digits.bytes().all(|digit| digit == b'0') => None,
             written => Some(width(written).ok_or_else(|| FormatError::Width {
                 found: written.to_owned(),
                 offset: percent,
@@ -285,5 +285,75 @@ impl TemplateField {
             None => out.extend_from_slice(UNSET.as_bytes()),
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fields::{GivenFacts, StaticFields};
+
+    fn template(text: &str) -> Result<Template, FormatError> {
+        let statics = StaticFields::new();
+        Template::compile(text, Scope { source: "syscall", statics: &statics })
+    }
+
+    fn rendered(text: &str) -> (String, bool) {
+        let given =
+            json!({ "proc.name": "cat", "proc.pid": 7, "evt.arg.path": "/x", "fd.ip": "::1" });
+        let map = given.as_object().unwrap();
+        let facts = GivenFacts::new(map.iter().map(|(key, value)| (key.as_str(), value))).unwrap();
+        let rendered = template(text).unwrap().render(&facts, Style::default());
+        (String::from_utf8(rendered.text).unwrap(), rendered.complete)
+    }
+
+    #[test]
+    fn the_longest_reference_that_means_something() {
+        for (text, expected) in [
+            ("é%proc.name.", "écat."),
+            ("%proc.nameand%proc.pid", "catand7"),
+            ("%proc.name[1]", "cat[1]"),
+            ("%proc.name[", "cat["),
+            ("%toupper(proc.name)[1]", "CAT[1]"),
+            ("%evt.arg.pathology", "/xology"),
+            ("%len(proc.name)%%proc.pid", ""),
+        ] {
+            if expected.is_empty() {
+                assert!(template(text).is_err(), "{text}");
+            } else {
+                assert_eq!(rendered(text), (expected.to_owned(), true), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn widths_cut_and_pad() {
+        assert_eq!(rendered("[%5proc.name]").0, "[cat  ]");
+        assert_eq!(rendered("[%2proc.name]").0, "[ca]");
+        assert_eq!(rendered("[%0proc.name]").0, "[cat]");
+        assert_eq!(rendered(&format!("%{WIDEST}proc.pid")).0.len(), WIDEST);
+        let wide = template(&format!("a %{}proc.pid", WIDEST + 1)).unwrap_err();
+        assert!(matches!(wide, FormatError::Width { offset: 2, .. }));
+    }
+
+    #[test]
+    fn unset_values_end_a_strict_text() {
+        assert_eq!(rendered("a %fd.name b"), ("a ".to_owned(), false));
+        assert_eq!(rendered("*a %fd.name b"), ("a <NA> b".to_owned(), true));
+        assert_eq!(rendered("*%fd.ip"), ("<NA>".to_owned(), true), "for conditions only");
+    }
+
+    #[test]
+    fn what_is_no_template() {
+        assert_eq!(template("").unwrap_err(), FormatError::Empty);
+        assert_eq!(template("*").unwrap_err(), FormatError::Empty);
+        for (text, offset) in [("100% sure", 3), ("a %", 2), ("%5", 0), ("%no.field", 0), ("%é", 0)]
+        {
+            let error = template(text).unwrap_err();
+            assert_eq!(error.offset(), offset, "{text}");
+            assert_eq!(error.is_unknown_filter(), text == "%no.field", "{text}");
+        }
     }
 }

@@ -35,14 +35,15 @@ pub(crate) fn compile_case(case: &Case) -> Outcome {
 
 /// The fields of a case as facts. Keys that begin with `_` describe the situation.
 pub(crate) fn facts(fields: &Value) -> Result<GivenFacts, String> {
-    let empty = serde_json::Map::new();
-    let map = fields.as_object().unwrap_or(&empty);
-    let given = map.iter().filter(|(key, _)| !key.starts_with('_'));
-    let facts = GivenFacts::new(given.map(|(key, value)| (key.as_str(), value)))
-        .map_err(|error| error.to_string())?;
-    let ancestors = map.get("_ancestors_comm").and_then(Value::as_array);
-    let comms = ancestors.into_iter().flatten().filter_map(Value::as_str);
-    Ok(facts.with_ancestors(comms.map(|comm| comm.as_bytes().to_vec()).collect()))
+    let mut given = fields.as_object().cloned().unwrap_or_default();
+    if let Some(Value::Array(ancestors)) = given.remove("_ancestors_comm") {
+        for (level, comm) in (1..).zip(ancestors) {
+            given.insert(format!("proc.aname[{level}]"), comm);
+        }
+    }
+    given.retain(|key, _| !key.starts_with('_'));
+    GivenFacts::new(given.iter().map(|(key, value)| (key.as_str(), value)))
+        .map_err(|error| error.to_string())
 }
 
 pub(crate) fn eval_case(case: &Case) -> Outcome {
