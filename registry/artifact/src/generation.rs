@@ -23,6 +23,10 @@ pub struct Generation {
     pub format: u32,
     /// Number, from 1 upwards, never used twice.
     pub number: u64,
+    /// Number of the generation it was made from; absent for the first. Going back means going
+    /// there, which need not be the next lower number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u64>,
     /// When it was made, RFC 3339 in UTC.
     pub created: String,
     /// What is in it, sorted by kind and name.
@@ -95,7 +99,13 @@ pub struct InstalledFile {
 impl Generation {
     /// An empty generation.
     pub fn new(number: u64, created: impl Into<String>) -> Self {
-        Self { format: GENERATION_FORMAT, number, created: created.into(), entries: Vec::new() }
+        Self {
+            format: GENERATION_FORMAT,
+            number,
+            parent: None,
+            created: created.into(),
+            entries: Vec::new(),
+        }
     }
 
     /// Reads a lock file.

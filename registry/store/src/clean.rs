@@ -1,7 +1,7 @@
 //! Dropping what is no longer needed.
 //!
-//! Owns the rule which generations are kept: the active one, the newest ones before it, and the one
-//! with the highest number, so that no number is ever used twice.
+//! Owns the rule which generations are kept: the active one, the one a rollback leads to, the newest
+//! others, and the one with the highest number, so that no number is ever used twice.
 
 use std::collections::BTreeSet;
 
@@ -32,6 +32,8 @@ impl LockedStore {
         let current = self.current_number()?;
         let mut kept: BTreeSet<u64> = current.into_iter().collect();
         kept.extend(numbers.last());
+        // Where a refusal by the sensor would lead.
+        kept.extend(self.previous().ok());
         kept.extend(numbers.iter().rev().filter(|number| Some(**number) != current).take(keep));
         for number in numbers.into_iter().filter(|number| !kept.contains(number)) {
             disk::remove_tree(&self.generation_dir(number))?;

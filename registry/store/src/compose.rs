@@ -82,6 +82,7 @@ impl LockedStore {
             }
         }
         let mut generation = Generation::new(self.next_number()?, now());
+        generation.parent = base.as_ref().map(|base| base.number);
         generation.entries = kept.into_values().chain(added).collect();
         generation.entries.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         write_lock_file(&generation, directory.path())?;

@@ -226,8 +226,7 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Full { .. } | Self::TooLittleSpace { .. } => {
-                "free some space (`eyas artifact gc` drops old generations) and run the command \
-                 again; nothing was changed"
+                "free some space and run the command again; nothing was changed"
             }
             Self::ReadOnly { .. } => {
                 "mount the directory writable, or choose another with `--store`; nothing was changed"
@@ -239,8 +238,8 @@ impl StoreError {
             Self::Stale { .. } => "run the command again",
             Self::Locked { .. } => "wait for it to finish and run the command again",
             Self::Damaged { .. } => {
-                "`eyas artifact repair` restores files from the store; `eyas artifact rollback` \
-                 returns to the previous generation"
+                "`eyas artifact rollback` returns to the previous generation, and restores its files \
+                 where it must"
             }
             Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => {
                 "the registry or something on the way changed the content; try again, or another \
@@ -251,13 +250,13 @@ impl StoreError {
             }
             Self::Invalid(_) => "the previous generation is still active",
             Self::Occupied { owner: None, .. } => {
-                "move it away, or take it over with `--replace-foreign`; nothing was changed"
+                "move it away and run the command again; nothing was changed"
             }
             Self::Occupied { .. } => {
-                "uninstall that artifact first, or install to another directory; nothing was changed"
+                "install one of the two to another directory; nothing was changed"
             }
             Self::UnknownGeneration { .. } => "`eyas artifact history` lists the generations",
-            Self::NotInstalled { .. } => "`eyas artifact list --installed` lists what is",
+            Self::NotInstalled { .. } => "`eyas artifact status` lists what is",
             Self::BelowMinimum { .. } => {
                 "change `minimum_version` in the policy to accept an older one"
             }

@@ -1,7 +1,7 @@
 //! Going back, and remembering why.
 //!
-//! Owns rollback and the record of generations that a sensor refused. A rollback moves `current`
-//! and nothing else; the generation it leaves stays until garbage collection.
+//! Owns rollback and the record of generations that were refused by a sensor or left by a user. A
+//! rollback moves `current` and marks what it leaves, which stays until garbage collection.
 
 use eyas_artifact::{Digest, Generation, Kind};
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,12 @@ const MAX_REFUSAL_BYTES: u64 = 1024 * 1024;
 pub struct Refusal {
     /// When, RFC 3339 in UTC.
     pub at: String,
-    /// What the sensor, or the user, said.
+    /// What was said.
     pub reason: String,
+    /// Whether it was merely left by a rollback: good enough to go back to, not to be brought back
+    /// by follow.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left: bool,
 }
 
 /// A generation in the history.
@@ -57,7 +61,7 @@ impl Store {
     }
 
     /// The refused generation that brought this content, if there is one: follow does not try again
-    /// what a sensor has refused. Content that the active generation has as well is not held
+    /// what a sensor has refused or a user has left. Content that the active generation has as well is not held
     /// against anybody.
     pub fn refused_content(
         &self,
@@ -81,44 +85,59 @@ impl Store {
         Ok(None)
     }
 
-    /// The generation that a rollback without a number goes to: the newest below the active one
-    /// that was not refused.
+    /// The generation that a rollback without a number goes to: the nearest ancestor of the active
+    /// one that was not refused, or, where the line is broken, the newest lower number that was not.
     pub fn previous(&self) -> Result<u64, StoreError> {
         let current = self.current_number()?;
-        let below = self.numbers()?.into_iter().rev().filter(|number| Some(*number) < current);
-        for number in below {
-            if self.refusal(number)?.is_none() {
+        let nothing = || StoreError::NothingBefore { current };
+        let numbers = self.numbers()?;
+        let fits =
+            |number: u64| Ok::<_, StoreError>(self.refusal(number)?.is_none_or(|mark| mark.left));
+        let mut at = self.generation(current.ok_or_else(nothing)?)?.parent;
+        while let Some(number) = at.filter(|number| numbers.contains(number)) {
+            if fits(number)? {
+                return Ok(number);
+            }
+            // Parents have lower numbers; a file that says otherwise must not send us in circles.
+            at = self.generation(number)?.parent.filter(|parent| *parent < number);
+        }
+        for number in numbers.into_iter().rev().filter(|number| Some(*number) < current) {
+            if fits(number)? {
                 return Ok(number);
             }
         }
-        Err(StoreError::NothingBefore { current })
+        Err(nothing())
     }
 }
 
 impl LockedStore {
-    /// Makes an existing generation active. `None` goes to [`Store::previous`].
+    /// Makes an existing generation active; `None` goes to [`Store::previous`]. The one that is left
+    /// is marked, so that follow does not bring its content back at the next check, and going to a
+    /// marked one on purpose takes its mark away.
     pub fn rollback(&self, to: Option<u64>) -> Result<Generation, StoreError> {
         let number = to.map_or_else(|| self.previous(), Ok)?;
         let generation = self.generation(number)?;
+        let left = self.current_number()?.filter(|left| *left != number);
         // A damaged generation is repaired before anybody sees it.
         self.repair_generation(&generation)?;
         self.point_at(number)?;
+        // The marks may fail, for want of space say; the way back must not.
+        let _ = disk::remove_file(&self.generation_dir(number).join(REFUSAL_FILE));
+        if let Some(left) = left {
+            let reason = format!("left by a rollback to generation {number}");
+            let _ = self.mark(left, reason, true);
+        }
         Ok(generation)
     }
 
-    /// Leaves the active generation because it was refused: records why, and goes back. Without a
-    /// generation to go back to, the record is made and nothing is active afterwards.
+    /// Leaves the active generation because it was refused, remembers why, and goes back. Without a
+    /// generation to go back to, nothing is active afterwards.
     pub fn reject(&self, number: u64, reason: &str) -> Result<Option<Generation>, StoreError> {
-        let refusal = Refusal { at: compose::now(), reason: reason.to_owned() };
         self.generation(number)?;
-        let path = self.generation_dir(number).join(REFUSAL_FILE);
-        let bytes = serde_json::to_vec_pretty(&refusal)
-            .map_err(|error| StoreError::Damaged { path: path.clone(), why: error.to_string() })?;
         if self.current_number()? != Some(number) {
-            disk::replace_file(&path, &bytes)?;
+            self.mark(number, reason.to_owned(), false)?;
             return self.current();
         }
-        // Going back comes first: the record may fail for want of space, the way back must not.
         let back = match self.previous() {
             Ok(previous) => Some(self.rollback(Some(previous))?),
             Err(StoreError::NothingBefore { .. }) => {
@@ -128,7 +147,16 @@ impl LockedStore {
             }
             Err(error) => return Err(error),
         };
-        disk::replace_file(&path, &bytes)?;
+        // As above: what counts is that it is no longer active.
+        let _ = self.mark(number, reason.to_owned(), false);
         Ok(back)
+    }
+
+    fn mark(&self, number: u64, reason: String, left: bool) -> Result<(), StoreError> {
+        let refusal = Refusal { at: compose::now(), reason, left };
+        let path = self.generation_dir(number).join(REFUSAL_FILE);
+        let bytes = serde_json::to_vec_pretty(&refusal)
+            .map_err(|error| StoreError::Damaged { path: path.clone(), why: error.to_string() })?;
+        disk::replace_file(&path, &bytes)
     }
 }

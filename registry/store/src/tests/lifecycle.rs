@@ -174,7 +174,11 @@ fn rollback_and_numbers_that_are_never_used_twice() {
     let locked = store.lock().unwrap();
     assert_eq!(locked.rollback(None).unwrap().number, 2);
     assert_eq!(visible(&store)[0].1, "2");
+    let left = store.refusal(3).unwrap().unwrap();
+    assert_eq!(left.reason, "left by a rollback to generation 2");
     assert_eq!(locked.rollback(Some(3)).unwrap().number, 3);
+    assert_eq!(store.refusal(3).unwrap(), None, "going there on purpose takes the mark away");
+    assert_eq!(store.previous().unwrap(), 2, "what was merely left is good enough");
     assert_eq!(locked.rollback(Some(1)).unwrap().number, 1);
     assert!(matches!(locked.rollback(None), Err(StoreError::NothingBefore { current: Some(1) })));
     let error = locked.rollback(Some(7)).unwrap_err();
@@ -205,6 +209,33 @@ fn a_rejected_generation_is_left_and_remembered() {
     drop(locked);
     install(&store, &[Sample::rules("a", "3.0.0", "3")]).unwrap();
     assert_eq!(store.lock().unwrap().rollback(None).unwrap().number, 1);
+}
+
+#[test]
+fn going_back_leads_to_where_one_came_from() {
+    let (_directory, store) = scratch();
+    for text in ["1", "2", "3"] {
+        install(&store, &[Sample::rules("a", "1.0.0", text)]).unwrap();
+    }
+    store.lock().unwrap().rollback(Some(1)).unwrap();
+    let fourth = install(&store, &[Sample::rules("a", "1.0.0", "4")]).unwrap();
+    assert_eq!(fourth.parent, Some(1));
+    let locked = store.lock().unwrap();
+    // The parent outlives a collection that keeps nothing else.
+    locked.gc(0).unwrap();
+    assert_eq!(store.numbers().unwrap(), [1, 4]);
+    assert_eq!(locked.reject(4, "no").unwrap().unwrap().number, 1);
+    assert_eq!(visible(&store)[0].1, "1");
+}
+
+#[test]
+fn a_broken_line_of_parents_falls_back_on_numbers() {
+    let (_directory, store) = scratch();
+    for text in ["1", "2", "3"] {
+        install(&store, &[Sample::rules("a", "1.0.0", text)]).unwrap();
+    }
+    std::fs::remove_dir_all(store.generation_dir(2)).unwrap();
+    assert_eq!(store.previous().unwrap(), 1);
 }
 
 #[test]
@@ -274,14 +305,16 @@ fn garbage_collection_keeps_what_can_be_returned_to() {
     let locked = store.lock().unwrap();
     locked.rollback(Some(2)).unwrap();
     let report = locked.gc(1).unwrap();
-    assert_eq!(report.generations, [1, 3, 4]);
-    assert_eq!(store.numbers().unwrap(), [2, 5], "the active one and the highest number");
-    assert!(report.blobs >= 3 * 2 && report.blob_bytes > 0, "{report:?}");
+    assert_eq!(report.generations, [3, 4]);
+    assert_eq!(store.numbers().unwrap(), [1, 2, 5], "the active one, its parent, the highest");
+    assert!(report.blobs >= 2 * 2 && report.blob_bytes > 0, "{report:?}");
     for generation in store.generations().unwrap() {
         assert_eq!(store.verify(&generation).unwrap(), []);
         locked.rollback(Some(generation.number)).unwrap();
     }
-    assert_eq!(locked.gc(1).unwrap(), crate::GarbageReport::default());
+    // Generation 5 is active now, and goes back to 2 since its parent is gone.
+    assert_eq!(locked.gc(1).unwrap().generations, [1]);
+    assert_eq!(locked.gc(0).unwrap(), crate::GarbageReport::default());
 }
 
 #[test]

@@ -118,7 +118,8 @@ fn collect(root: &Path, directory: &Path, files: &mut Vec<(String, String)>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(root, &path, files);
-        } else if path.file_name().is_none_or(|name| name != "lock.json") {
+        } else if path.file_name().is_none_or(|name| name != "lock.json" && name != "refused.json")
+        {
             let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
             files.push((name, std::fs::read_to_string(&path).unwrap()));
         }
