@@ -10,6 +10,7 @@ use clap::Parser;
 /// generation of the store is run, and `eyas` puts a newer one in force over the control socket.
 #[derive(Debug, Parser)]
 #[command(name = "eyasd", version, max_term_width = 100)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {
     /// Configuration file [default: /etc/eyas/eyasd.yaml if it exists]
     #[arg(short, long, value_name = "FILE")]

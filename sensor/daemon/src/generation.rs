@@ -203,7 +203,7 @@ pub(crate) fn read(store: &Path, number: u64) -> Result<Installed, StoreError> {
 }
 
 fn rules_of(directory: &Path, lock: &Path, entry: &Entry) -> Result<Vec<SourceFile>, StoreError> {
-    let is_rules = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
+    let is_rules = |path: &str| has_ending(path, &["yaml", "yml"]);
     let mut files = Vec::new();
     for file in entry.files.iter().filter(|file| is_rules(&file.path)) {
         let path = place(directory, lock, entry, &file.path)?;
@@ -219,7 +219,7 @@ fn probe_of(
     lock: &Path,
     entry: &Entry,
 ) -> Result<Option<InstalledProbe>, StoreError> {
-    let is_object = |path: &str| path.ends_with(".o");
+    let is_object = |path: &str| has_ending(path, &["o"]);
     let Some(file) = entry.files.iter().find(|file| is_object(&file.path)) else {
         return Ok(None);
     };
@@ -230,6 +230,10 @@ fn probe_of(
         digest: file.digest,
         object: checked(&path, &file.digest, MAX_PROBE_BYTES)?,
     }))
+}
+
+fn has_ending(path: &str, endings: &[&str]) -> bool {
+    Path::new(path).extension().is_some_and(|found| endings.iter().any(|ending| found == *ending))
 }
 
 /// Where a listed file lies; the lock file is not trusted to stay below its directory.

@@ -73,7 +73,8 @@ fn local_v4(trie: &str) -> impl Iterator<Item = IpAddr> {
 
 fn local_v6(table: &str) -> impl Iterator<Item = IpAddr> {
     table.lines().filter_map(|line| {
-        let bits = u128::from_str_radix(line.split_whitespace().next()?, 16).ok()?;
+        let digits = line.split_whitespace().next().filter(|digits| digits.len() == 32)?;
+        let bits = u128::from_str_radix(digits, 16).ok()?;
         Some(Ipv6Addr::from(bits).into())
     })
 }

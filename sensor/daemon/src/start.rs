@@ -25,6 +25,8 @@ use crate::{host, log};
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How often facts of the host are gathered again.
 const HOST_REFRESH: Duration = Duration::from_mins(1);
+/// How often the end of the event thread is looked for.
+const END_STEP: Duration = Duration::from_millis(2);
 /// How long outputs may take to write what waits at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -92,7 +94,7 @@ fn format(config: &Config, host: &Host) -> Format {
 
 fn source(args: &Args, engine: &Engine) -> Result<Source, DaemonError> {
     if let Some(path) = &args.replay_records {
-        return Ok(Source::Records(Records::new(path)));
+        return Records::open(path).map(Source::Records);
     }
     Ok(engine.attach()?.map_or(Source::Nothing, Source::Rings))
 }
@@ -203,8 +205,7 @@ fn drain(
     engine.detach();
     stop.store(true, Ordering::Relaxed);
     thread.thread().unpark();
-    let ended =
-        thread.join().unwrap_or_else(|_| Err(DaemonError::EventsEnded("it hit a fault".into())));
+    let ended = end_of(thread);
     let counters = engine.status().counters;
     log::info(&format!("{} events, {} matches", counters.events, counters.matches));
     if let Some(engine) = Arc::into_inner(engine) {
@@ -217,4 +218,18 @@ fn drain(
         }
     }
     ended
+}
+
+/// How the event thread ended. One that does not end by itself in time is left behind, so that a
+/// fault in it cannot keep the daemon from leaving.
+fn end_of(thread: JoinHandle<Result<(), DaemonError>>) -> Result<(), DaemonError> {
+    let end = Instant::now() + DRAIN;
+    while !thread.is_finished() {
+        if Instant::now() >= end {
+            let why = format!("it did not end within {}s", DRAIN.as_secs());
+            return Err(DaemonError::EventsEnded(why));
+        }
+        std::thread::sleep(END_STEP);
+    }
+    thread.join().unwrap_or_else(|_| Err(DaemonError::EventsEnded("it hit a fault".into())))
 }

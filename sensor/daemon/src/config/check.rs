@@ -146,8 +146,8 @@ pub(super) fn against_defaults(
     }
     let mut problems = Vec::new();
     walk(value, &defaults, "", &mut |path, why| {
-        let line = line_of(text, path).map_or(String::new(), |line| format!("{line}: "));
-        problems.push(format!("{name}:{line} {why}").replace(": :", ":"));
+        let line = line_of(text, path).map_or(String::new(), |line| format!(":{line}"));
+        problems.push(format!("{name}{line}: {why}"));
     });
     if problems.is_empty() { Ok(ignored) } else { Err(ConfigError::Keys { problems }) }
 }
@@ -166,13 +166,12 @@ fn walk(value: &Value, default: &Value, path: &str, tell: &mut dyn FnMut(&str, S
     }
     for (key, value) in found {
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        match known.get(key) {
-            Some(default) => walk(value, default, &path, tell),
-            None => {
-                let near = nearest(key, known.keys().map(String::as_str));
-                let hint = near.map_or(String::new(), |near| format!(", did you mean `{near}`"));
-                tell(&path, format!("unknown key `{path}`{hint}"));
-            }
+        if let Some(default) = known.get(key) {
+            walk(value, default, &path, tell);
+        } else {
+            let near = nearest(key, known.keys().map(String::as_str));
+            let hint = near.map_or(String::new(), |near| format!(", did you mean `{near}`"));
+            tell(&path, format!("unknown key `{path}`{hint}"));
         }
     }
 }
@@ -188,8 +187,6 @@ fn fits(value: &Value, default: &Value) -> bool {
         | (Value::Array(_), Value::Array(_))
         | (Value::Object(_), Value::Object(_)) => true,
         (Value::Number(found), Value::Number(_)) => found.is_u64(),
-        // `mode: 0660` and names that look like numbers.
-        (Value::Number(_), Value::String(_)) => false,
         _ => false,
     }
 }

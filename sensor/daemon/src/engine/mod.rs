@@ -287,16 +287,16 @@ impl Engine {
 
     fn note(&self, report: &ReloadReport) {
         if report.accepted {
-            self.stats.reloads.add(1)
+            self.stats.reloads.add(1);
         } else {
-            self.stats.refused.add(1)
+            self.stats.refused.add(1);
         }
         let lines = report.lines();
         let message = lines.first().cloned().unwrap_or_default();
         if report.accepted {
-            log::info(&message)
+            log::info(&message);
         } else {
-            log::error(&lines.join("\n"))
+            log::error(&lines.join("\n"));
         }
         *lock(&self.last_reload) = Some(LastReload {
             at: Timestamp::now().to_string(),
@@ -381,7 +381,9 @@ fn mismatch(request: &Reload, store: &Path, number: Option<u64>, digest: Option<
         text.push_str(" with another lock file");
     }
     if let Some(theirs) = request.dir.as_deref().filter(|dir| Path::new(dir) != store) {
-        text.push_str(&format!("; the request is about `{theirs}`"));
+        text.push_str("; the request is about `");
+        text.push_str(theirs);
+        text.push('`');
     }
     text
 }

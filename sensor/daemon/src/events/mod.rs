@@ -88,9 +88,7 @@ impl<'e> Judge<'e> {
             Source::Records(mut records) => {
                 // Whoever waits for us may be gone already; then we are told to stop.
                 let _ = ready.send(());
-                while !stop.load(Ordering::Relaxed)
-                    && let Some(record) = records.next()?
-                {
+                while let Some(record) = records.next(stop)? {
                     self.take(record);
                     self.publish();
                 }

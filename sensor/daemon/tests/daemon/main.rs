@@ -1,0 +1,7 @@
+//! The real `eyasd`, fed with records through a pipe or by the kernel, spoken to over its socket.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod command;
+mod harness;
+mod kernel;
+mod reload;
