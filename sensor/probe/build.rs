@@ -13,6 +13,13 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Name in Rust, in the probe's sources, and of the multiarch directory with the user headers.
 const ARCHITECTURES: &[(&str, &str)] = &[("x86_64", "x86"), ("aarch64", "arm64")];
 
+const STRIP: &[&str] = &[
+    "-g",
+    "--remove-section=.rel.BTF",
+    "--remove-section=.rel.BTF.ext",
+    "--remove-section=.llvm_addrsig",
+];
+
 fn main() -> Result<()> {
     let sources = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../bpf").canonicalize()?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
@@ -69,11 +76,11 @@ fn compile(sources: &Path, architecture: &str, object: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Takes the debug sections away and leaves the type information. Without the tool the object is larger,
-/// nothing else.
+/// Takes away the debug sections, and the relocations of the type information, which no loader reads. Without
+/// the tool the object is larger, nothing else.
 fn strip(object: &Path) -> Result<()> {
     for tool in ["llvm-strip", "llvm-strip-14", "llvm-strip-16", "llvm-strip-19"] {
-        if let Ok(status) = Command::new(tool).arg("-g").arg(object).status() {
+        if let Ok(status) = Command::new(tool).args(STRIP).arg(object).status() {
             return if status.success() { Ok(()) } else { Err(format!("`{tool}` failed").into()) };
         }
     }
