@@ -12,7 +12,7 @@ int process_exit(unsigned long long *ctx)
 	struct task_struct *task = (struct task_struct *)ctx[0];
 	__u32 slot = bpf_get_smp_processor_id();
 	struct signal_struct *signal = LOAD(task, signal);
-	struct pid *pid = LOAD(task, thread_pid);
+	struct pid *pid = READ(task, thread_pid);
 	struct task_struct *reaper;
 	struct scratch *s;
 	__u32 code;

@@ -56,8 +56,8 @@ static __always_inline void put_clone(struct scratch *s, struct task_struct *tas
 	put_u32(s, flags);
 	put_u32(s, LOAD(cred, euid.val));
 	put_u32(s, LOAD(cred, egid.val));
-	put_s64(s, pid_number(LOAD(task, thread_pid), ids->level));
-	put_s64(s, pid_number(LOAD(leader, thread_pid), ids->level));
+	put_s64(s, pid_number(READ(task, thread_pid), ids->level));
+	put_s64(s, pid_number(READ(leader, thread_pid), ids->level));
 	put_u64(s, start_of(READ(ids->ns, child_reaper)));
 	put_s64(s, pid_number(ids->session, ids->level));
 	put_s64(s, pid_number(ids->pgrp, 0));

@@ -21,7 +21,7 @@ int sys_exit(unsigned long long *ctx)
 		return 0;
 	task = current_task();
 	if (in_compat_call(task))
-		index += EYAS_TABLE_SIZE;
+		index = EYAS_TABLE_SIZE + unfolded(regs, index);
 	if (!(settings.enabled[(index >> 6) & (EYAS_SLOTS / 64 - 1)] >> (index & 63) & 1))
 		return 0;
 	if (LOAD(task, tgid) == settings.ignored)

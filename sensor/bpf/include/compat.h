@@ -158,6 +158,78 @@ static __always_inline __u32 call_number(struct pt_regs *regs)
 {
 	return regs->orig_ax;
 }
+/*
+ * The 32-bit table has one call for all socket calls, whose first argument says which. Gives the number of the
+ * call's own entry; accept has none and is accept4 without flags, send and recv are sendto and recvfrom without
+ * an address.
+ */
+#define NR_SOCKETCALL 102
+static __always_inline __u32 socket_call(__u32 which)
+{
+	switch (which) {
+	case 1:
+		return 359; /* socket */
+	case 2:
+		return 361; /* bind */
+	case 3:
+		return 362; /* connect */
+	case 4:
+		return 363; /* listen */
+	case 5:
+	case 18:
+		return 364; /* accept4 */
+	case 6:
+		return 367; /* getsockname */
+	case 7:
+		return 368; /* getpeername */
+	case 8:
+		return 360; /* socketpair */
+	case 9:
+	case 11:
+		return 369; /* sendto */
+	case 10:
+	case 12:
+		return 371; /* recvfrom */
+	case 13:
+		return 373; /* shutdown */
+	case 14:
+		return 366; /* setsockopt */
+	case 15:
+		return 365; /* getsockopt */
+	case 16:
+		return 370; /* sendmsg */
+	case 17:
+		return 372; /* recvmsg */
+	case 19:
+		return 337; /* recvmmsg */
+	case 20:
+		return 345; /* sendmmsg */
+	}
+	return NR_SOCKETCALL;
+}
+static __always_inline __u32 unfolded(struct pt_regs *regs, __u32 number)
+{
+	return number == NR_SOCKETCALL ? socket_call(regs->bx) : number;
+}
+/* Arguments that each socket call takes; what lies behind them in user memory is not theirs. */
+static __always_inline __u32 socket_call_args(__u32 which)
+{
+	return which == 11 || which == 12		      ? 6 :
+	       which == 14 || which == 15 || which == 19     ? 5 :
+	       which == 8 || which == 9 || which == 10 || which == 18 || which == 20 ? 4 :
+							       3;
+}
+static __always_inline void unfold_args(__u64 *args)
+{
+	__u32 which = args[0];
+	__u32 small[6] = {};
+	int i;
+
+	bpf_probe_read_user(small, sizeof(small), (void *)args[1]);
+#pragma unroll
+	for (i = 0; i < 6; i++)
+		args[i] = i < socket_call_args(which) ? small[i] : 0;
+}
 static __always_inline void call_args(struct pt_regs *regs, int compat, __u64 *args)
 {
 	if (compat) {
@@ -167,6 +239,8 @@ static __always_inline void call_args(struct pt_regs *regs, int compat, __u64 *a
 		args[3] = (__u32)regs->si;
 		args[4] = (__u32)regs->di;
 		args[5] = (__u32)regs->bp;
+		if (call_number(regs) == NR_SOCKETCALL)
+			unfold_args(args);
 		return;
 	}
 	args[0] = regs->di;
@@ -186,6 +260,10 @@ static __always_inline int in_compat_call(struct task_struct *task)
 static __always_inline __u32 call_number(struct pt_regs *regs)
 {
 	return regs->syscallno;
+}
+static __always_inline __u32 unfolded(struct pt_regs *regs, __u32 number)
+{
+	return number;
 }
 static __always_inline void call_args(struct pt_regs *regs, int compat, __u64 *args)
 {

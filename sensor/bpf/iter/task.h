@@ -81,7 +81,7 @@ static __always_inline void put_task_extra(struct scratch *s, struct task_struct
 	struct task_struct *parent = LOAD(task, real_parent);
 	struct cred *cred = LOAD(task, cred);
 
-	put_u32(s, pid_number(LOAD(task, thread_pid), ids->level));
+	put_u32(s, pid_number(READ(task, thread_pid), ids->level));
 	put_u32(s, pid_number(ids->session, ids->level));
 	put_u32(s, READ(ids->ns, ns.inum));
 	put_u32(s, mount_namespace(task));

@@ -81,7 +81,10 @@ static __always_inline void read_call(struct call *call, struct pt_regs *regs, l
 		call->flags = EYAS_RECORD_X32;
 	}
 	call->number = number;
-	call->index = (number & (EYAS_TABLE_SIZE - 1)) + (compat ? EYAS_TABLE_SIZE : 0);
+	if (compat)
+		call->index = EYAS_TABLE_SIZE + (unfolded(regs, number) & (EYAS_TABLE_SIZE - 1));
+	else
+		call->index = number & (EYAS_TABLE_SIZE - 1);
 	call->result = compat ? (__s32)result : result;
 	call_args(regs, compat, call->args);
 }

@@ -91,7 +91,7 @@ struct ids {
 
 static __always_inline void read_ids(struct ids *ids, struct task_struct *task)
 {
-	struct pid *pid = LOAD(task, thread_pid);
+	struct pid *pid = READ(task, thread_pid);
 	struct signal_struct *signal = LOAD(task, signal);
 
 	ids->level = READ(pid, level);
@@ -221,8 +221,8 @@ static __always_inline void put_namespaces(struct scratch *s, struct task_struct
 	struct task_struct *leader = LOAD(task, group_leader);
 
 	put_s64(s, pid_number(ids->session, ids->level));
-	put_s64(s, pid_number(LOAD(task, thread_pid), ids->level));
-	put_s64(s, pid_number(LOAD(leader, thread_pid), ids->level));
+	put_s64(s, pid_number(READ(task, thread_pid), ids->level));
+	put_s64(s, pid_number(READ(leader, thread_pid), ids->level));
 	put_u64(s, start_of(READ(ids->ns, child_reaper)));
 	put_u32(s, READ(ids->ns, ns.inum));
 	put_u32(s, mount_namespace(task));

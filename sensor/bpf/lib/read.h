@@ -188,6 +188,11 @@ static __always_inline struct socket *socket_of_file(struct file *file)
 	return READ(file, private_data);
 }
 
+/*
+ * Pids are always taken with READ(): with a type behind the pointer, 6.1 does not allow the arithmetic that finds
+ * the entry of a level.
+ */
+
 /* Number of a pid as its namespace at `level` knows it; 0 where it is not visible. */
 static __always_inline __s64 pid_number(struct pid *pid, __u32 level)
 {

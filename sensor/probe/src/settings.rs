@@ -36,6 +36,27 @@ pub const DATA_MAX: u32 = 4096;
 /// Bytes of input and output kept unless the options say otherwise.
 pub const DATA_DEFAULT: u32 = 80;
 
+/// What the 32-bit call of x86 for all socket calls may stand for.
+const SOCKET_CALLS: &[&str] = &[
+    "socket",
+    "bind",
+    "connect",
+    "listen",
+    "accept4",
+    "getsockname",
+    "getpeername",
+    "socketpair",
+    "sendto",
+    "recvfrom",
+    "shutdown",
+    "setsockopt",
+    "getsockopt",
+    "sendmsg",
+    "recvmsg",
+    "recvmmsg",
+    "sendmmsg",
+];
+
 /// The settings in force, as user space keeps them.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -84,15 +105,32 @@ impl Settings {
         Ok(())
     }
 
+    /// Number of the 32-bit call that stands for all socket calls, if one of them is enabled. The kernel side
+    /// looks into it and then at the number of the call that is meant.
+    fn folded(&self) -> Option<usize> {
+        let number = |name| {
+            let mut calls = schema::syscalls_by_name(name);
+            calls.find_map(|call| call.number(Abi::compat())).map(usize::from)
+        };
+        let any = SOCKET_CALLS
+            .iter()
+            .filter_map(|name| number(name))
+            .any(|number| self.is_enabled(TABLE_SIZE + number));
+        if any { number("socketcall") } else { None }
+    }
+
     /// True if the number at this slot is enabled.
-    #[cfg(test)]
     fn is_enabled(&self, slot: usize) -> bool {
         self.enabled[slot / 64] >> (slot % 64) & 1 == 1
     }
 
     pub(crate) fn to_bytes(&self) -> [u8; SETTINGS_LEN] {
         let (native, compat) = self.enabled.split_at(TABLE_SIZE / 64);
-        let either = native.iter().zip(compat).map(|(native, compat)| native | compat);
+        let folded = self.folded();
+        let either = native.iter().zip(compat).enumerate().map(|(word, (native, compat))| {
+            let folded = folded.filter(|slot| slot / 64 == word).map_or(0, |slot| 1 << (slot % 64));
+            native | compat | folded
+        });
         let page_kib = (rustix::param::page_size() / 1024) as u32;
         let numbers = [
             self.generation,
@@ -145,6 +183,17 @@ mod tests {
         let bytes = settings.to_bytes();
         let either = u64::from_ne_bytes(bytes[native / 64 * 8..][..8].try_into().unwrap());
         assert_eq!(either >> (native % 64) & 1, 1);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn a_socket_call_opens_the_folded_door_too() {
+        let mut settings = Settings::new(0);
+        settings.enable(["openat"]).unwrap();
+        assert_eq!(settings.folded(), None);
+        settings.enable(["connect"]).unwrap();
+        assert_eq!(settings.folded(), Some(102));
+        assert_eq!(settings.to_bytes()[102 / 8] >> (102 % 8) & 1, 1);
     }
 
     #[test]

@@ -247,54 +247,6 @@ fn a_call_without_an_event_of_its_own_comes_by_name() {
     assert_eq!(Some(event.header.syscall), call.number(Abi::native()));
 }
 
-#[cfg(target_arch = "x86_64")]
-#[test]
-fn a_32_bit_call_from_64_bit_code_is_what_it_does_and_not_what_its_number_says() {
-    use eyas_abi::RecordFlags;
-    // 39 is mkdir in the 32-bit table and getpid in the 64-bit one
-    let Some(mut live) = start(&["mkdir", "getpid"], &own_calls()) else { return };
-    let directory = tempfile::tempdir().unwrap();
-    let path = CString::new(directory.path().join("by-the-old-door").to_str().unwrap()).unwrap();
-    // 32-bit calls take 32-bit addresses: the path must lie low
-    // SAFETY: a fresh anonymous mapping below 4 GiB, big enough for the path, unmapped by nobody.
-    let low = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            4096,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT,
-            -1,
-            0,
-        )
-    };
-    assert_ne!(low, libc::MAP_FAILED);
-    let bytes = path.as_bytes_with_nul();
-    let result: i64;
-    // SAFETY: copies into the mapping, then makes a system call that reads the path there. rbx is saved by hand
-    // because the compiler reserves it.
-    unsafe {
-        std::ptr::copy_nonoverlapping(bytes.as_ptr(), low.cast(), bytes.len());
-        std::arch::asm!(
-            "push rbx", "mov rbx, {path}", "int 0x80", "pop rbx",
-            path = in(reg) low, inlateout("rax") 39_i64 => result, in("rcx") 0o700_i64,
-            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
-        );
-    }
-    if result as i32 == -38 {
-        eprintln!("SKIPPED: this kernel has no 32-bit system calls");
-        return;
-    }
-    let wanted = path.to_str().unwrap();
-    let event = find(&mut live, "mkdir", text_is("path", wanted));
-    assert!(event.header.flags.has(RecordFlags::COMPAT));
-    assert_eq!(event.int("res"), Some(i64::from(result as i32)));
-    assert_eq!(event.int("mode"), Some(0o700));
-    let me = std::process::id();
-    let mistaken =
-        |r: &Record| r.name == "syscall" && r.header.tgid == me && r.header.syscall == 39;
-    assert!(!live.seen.iter().any(|r| mistaken(r) && r.header.flags.has(RecordFlags::COMPAT)));
-}
-
 #[test]
 fn no_event_lacks_a_handler_or_a_descriptor() {
     let everything: Vec<&str> = eyas_abi::schema::SYSCALLS

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod calls;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod compat;
 #[cfg(test)]
 mod connect;
 #[cfg(test)]
