@@ -1,4 +1,5 @@
-//! All comparisons of one field with fixed texts, answered together: one value, one look-up.
+//! All comparisons of one field with fixed texts, answered together: one value, one
+//! look-up, and one walk over the ancestors.
 //!
 //! Most comparisons in rules are of this kind, and most of those are on a handful of fields.
 
@@ -7,6 +8,7 @@ use std::collections::HashMap;
 use super::Test;
 use super::matcher::bytes_of;
 use crate::check::{Compare, Left, Source};
+use crate::fields::{Argument, FieldId};
 use crate::syntax::ast::Operator;
 
 /// Fewer comparisons than this on one value are cheaper one by one.
@@ -22,11 +24,20 @@ pub(crate) struct Member {
     pub(crate) negated: bool,
 }
 
-/// Comparisons of one value with texts.
+/// What is compared with texts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Subject {
+    /// One value.
+    Value(Source),
+    /// A field of every ancestor.
+    Ancestors(FieldId, Argument),
+}
+
+/// Comparisons of one subject with texts.
 #[derive(Debug)]
 pub(crate) struct Group {
-    /// The value.
-    pub(crate) source: Source,
+    /// What is compared.
+    pub(crate) subject: Subject,
     /// Every text that some comparison names, and its place in `rows`.
     texts: HashMap<Box<[u8]>, u32>,
     /// For each text, the comparisons that name it, as bits.
@@ -45,9 +56,9 @@ impl Group {
         word >> (member.bit % 64) & 1 == 1
     }
 
-    fn new(source: Source, tests: &[Test], places: &[usize]) -> Self {
+    fn new(subject: Subject, tests: &[Test], places: &[usize]) -> Self {
         let words = places.len().div_ceil(64);
-        let mut group = Self { source, texts: HashMap::new(), rows: Vec::new() };
+        let mut group = Self { subject, texts: HashMap::new(), rows: Vec::new() };
         for (bit, place) in places.iter().enumerate() {
             for text in texts(&tests[*place].compare) {
                 let row = *group.texts.entry(text.into()).or_insert_with(|| {
@@ -63,21 +74,21 @@ impl Group {
 
 /// Groups the comparisons and tells each its place.
 pub(super) fn group(tests: &mut [Test]) -> Vec<Group> {
-    let mut by_source: Vec<(Source, Vec<usize>)> = Vec::new();
-    let mut known: HashMap<Source, usize> = HashMap::new();
+    let mut by_subject: Vec<(Subject, Vec<usize>)> = Vec::new();
+    let mut known: HashMap<Subject, usize> = HashMap::new();
     for (place, test) in tests.iter().enumerate() {
-        let Some(source) = grouped_by(test) else { continue };
-        let at = *known.entry(source.clone()).or_insert_with(|| {
-            by_source.push((source.clone(), Vec::new()));
-            by_source.len() - 1
+        let Some(subject) = grouped_by(test) else { continue };
+        let at = *known.entry(subject.clone()).or_insert_with(|| {
+            by_subject.push((subject, Vec::new()));
+            by_subject.len() - 1
         });
-        by_source[at].1.push(place);
+        by_subject[at].1.push(place);
     }
-    by_source.retain(|(_, places)| places.len() >= WORTHWHILE);
-    let mut groups = Vec::with_capacity(by_source.len());
-    for (source, places) in by_source {
+    by_subject.retain(|(_, places)| places.len() >= WORTHWHILE);
+    let mut groups = Vec::with_capacity(by_subject.len());
+    for (subject, places) in by_subject {
         let number = groups.len() as u32;
-        groups.push(Group::new(source, tests, &places));
+        groups.push(Group::new(subject, tests, &places));
         for (bit, place) in (0..).zip(places) {
             let negated = matches!(tests[place].compare, Compare::One(Operator::Ne, _));
             tests[place].member = Some(Member { group: number, bit, negated });
@@ -86,16 +97,20 @@ pub(super) fn group(tests: &mut [Test]) -> Vec<Group> {
     groups
 }
 
-/// The value of a comparison with fixed texts; `None` for any other comparison.
-fn grouped_by(test: &Test) -> Option<&Source> {
-    let Left::Value(source) = &test.left else { return None };
+/// The subject of a comparison with fixed texts; `None` for any other comparison.
+fn grouped_by(test: &Test) -> Option<Subject> {
+    let subject = match &test.left {
+        Left::Value(source) => Subject::Value(source.clone()),
+        Left::Ancestors { field, key } => Subject::Ancestors(*field, key.clone()),
+        _ => return None,
+    };
     let equality = matches!(
         test.compare,
         Compare::One(Operator::Eq | Operator::Ne, _)
             | Compare::Set(Operator::In | Operator::Intersects, _)
     );
     let named = equality && test.codes.is_none() && texts(&test.compare).next().is_some();
-    named.then_some(source)
+    named.then_some(subject)
 }
 
 /// The texts a comparison names; none unless all its values are texts.
@@ -129,7 +144,7 @@ mod tests {
     fn comparisons_of_one_value_with_texts_are_one_group() {
         let graph = graph(
             "proc.name = a or proc.name in (b, c) or proc.name != d or proc.pname = a \
-             or proc.aname = a or proc.aname = b or evt.type = open or evt.type = close \
+             or proc.aname = a or proc.aname[2] = b or evt.type = open or evt.type = close \
              or proc.name startswith x or proc.pid = 1 or proc.pid = 2",
         );
         assert_eq!(graph.group_count(), 1);

@@ -16,7 +16,7 @@ pub(crate) use bytes::{contains, contains_ignoring_case, ends_with, starts_with}
 pub(crate) use glob::Glob;
 pub(crate) use graph::{Node, Test};
 pub(crate) use matcher::{Matcher, bytes_of, counted, ordered};
-pub(crate) use membership::Member;
+pub(crate) use membership::{Group, Member, Subject};
 
 use crate::check::{CheckError, CheckWarning, Ir, Scope, check};
 use crate::eval::{Scratch, evaluate};

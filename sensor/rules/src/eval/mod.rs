@@ -21,7 +21,7 @@ pub struct RuleId(pub u32);
 use std::ops::ControlFlow;
 
 use crate::check::{Compare, Constant, Left};
-use crate::compile::{Graph, Matcher, Node, NodeId, Test, bytes_of, counted};
+use crate::compile::{Graph, Group, Matcher, Node, NodeId, Subject, Test, bytes_of, counted};
 use crate::fields::{Facts, FieldArg, FieldId, SocketEnds, Value};
 use crate::syntax::ast::Operator;
 
@@ -53,13 +53,7 @@ fn test_holds(graph: &Graph, test: &Test, facts: &dyn Facts, scratch: &mut Scrat
     let Some(member) = test.member else { return holds(test, facts) };
     let group = graph.group(member);
     let found = scratch.found(member).unwrap_or_else(|| {
-        let found = match value_of(&group.source, facts) {
-            None => Found::Unset,
-            Some(Value::Text(bytes) | Value::Bytes(bytes)) => {
-                group.row(&bytes).map_or(Found::Unnamed, Found::Row)
-            }
-            Some(_) => Found::Other,
-        };
+        let found = find(group, facts, scratch);
         scratch.set_found(member, found);
         found
     });
@@ -67,7 +61,38 @@ fn test_holds(graph: &Graph, test: &Test, facts: &dyn Facts, scratch: &mut Scrat
         Found::Unset => false,
         Found::Unnamed => member.negated,
         Found::Row(row) => group.names(row, member) != member.negated,
+        Found::Several { start, end, total } => {
+            let rows = scratch.rows.get(start as usize..end as usize).unwrap_or_default();
+            let mut named = rows.iter().filter(|row| group.names(**row, member));
+            // One that differs is enough, too.
+            if member.negated { named.count() < total as usize } else { named.next().is_some() }
+        }
         Found::Other => holds(test, facts),
+    }
+}
+
+/// Looks the subject of a group up, once per event.
+fn find(group: &Group, facts: &dyn Facts, scratch: &mut Scratch) -> Found {
+    match &group.subject {
+        Subject::Value(source) => match value_of(source, facts) {
+            None => Found::Unset,
+            Some(Value::Text(bytes) | Value::Bytes(bytes)) => {
+                group.row(&bytes).map_or(Found::Unnamed, Found::Row)
+            }
+            Some(_) => Found::Other,
+        },
+        Subject::Ancestors(field, key) => {
+            let start = scratch.rows.len() as u32;
+            let mut total = 0;
+            facts.ancestors(*field, key.as_arg(), &mut |value| {
+                if let Some(bytes) = value.as_bytes() {
+                    total += 1;
+                    scratch.rows.extend(group.row(bytes));
+                }
+                ControlFlow::Continue(())
+            });
+            Found::Several { start, end: scratch.rows.len() as u32, total }
+        }
     }
 }
 

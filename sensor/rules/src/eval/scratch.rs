@@ -12,6 +12,8 @@ pub struct Scratch {
     answers: Vec<u32>,
     /// Per group of comparisons: likewise the event, and what its value is.
     values: Vec<(u32, Found)>,
+    /// Rows of groups with several texts.
+    pub(super) rows: Vec<u32>,
     event: u32,
     pub(super) matches: Vec<RuleId>,
 }
@@ -26,6 +28,15 @@ pub(super) enum Found {
     Unnamed,
     /// The text of this row.
     Row(u32),
+    /// Several texts: what comparisons name them, and how many there are, named or not.
+    Several {
+        /// Place of the first row in the scratch.
+        start: u32,
+        /// One past the last.
+        end: u32,
+        /// All texts.
+        total: u32,
+    },
     /// No single text: each comparison has to look for itself.
     Other,
 }
@@ -57,6 +68,7 @@ impl Scratch {
         if self.values.len() < groups {
             self.values.resize(groups, (0, Found::Unset));
         }
+        self.rows.clear();
         self.matches.clear();
     }
 
