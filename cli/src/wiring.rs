@@ -160,7 +160,9 @@ fn read_policy(file: &Path, explicit: bool) -> anyhow::Result<Policy> {
         Ok(_) => {}
         // An absent policy means that nobody is trusted, which the refusal will say.
         Err(error) if error.kind() == ErrorKind::NotFound && !explicit => {
-            return Ok(Policy::refuse_all());
+            let empty = b"version: 1\nrules: []\n";
+            let missing = format!("{name} (which does not exist yet)");
+            return Ok(Policy::parse(empty, &missing).map_err(eyas_ops::OpsError::from_policy)?);
         }
         Err(error) => {
             let hint = "the policy says whose signatures count; see the README for an example";

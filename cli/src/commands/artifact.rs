@@ -133,7 +133,7 @@ impl Document for InfoDocument {
 }
 
 fn info(args: &InfoArgs, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
-    let names: anyhow::Result<Vec<Name>> =
+    let names: Result<Vec<Name>, _> =
         args.references.iter().map(|text| super::parse_name(text)).collect();
     let names = names?;
     let client = wiring::client(settings, &args.transport, printer)?;

@@ -26,7 +26,8 @@ fn now() -> String {
 }
 
 fn add(args: &IndexAddArgs, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
-    let source = IndexSource::parse(&args.name, &args.url)?;
+    // A path means the same from everywhere once it is absolute.
+    let source = IndexSource::parse(&args.name, &args.url)?.absolute()?;
     if let Some(backend) = args.backend.as_deref().filter(|backend| *backend != source.backend()) {
         let message = format!("backend `{backend}` does not fit the address `{}`", args.url);
         return Err(Failure::usage(message).with_hint("leave it out: the address decides").into());
@@ -44,7 +45,6 @@ fn add(args: &IndexAddArgs, settings: &Settings, printer: &Printer) -> anyhow::R
     }
     let client = wiring::client(settings, &args.transport, printer)?;
     let copies = wiring::copies(settings, &args.indexes);
-    let source = source.absolute()?;
     let index = wiring::block_on(async { Ok(eyas_ops::update(&source, &copies, &client).await?) })?;
     wiring::book(settings)?.add(&source, &now())?;
     printer.info(format!("index `{}` was added with {} artifacts", source.name, index.len()));

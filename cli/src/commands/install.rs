@@ -54,7 +54,9 @@ pub(super) fn names(
     if references.is_empty() {
         return Err(OpsError::NothingToDo { command }.into());
     }
-    references.iter().map(|text| super::parse_name(text)).collect()
+    let names: Result<Vec<Name>, _> =
+        references.iter().map(|text| super::parse_name(text)).collect();
+    Ok(names?)
 }
 
 /// The state directory that the flags name.

@@ -13,10 +13,11 @@ mod upkeep;
 mod version;
 
 use eyas_artifact::Name;
+use eyas_ops::OpsError;
 
 use crate::args::{Cli, Command};
 use crate::printer::Printer;
-use crate::settings::{Settings, parse_from};
+use crate::settings::Settings;
 
 /// Runs the command that was typed.
 pub(crate) fn run(cli: Cli, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
@@ -34,7 +35,6 @@ pub(crate) fn run(cli: Cli, settings: &Settings, printer: &Printer) -> anyhow::R
 }
 
 /// What was typed where an artifact is expected.
-fn parse_name(text: &str) -> anyhow::Result<Name> {
-    let expected = "`NAME[:TAG|@DIGEST]` or `HOST/PATH[:TAG|@DIGEST]`, in lower case";
-    Ok(parse_from(text, "the command line", expected)?)
+fn parse_name(text: &str) -> Result<Name, OpsError> {
+    Ok(text.parse::<Name>()?)
 }

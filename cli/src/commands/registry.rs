@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use eyas_artifact::{Kind, Name, Reference, Version};
-use eyas_ops::{Content, Form, Listing, PushRequest};
+use eyas_ops::{Content, Form, Listing, OpsError, PushRequest};
 use eyas_trust::{MAX_KEY_BYTES, SigningKey};
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -138,9 +138,8 @@ fn content(args: &PushArgs, kind: Kind) -> anyhow::Result<Content> {
 }
 
 /// A reference that must have a registry.
-pub(super) fn parse_reference(text: &str) -> anyhow::Result<Reference> {
-    let expected = "`HOST/PATH[:TAG|@DIGEST]`, such as `registry.example.org/team/rules:1`";
-    Ok(parse_from(text, "the command line", expected)?)
+fn parse_reference(text: &str) -> Result<Reference, OpsError> {
+    Ok(text.parse::<Reference>()?)
 }
 
 fn forms(form: SignForm) -> Vec<Form> {
@@ -162,7 +161,7 @@ fn read_key(path: &Path) -> anyhow::Result<SigningKey> {
     let text = fs::read_to_string(path).map_err(|error| failure(error.to_string()))?;
     let password = std::env::var("COSIGN_PASSWORD").ok();
     SigningKey::from_pem(&text, password.as_deref(), &name)
-        .map_err(|error| eyas_ops::OpsError::from(error).into())
+        .map_err(|error| OpsError::from(error).into())
 }
 
 /// The public key beside a private one: `release` or `release.key` has `release.pub`.
@@ -238,8 +237,7 @@ impl Document for ServingDocument {
 fn serve(args: &ServeArgs, printer: &Printer) -> anyhow::Result<()> {
     eyas_ops::prepare_layout(&args.dir, args.read_only)?;
     wiring::block_on(async {
-        let failed =
-            |source| eyas_ops::OpsError::Listen { address: args.listen.to_string(), source };
+        let failed = |source| OpsError::Listen { address: args.listen.to_string(), source };
         let listener = TcpListener::bind(args.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         if !address.ip().is_loopback() {
@@ -284,12 +282,12 @@ fn keygen(args: &KeygenArgs, printer: &Printer) -> anyhow::Result<()> {
             format!("`{}` exists already, and a key is never overwritten", there.display());
         return Err(Failure::usage(message).with_hint("choose another name").into());
     }
-    let key = SigningKey::generate().map_err(eyas_ops::OpsError::from)?;
+    let key = SigningKey::generate().map_err(OpsError::from)?;
     let pem = match std::env::var("COSIGN_PASSWORD").ok().filter(|password| !password.is_empty()) {
         Some(password) => key.to_encrypted_pem(&password),
         None => key.to_pem(),
     };
-    write_new(&args.file, pem.map_err(eyas_ops::OpsError::from)?.as_bytes(), 0o600)?;
+    write_new(&args.file, pem.map_err(OpsError::from)?.as_bytes(), 0o600)?;
     write_new(&public, key.public_pem().as_bytes(), 0o644)?;
     printer.data(&KeyDocument {
         private_key: args.file.display().to_string(),

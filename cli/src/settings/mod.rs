@@ -49,7 +49,7 @@ impl SettingsError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { .. } => {
-                Some("leave `--config` out to run without a configuration file".to_owned())
+                Some("`--config` and `EYAS_CONFIG` name a file that must exist; without them it may be absent".to_owned())
             }
             Self::NoHome { variable, .. } => {
                 Some(format!("set `{variable}`, or name the path by its flag"))

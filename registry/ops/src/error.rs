@@ -308,6 +308,7 @@ impl OpsError {
             Self::Stuck { .. } => Some("run `eyas artifact rollback`".to_owned()),
             Self::IndexContent { source, .. } => source.hint(),
             Self::Index(source) => source.hint(),
+            Self::Typed(source) | Self::Document { source, .. } => source.hint(),
             Self::Trust(error) => error.hint(),
             Self::Store(error) => error.hint(),
             _ => None,

@@ -1,0 +1,90 @@
+//! Every document has the fields that `docs/output.md` promises, no more and no fewer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::program::{Site, User};
+
+/// Fields by kind, as documented.
+fn promised() -> BTreeMap<String, BTreeSet<String>> {
+    let text = include_str!("../../../docs/output.md");
+    let quoted = |cell: &str| -> Vec<String> {
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    text.lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
+            (quoted(cells[0]).remove(0), quoted(cells[2]).into_iter().collect())
+        })
+        .collect()
+}
+
+#[track_caller]
+fn hold(document: &Value, kind: &str) {
+    assert_eq!(document["kind"], kind);
+    assert_eq!(document["schema"], 1);
+    let fields = document.as_object().expect("an object").keys();
+    let found: BTreeSet<String> =
+        fields.filter(|name| !matches!(name.as_str(), "schema" | "kind")).cloned().collect();
+    assert_eq!(Some(&found), promised().get(kind), "{kind}");
+}
+
+#[test]
+fn documents_are_as_promised() {
+    let site = Site::new();
+    hold(&site.publish("1.0.0").expect(0).json(), "registry.push");
+    let reference = format!("{}/team/demo:latest", site.host);
+    let indexed = "--index-file index.yaml --output json";
+    for (line, kind) in [
+        ("version --output json".to_owned(), "version"),
+        (format!("artifact install demo {indexed}"), "artifact.install"),
+        (format!("artifact list {indexed}"), "artifact.list"),
+        (format!("artifact search demo {indexed}"), "artifact.list"),
+        (format!("artifact info demo {indexed}"), "artifact.info"),
+        (format!("artifact verify demo {indexed}"), "artifact.verify"),
+        ("artifact list --installed --output json".to_owned(), "artifact.installed"),
+        ("artifact status --output json".to_owned(), "artifact.status"),
+        ("artifact history --output json".to_owned(), "artifact.history"),
+        ("artifact repair --output json".to_owned(), "artifact.repair"),
+        ("artifact gc --output json".to_owned(), "artifact.gc"),
+        ("index list --output json".to_owned(), "index.list"),
+        ("registry keygen other --output json".to_owned(), "registry.keygen"),
+        (format!("registry pull {reference} -o pulled --output json"), "registry.pull"),
+        (format!("sign {reference} --key signer --output json"), "sign"),
+        ("rules check demo.yaml --output json".to_owned(), "rules.check"),
+    ] {
+        hold(&site.user.run(&line).expect(0).json(), kind);
+    }
+    site.publish("1.1.0").expect(0);
+    site.user.run(&format!("artifact install demo {indexed}")).expect(0);
+    hold(&site.user.run("artifact rollback --output json").expect(0).json(), "artifact.rollback");
+}
+
+#[test]
+fn the_raw_documents_are_byte_for_byte() {
+    let site = Site::new();
+    let digest = site.publish("1.0.0").expect(0).json()["digest"].clone();
+    let line = "artifact manifest demo --index-file index.yaml --output json";
+    let manifest = site.user.run(line).expect(0).stdout;
+    let found = eyas_artifact::Digest::sha256(manifest).to_string();
+    assert_eq!(digest, found.as_str());
+}
+
+#[test]
+fn a_check_of_rules_answers_also_when_they_are_wrong() {
+    let user = User::new();
+    user.write("eyas.yaml", "");
+    user.write(
+        "wrong.yaml",
+        "- rule: a\n  desc: d\n  condition: no.such = 1\n  output: o\n  priority: INFO\n",
+    );
+    let done = user.run("rules check wrong.yaml --output json").expect(1);
+    let document = done.json();
+    hold(&document, "rules.check");
+    assert_eq!(document["falco_load_results"][0]["successful"], false);
+    let text = user.run("rules check wrong.yaml").expect(1).stdout;
+    assert!(text.starts_with("wrong.yaml: Invalid\n1 Error:\n"), "{text}");
+    user.run("rules check absent.yaml").expect(2);
+}
