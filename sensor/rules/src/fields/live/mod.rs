@@ -16,6 +16,7 @@ mod user;
 pub use eyas_state::{Civil, LocalTime, civil};
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 
 use eyas_state::Ctx;
 
@@ -57,6 +58,15 @@ impl Facts for Ctx<'_> {
         } else {
             SocketEnds::Unknown
         }
+    }
+
+    fn ancestors(
+        &self,
+        field: FieldId,
+        key: FieldArg<'_>,
+        visit: &mut dyn FnMut(Value<'_>) -> ControlFlow<()>,
+    ) {
+        process::visit_ancestors(self, field, key, visit);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `proc.*` and `thread.*`: the process, its ancestors and its group and session.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use eyas_abi::value;
 use eyas_state::{Ctx, ExeFlags, Image, Process};
@@ -147,6 +148,27 @@ fn ancestor<'a>(ctx: &'a Ctx<'_>, read: Read, arg: FieldArg<'_>) -> Option<Value
             pid @ Value::Int(_) => Some(pid),
             _ => joined(ctx, read),
         },
+    }
+}
+
+/// One walk upwards, however many levels there are.
+pub(super) fn visit_ancestors(
+    ctx: &Ctx<'_>,
+    field: FieldId,
+    key: FieldArg<'_>,
+    visit: &mut dyn FnMut(Value<'_>) -> ControlFlow<()>,
+) {
+    if let FieldArg::Key(name) = key {
+        if let Some(value) = inherited_variable(ctx, name) {
+            let _ = visit(value);
+        }
+        return;
+    }
+    let (Some(read), Some(process)) = (by_level(field), ctx.process()) else { return };
+    for ancestor in ctx.tables().ancestors(process) {
+        if visit(read(ancestor)).is_break() {
+            return;
+        }
     }
 }
 
