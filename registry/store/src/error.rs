@@ -226,7 +226,8 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Full { .. } | Self::TooLittleSpace { .. } => {
-                "free some space and run the command again; nothing was changed"
+                "free some space (`eyas artifact gc` drops old generations) and run the command \
+                 again; nothing was changed"
             }
             Self::ReadOnly { .. } => {
                 "mount the directory writable, or choose another with `--store`; nothing was changed"
@@ -238,8 +239,8 @@ impl StoreError {
             Self::Stale { .. } => "run the command again",
             Self::Locked { .. } => "wait for it to finish and run the command again",
             Self::Damaged { .. } => {
-                "`eyas artifact rollback` returns to the previous generation, and restores its files \
-                 where it must"
+                "`eyas artifact repair` restores files from the store; `eyas artifact rollback` \
+                 returns to the previous generation"
             }
             Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => {
                 "the registry or something on the way changed the content; try again, or another \

@@ -3,7 +3,7 @@
 //! Owns rollback and the record of generations that were refused by a sensor or left by a user. A
 //! rollback moves `current` and marks what it leaves, which stays until garbage collection.
 
-use eyas_artifact::{Digest, Generation, Kind};
+use eyas_artifact::{Digest, Generation};
 use serde::{Deserialize, Serialize};
 
 use crate::paths::REFUSAL_FILE;
@@ -60,17 +60,13 @@ impl Store {
             .map_err(|error| StoreError::Damaged { path, why: error.to_string() })
     }
 
-    /// The refused generation that brought this content, if there is one: follow does not try again
-    /// what a sensor has refused or a user has left. Content that the active generation has as well is not held
-    /// against anybody.
-    pub fn refused_content(
-        &self,
-        kind: Kind,
-        name: &str,
-        manifest: &Digest,
-    ) -> Result<Option<(u64, Refusal)>, StoreError> {
+    /// The newest marked generation that brought this content (digest of a manifest, or of the image
+    /// index it was chosen from): follow does not bring back what a user has left, and need not try
+    /// what a sensor has refused. Content that is active is not held against anybody.
+    pub fn refused_content(&self, digest: &Digest) -> Result<Option<(u64, Refusal)>, StoreError> {
         let holds = |generation: &Generation| {
-            generation.find(kind, name).is_some_and(|entry| entry.manifest_digest == *manifest)
+            let mut entries = generation.entries.iter();
+            entries.any(|entry| entry.root_digest == *digest || entry.manifest_digest == *digest)
         };
         if self.current()?.as_ref().is_some_and(holds) {
             return Ok(None);

@@ -201,10 +201,10 @@ fn a_rejected_generation_is_left_and_remembered() {
     let history = store.history().unwrap();
     assert_eq!(history[0].refused.as_ref().unwrap().reason, "the sensor refused: rule `x`");
     let content = second.entries[0].manifest_digest;
-    let known = store.refused_content(Kind::Rulesfile, "a", &content).unwrap();
+    let known = store.refused_content(&content).unwrap();
     assert_eq!(known.unwrap().0, 2);
     let active = back.entries[0].manifest_digest;
-    assert_eq!(store.refused_content(Kind::Rulesfile, "a", &active).unwrap(), None);
+    assert_eq!(store.refused_content(&active).unwrap(), None);
     // A rejected generation is passed over by the next rollback.
     drop(locked);
     install(&store, &[Sample::rules("a", "3.0.0", "3")]).unwrap();
