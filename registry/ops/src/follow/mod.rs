@@ -151,6 +151,9 @@ impl Follower {
         let hopeless = self.told.get(&checked.name.to_string()).is_some_and(|told| {
             told.hopeless && told.digest == Some(digest) && told.active == number
         });
+        // What a user has left by a rollback stays away until the tag moves on.
+        let marked = context.store.refused_content(&digest)?;
+        let hopeless = hopeless || marked.is_some_and(|(_, mark)| mark.left);
         Ok(if hopeless { News::Hopeless } else { News::New(reference) })
     }
 

@@ -117,3 +117,22 @@ async fn one_that_fails_does_not_hold_up_another() {
     assert!(matches!(round[0].result, CheckResult::Failed { .. }));
     assert!(matches!(round[1].result, CheckResult::Installed(_)));
 }
+
+#[tokio::test]
+async fn what_a_rollback_has_left_stays_away_until_the_tag_moves() {
+    let stage = Stage::new().await;
+    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    for version in ["1.0.0", "1.1.0"] {
+        stage.publish(&Bundle::new("demo", version)).await;
+        check(&stage, &mut follower).await;
+    }
+    eyas_ops::rollback(&stage.store(), &stage.sensor, &stage.heard, None, false, false)
+        .expect("rolled back");
+    // Also for one that was not there at the time.
+    let mut restarted = Follower::new(vec![stage.name("demo")]).expect("one");
+    assert!(matches!(check(&stage, &mut restarted).await, CheckResult::StillRefused));
+    assert_eq!(stage.active(), ["demo 1.0.0"]);
+    stage.publish(&Bundle::new("demo", "1.2.0")).await;
+    assert!(matches!(check(&stage, &mut restarted).await, CheckResult::Installed(_)));
+    assert_eq!(stage.active(), ["demo 1.2.0"]);
+}
