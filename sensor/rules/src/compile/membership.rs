@@ -3,7 +3,7 @@
 //!
 //! Most comparisons in rules are of this kind, and most of those are on a handful of fields.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Test;
 use super::matcher::bytes_of;
@@ -38,16 +38,23 @@ pub(crate) enum Subject {
 pub(crate) struct Group {
     /// What is compared.
     pub(crate) subject: Subject,
-    /// Every text that some comparison names, and its place in `rows`.
-    texts: HashMap<Box<[u8]>, u32>,
+    /// Every text that some comparison names, by length and then by bytes.
+    named: Box<[Box<[u8]>]>,
+    /// For each length, where its texts begin; one more than the longest has bytes, and the end.
+    lengths: Box<[u32]>,
     /// For each text, the comparisons that name it, as bits.
-    rows: Vec<Box<[u64]>>,
+    rows: Box<[Box<[u64]>]>,
 }
 
 impl Group {
     /// The row of a text; `None` when no comparison names it.
+    ///
+    /// Most texts of events have a length that few named ones share, so few are compared.
     pub(crate) fn row(&self, text: &[u8]) -> Option<u32> {
-        self.texts.get(text).copied()
+        let &[start, end] = self.lengths.get(text.len()..text.len() + 2)? else { return None };
+        let same_length = self.named.get(start as usize..end as usize)?;
+        let at = same_length.binary_search_by(|known| (**known).cmp(text)).ok()?;
+        Some(start + at as u32)
     }
 
     /// Whether the comparison names the text of this row.
@@ -58,17 +65,26 @@ impl Group {
 
     fn new(subject: Subject, tests: &[Test], places: &[usize]) -> Self {
         let words = places.len().div_ceil(64);
-        let mut group = Self { subject, texts: HashMap::new(), rows: Vec::new() };
+        let mut named: BTreeMap<(usize, &[u8]), Box<[u64]>> = BTreeMap::new();
         for (bit, place) in places.iter().enumerate() {
             for text in texts(&tests[*place].compare) {
-                let row = *group.texts.entry(text.into()).or_insert_with(|| {
-                    group.rows.push(vec![0; words].into());
-                    group.rows.len() as u32 - 1
-                });
-                group.rows[row as usize][bit / 64] |= 1 << (bit % 64);
+                let row = named.entry((text.len(), text)).or_insert_with(|| vec![0; words].into());
+                row[bit / 64] |= 1 << (bit % 64);
             }
         }
-        group
+        let longest = named.last_key_value().map_or(0, |((length, _), _)| *length);
+        let mut lengths = vec![0_u32; longest + 2];
+        for (length, _) in named.keys() {
+            lengths[length + 1] += 1;
+        }
+        let mut sum = 0;
+        for count in &mut lengths {
+            sum += *count;
+            *count = sum;
+        }
+        let texts_in_order = named.keys().map(|(_, text)| (*text).into()).collect();
+        let rows = named.values().cloned().collect();
+        Self { subject, named: texts_in_order, lengths: lengths.into(), rows }
     }
 }
 
@@ -161,7 +177,7 @@ mod tests {
         assert_eq!(named("a"), [true, false, false]);
         assert_eq!(named("c"), [false, true, false]);
         assert_eq!(named("d"), [false, false, true]);
-        assert_eq!(row("x"), None);
+        assert_eq!((row("x"), row(""), row("ab")), (None, None, None));
     }
 
     #[test]
