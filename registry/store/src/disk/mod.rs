@@ -210,3 +210,6 @@ pub(crate) fn check_space(directory: &Path, needed: u64) -> Result<(), StoreErro
 fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
 }
+
+#[cfg(test)]
+mod tests;

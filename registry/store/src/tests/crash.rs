@@ -4,10 +4,12 @@
 //! old or the new generation is active, whole, and the next writer cleans up.
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::*;
 use crate::disk::{Fault, arm};
+use crate::{FlatDirectory, Foreign};
 
 const DIRECTORY: &str = "EYAS_TEST_CRASH_STORE";
 const SCENE: &str = "EYAS_TEST_CRASH_SCENE";
@@ -53,7 +55,60 @@ fn act(scene: &str, store: &Store) -> Result<(), StoreError> {
         "rollback" => store.lock()?.rollback(Some(1)).map(drop),
         "repair" => store.lock()?.repair().map(drop),
         "gc" => store.lock()?.gc(0).map(drop),
+        "flat" => flat(store, 2),
         other => unreachable!("{other}"),
+    }
+}
+
+/// The plain directory beside a store.
+fn plain(store: &Store) -> PathBuf {
+    store.directory().with_file_name("flat")
+}
+
+fn flat(store: &Store, number: u64) -> Result<(), StoreError> {
+    let generation = store.generation(number)?;
+    FlatDirectory::open(&plain(store), store)?
+        .prepare(store, &generation, &[Kind::Rulesfile], Foreign::Refuse)?
+        .commit()
+        .map(drop)
+}
+
+/// Files of the plain directory with their content, but for ours.
+fn plain_content(store: &Store) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    collect(&plain(store), &plain(store), &mut files);
+    files.retain(|(name, _)| !name.starts_with(".eyas/"));
+    files.sort();
+    files
+}
+
+#[test]
+fn a_plain_directory_killed_at_every_change_is_finished_or_undone() {
+    let files = |text: &str, names: [&'static str; 2]| Sample {
+        files: names.map(|name| (name, text.as_bytes().to_vec())).to_vec(),
+        ..Sample::rules("a", "1.0.0", "")
+    };
+    let whole = |text: &str, names: [&str; 2]| names.map(|name| (name.to_owned(), text.to_owned()));
+    let (first, second) = (["a.yaml", "gone/b.yaml"], ["a.yaml", "more/c.yaml"]);
+    let (old, new) = (whole("old", first), whole("new", second));
+    for at in 1.. {
+        let (_directory, store) = scratch();
+        install(&store, &[files("old", first)]).unwrap();
+        flat(&store, 1).unwrap();
+        install(&store, &[files("new", second)]).unwrap();
+        let was_killed = killed("flat", &store, at);
+        for file in plain_content(&store) {
+            assert!(old.contains(&file) || new.contains(&file), "at {at}: {file:?}");
+        }
+        drop(FlatDirectory::open(&plain(&store), &store).unwrap());
+        let settled = plain_content(&store);
+        assert!(settled == old || settled == new, "at {at}: {settled:?}");
+        flat(&store, 2).unwrap();
+        assert_eq!(plain_content(&store), new, "at {at}");
+        if !was_killed {
+            assert!(at > 20, "only {at} changes");
+            return;
+        }
     }
 }
 
