@@ -37,6 +37,10 @@ fn main() -> ExitCode {
         cli.global.log_format,
         cli.global.log_level.unwrap_or(LogLevel::Info),
     );
+    // What this program is does not depend on how it is configured, or on whether that is right.
+    if let Some(outcome) = commands::run_without_settings(&cli.command, &fallback) {
+        return outcome.map_or_else(|error| refuse(&error, &fallback), |()| ExitCode::SUCCESS);
+    }
     let outcome =
         prepare(&cli).map_err(|error| (error, fallback)).and_then(|(settings, printer)| {
             commands::run(cli, &settings, &printer).map_err(|error| (error, printer))
@@ -54,7 +58,8 @@ fn prepare(cli: &Cli) -> anyhow::Result<(Settings, Printer)> {
     let printer =
         Printer::new(settings.output(cli.global.output)?, format, settings.log_level(&cli.global)?);
     for remark in settings.remarks() {
-        printer.record(&Record::new(LogLevel::Debug, remark));
+        let level = if remark.missed { LogLevel::Warn } else { LogLevel::Debug };
+        printer.record(&Record::new(level, remark.text));
     }
     Ok((settings, printer))
 }

@@ -29,8 +29,21 @@ pub(crate) fn run(cli: Cli, settings: &Settings, printer: &Printer) -> anyhow::R
         Command::Rules(command) => rules::run(&command, printer),
         Command::Sensor(command) => sensor::run(&command, &global, settings, printer),
         Command::Sign(args) => registry::sign(&args, settings, printer),
-        Command::Version(args) => version::run(&args, printer),
-        Command::Completion { shell } => completion::run(shell, printer),
+        Command::Version(_) | Command::Completion { .. } => {
+            run_without_settings(&command, printer).unwrap_or(Ok(()))
+        }
+    }
+}
+
+/// Runs a command that needs no settings; `None` for all others.
+pub(crate) fn run_without_settings(
+    command: &Command,
+    printer: &Printer,
+) -> Option<anyhow::Result<()>> {
+    match command {
+        Command::Version(args) => Some(version::run(args, printer)),
+        Command::Completion { shell } => Some(completion::run(*shell, printer)),
+        _ => None,
     }
 }
 

@@ -40,6 +40,28 @@ const KNOWN: &[&str] = &[
     "store",
 ];
 
+/// Keys that ask for something that does not happen here, which nobody should find out by waiting.
+const MISSED: &[&str] = &[
+    "artifact.follow.assetsdir",
+    "artifact.follow.cron",
+    "artifact.follow.pluginsdir",
+    "artifact.follow.rulesfilesdir",
+    "artifact.install.assetsdir",
+    "artifact.install.pluginsdir",
+    "artifact.install.rulesfilesdir",
+    "registry.auth.gcp",
+    "registry.auth.oauth",
+];
+
+/// A key without effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Remark {
+    /// The key, its file, and that it has no effect.
+    pub(crate) text: String,
+    /// Whether it asks for something that does not happen.
+    pub(crate) missed: bool,
+}
+
 /// A configuration file, or nothing.
 #[derive(Debug, Default)]
 pub(super) struct ConfigFile {
@@ -151,13 +173,16 @@ impl ConfigFile {
             .collect()
     }
 
-    /// Keys that have no effect, as sentences.
-    pub(super) fn remarks(&self) -> Vec<String> {
+    /// Keys that have no effect.
+    pub(super) fn remarks(&self) -> Vec<Remark> {
         let mut keys = Vec::new();
         leaves(&self.tree, "", &mut keys);
         keys.iter()
             .filter(|key| !KNOWN.contains(&key.as_str()))
-            .map(|key| format!("{} has no effect here", self.origin(key)))
+            .map(|key| Remark {
+                text: format!("{} has no effect here", self.origin(key)),
+                missed: MISSED.contains(&key.as_str()),
+            })
             .collect()
     }
 

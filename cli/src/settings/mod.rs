@@ -15,7 +15,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub(crate) use self::environment::Environment;
-use self::file::ConfigFile;
+use self::file::{ConfigFile, Remark};
 pub(crate) use self::paths::Paths;
 use crate::args::{
     Global, IndexArgs, LogFormat, LogLevel, Output, StartupBehavior, TransportArgs, TrustArgs,
@@ -118,8 +118,8 @@ impl Settings {
         Ok(Self { environment, file, paths })
     }
 
-    /// Keys of the file that have no effect here, each with the reason.
-    pub(crate) fn remarks(&self) -> Vec<String> {
+    /// Keys of the file that have no effect here.
+    pub(crate) fn remarks(&self) -> Vec<Remark> {
         self.file.remarks()
     }
 

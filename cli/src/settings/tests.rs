@@ -168,10 +168,18 @@ fn root_gets_system_paths_and_others_their_own() {
 
 #[test]
 fn a_key_without_effect_is_mentioned() {
-    let found = settings("artifact: {install: {refs: [a], rulesfilesDir: /r}}\nstore: /s\n", &[]);
-    let said = found.remarks();
-    assert_eq!(said.len(), 1);
-    assert!(said[0].contains("artifact.install.rulesfilesdir"), "{said:?}");
+    let yaml =
+        "artifact: {install: {refs: [a], rulesfilesDir: /r}}\nstore: /s\ndriver: {name: x}\n";
+    let said = settings(yaml, &[]).remarks();
+    let found: Vec<(&str, bool)> =
+        said.iter().map(|remark| (remark.text.as_str(), remark.missed)).collect();
+    assert_eq!(
+        found,
+        [
+            ("the key `artifact.install.rulesfilesdir` of `/c/eyas.yaml` has no effect here", true),
+            ("the key `driver.name` of `/c/eyas.yaml` has no effect here", false),
+        ]
+    );
 }
 
 #[test]

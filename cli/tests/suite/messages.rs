@@ -72,6 +72,7 @@ fn arguments_that_do_not_parse_are_usage() {
 fn a_wrong_configuration_is_named() {
     let user = User::new();
     user.run("artifact status").expect(2);
+    user.run("version").expect(0);
     user.write("eyas.yaml", "artifact: [");
     assert!(user.run("artifact status").expect(2).stderr.contains("eyas.yaml"));
     user.write("eyas.yaml", "artifact: {follow: {every: soon}}\n");
