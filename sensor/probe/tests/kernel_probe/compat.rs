@@ -1,4 +1,5 @@
 //! 32-bit system calls made by 64-bit code: one instruction that every program has at hand.
+#![cfg(target_arch = "x86_64")]
 
 use std::os::fd::AsRawFd;
 

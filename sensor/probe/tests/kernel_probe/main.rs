@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod calls;
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod compat;
 #[cfg(test)]
 mod connect;
