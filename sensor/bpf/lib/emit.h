@@ -7,7 +7,7 @@
 #ifndef EYAS_EMIT_H
 #define EYAS_EMIT_H
 
-#include "store.h"
+#include "file.h"
 
 static __always_inline void fill_header(struct scratch *s, struct task_struct *task, __u16 type, __u8 nparams)
 {
