@@ -85,6 +85,18 @@ pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
     })
 }
 
+/// What went wrong, from the outside in. An error that repeats its cause in its own words is not
+/// followed by it again.
+pub(crate) fn message_of(error: &anyhow::Error) -> String {
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
+}
+
 /// The full text of a refusal, with places and source lines, where there is one.
 pub(crate) fn report_of(error: &anyhow::Error) -> Option<String> {
     error
@@ -129,6 +141,16 @@ mod tests {
         codes.dedup();
         assert_eq!(codes.len(), CLASSES.len());
         assert!(!codes.contains(&0));
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let input = OpsError::Input { path: "x".into(), source: missing() };
+        let told = message_of(&anyhow::Error::new(input));
+        assert_eq!(told, format!("`x` cannot be read: {}", missing()));
+        let told = message_of(&anyhow::Error::new(missing()).context("while starting"));
+        assert_eq!(told, format!("while starting: {}", missing()));
     }
 
     #[test]

@@ -78,7 +78,7 @@ fn refuse_arguments(error: &clap::Error) -> ExitCode {
 fn refuse(error: &anyhow::Error, printer: &Printer) -> ExitCode {
     let class = exit::class_of(error);
     printer.bars().clear();
-    let mut record = Record::new(LogLevel::Error, format!("{error:#}"))
+    let mut record = Record::new(LogLevel::Error, exit::message_of(error))
         .with("class", exit::name(class))
         .with("exit_code", exit::code(class));
     if let Some(report) = exit::report_of(error) {
