@@ -26,5 +26,5 @@ pub use object::{
     embedded_for,
 };
 pub use rings::{POLL_DEFAULT, Poll, Rings, SETTLE};
-pub use seed::seed;
+pub use seed::{Seeded, Snapshot, seed};
 pub use settings::{ARGS_DEFAULT, ARGS_MAX, DATA_DEFAULT, DATA_MAX};

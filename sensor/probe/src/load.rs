@@ -16,7 +16,7 @@ use crate::counters::{COUNTERS_LEN, Counters};
 use crate::descriptors::{self, BIT_TABLE_LEN, DESCRIPTOR_LEN, Extraction};
 use crate::error::ProbeError;
 use crate::rings::Rings;
-use crate::seed::Seeded;
+use crate::seed::{Seeded, Snapshot};
 use crate::settings::{self, SETTINGS_LEN, Settings};
 use crate::{capability, object};
 
@@ -183,7 +183,12 @@ impl Probe {
     /// Delivers a `task` record for each thread that is there already. Call it after [`Probe::attach`] and before
     /// reading the rings, so that nothing falls between.
     pub fn seed(&mut self, deliver: &mut dyn FnMut(&[u8])) -> Result<Seeded, ProbeError> {
-        let Some((name, arguments)) = self.snapshot else { return crate::seed::seed(deliver) };
+        self.snapshot()?.deliver(deliver)
+    }
+
+    /// The walk over what is there already, to be delivered by whoever reads the rings.
+    pub fn snapshot(&mut self) -> Result<Snapshot, ProbeError> {
+        let Some((name, arguments)) = self.snapshot else { return Ok(Snapshot::of_proc()) };
         let failed = |reason: String| ProbeError::Attach { program: name.to_owned(), reason };
         let program: &mut Iter = self
             .bpf
@@ -193,8 +198,7 @@ impl Probe {
         let link = program.attach().map_err(|error| failed(chain(&error)))?;
         let link = program.take_link(link).map_err(|error| failed(chain(&error)))?;
         let file = link.into_file().map_err(|error| failed(chain(&error)))?;
-        crate::seed::iter::deliver_all(file, arguments, deliver)
-            .map_err(|error| failed(error.to_string()))
+        Ok(Snapshot::of_kernel(file, arguments))
     }
 
     /// How [`Probe::seed`] learns of what is there already, for status.

@@ -1,3 +1,5 @@
+//! The tables against what is known of the format.
+
 use super::*;
 
 #[test]
