@@ -153,14 +153,27 @@ impl Store {
 
     /// Writes generation `number` with one artifact for each text, and makes it current.
     pub(crate) fn activate(&self, number: u64, rules: &[&str]) -> Digest {
+        self.activate_with_probe(number, rules, None)
+    }
+
+    /// The same with a probe artifact.
+    pub(crate) fn activate_with_probe(
+        &self,
+        number: u64,
+        rules: &[&str],
+        probe: Option<&[u8]>,
+    ) -> Digest {
         let mut generation = Generation::new(number, "2026-11-24T00:00:00Z");
         let directory = self.0.join("generations").join(number.to_string());
         for (position, text) in rules.iter().enumerate() {
             let name = format!("rules-{position}");
-            let entry = entry(&name, text.as_bytes());
-            let folder = directory.join(entry.directory());
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join("rules.yaml"), text).unwrap();
+            let entry = entry(&name, Kind::Rulesfile, "rules.yaml", text.as_bytes());
+            install(&directory, &entry, text.as_bytes());
+            generation.entries.push(entry);
+        }
+        if let Some(object) = probe {
+            let entry = entry("probe", Kind::Probe, "eyas-probe.o", object);
+            install(&directory, &entry, object);
             generation.entries.push(entry);
         }
         fs::create_dir_all(&directory).unwrap();
@@ -176,11 +189,17 @@ impl Store {
     }
 }
 
-fn entry(name: &str, text: &[u8]) -> Entry {
-    let digest = Digest::sha256(text);
+fn install(generation: &Path, entry: &Entry, content: &[u8]) {
+    let folder = generation.join(entry.directory());
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(&entry.files[0].path), content).unwrap();
+}
+
+fn entry(name: &str, kind: Kind, file: &str, content: &[u8]) -> Entry {
+    let digest = Digest::sha256(content);
     Entry {
         name: name.to_owned(),
-        kind: Kind::Rulesfile,
+        kind,
         reference: format!("localhost/{name}:1"),
         version: "1.0.0".parse().unwrap(),
         root_digest: digest,
@@ -191,9 +210,9 @@ fn entry(name: &str, text: &[u8]) -> Entry {
         signed_at: None,
         reason: "asked for".into(),
         files: vec![InstalledFile {
-            path: "rules.yaml".into(),
+            path: file.into(),
             digest,
-            size: text.len() as u64,
+            size: content.len() as u64,
             mode: 0o644,
         }],
     }

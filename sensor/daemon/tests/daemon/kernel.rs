@@ -100,3 +100,56 @@ fn a_reload_asks_the_kernel_for_what_the_new_rules_need() {
     let (code, _, text) = daemon.stop();
     assert_eq!(code, Some(0), "{text}");
 }
+
+#[test]
+fn the_generations_probe_runs_and_one_that_the_kernel_cannot_take_does_not() {
+    if !permitted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    let exec = rule("exec", "evt.type = execve and proc.name startswith eyas-probe-art", "x");
+    let program = dir.path().join("eyas-probe-artifact");
+    fs::copy("/bin/true", &program).unwrap();
+    let mut broken = eyas_probe::embedded().to_vec();
+    broken.truncate(broken.len() / 2);
+    for (number, object, taken) in
+        [(1, eyas_probe::embedded(), true), (2, broken.as_slice(), false)]
+    {
+        store.activate_with_probe(number, &[&exec], Some(object));
+        let daemon = Daemon::start(dir.path(), &["--json", "--store", store.path()]);
+        let probe = daemon.client().status().unwrap().probe;
+        let expected = if taken {
+            ProbeSource::Artifact { name: "probe".into() }
+        } else {
+            ProbeSource::Embedded
+        };
+        assert_eq!(probe.source, expected);
+        assert_eq!(probe.reason.is_none(), taken, "{probe:?}");
+        assert!(Command::new(&program).status().unwrap().success());
+        daemon.alert_of("exec");
+        let (code, _, text) = daemon.stop();
+        assert_eq!(code, Some(0), "{text}");
+        assert_eq!(text.contains("the embedded probe runs instead of `probe 1.0.0`"), !taken);
+    }
+}
+
+#[test]
+fn a_probe_that_comes_with_a_reload_is_tried_and_used_from_the_next_start_on() {
+    if !permitted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    let exec = rule("exec", "evt.type = execve and proc.name = eyas-none", "x");
+    store.activate(1, &[&exec]);
+    let daemon = Daemon::start(dir.path(), &["--store", store.path()]);
+    store.activate_with_probe(2, &[&exec], Some(b"no object at all"));
+    let report = daemon.reload(2);
+    assert!(report.accepted);
+    assert_eq!(report.probe.source, ProbeSource::Embedded);
+    assert!(report.probe.reason.unwrap().contains("cannot be used"));
+    // The object in use, under another name.
+    store.activate_with_probe(3, &[&exec], Some(eyas_probe::embedded()));
+    assert_eq!(daemon.reload(3).probe.reason, None);
+}

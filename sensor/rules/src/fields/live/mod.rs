@@ -83,3 +83,6 @@ fn nonzero<'a>(number: u64) -> Option<Value<'a>> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod classes;
