@@ -15,7 +15,7 @@ use super::{BasicAuth, IndexSource, SettingsError, host_of, split};
 pub(crate) const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 
 /// Keys that are read here, dotted and in lower case.
-const KNOWN: &[&str] = &[
+pub(super) const KNOWN: &[&str] = &[
     "artifact.allowedtypes",
     "artifact.follow.every",
     "artifact.follow.refs",

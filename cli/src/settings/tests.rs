@@ -190,3 +190,15 @@ fn deprecated_flags_still_mean_something() {
     assert_eq!(found.log_level(&verbose).expect("valid"), LogLevel::Debug);
     assert_eq!(found.log_format(&verbose).expect("valid"), Some(LogFormat::Json));
 }
+
+#[test]
+fn the_documented_keys_are_those_that_are_read() {
+    let text = include_str!("../../../docs/configuration.md");
+    let mut documented: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    documented.sort();
+    assert_eq!(documented, file::KNOWN);
+}
