@@ -1,5 +1,7 @@
 //! Whether a whole new set works: the sensor's own rule compiler and the probe's layout check.
 
+use std::path::Path;
+
 use eyas_artifact::Kind;
 use eyas_rules::report::{render_all, results_json};
 use eyas_rules::{EngineOptions, LoadOutcome, Severity, SourceFile, load};
@@ -69,10 +71,9 @@ pub(crate) fn compile(sources: &[SourceFile]) -> LoadOutcome {
     load(sources, &EngineOptions::default())
 }
 
-/// Whether a file of a rules bundle is read as rules.
+/// Whether a file of a rules bundle is read as rules: by the same endings as the sensor's.
 pub(crate) fn is_rules(path: &str) -> bool {
-    let end = path.rsplit('.').next().unwrap_or_default();
-    path.contains('.') && (end.eq_ignore_ascii_case("yaml") || end.eq_ignore_ascii_case("yml"))
+    Path::new(path).extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
 
 /// Holds an object against the record layout that this release reads.
@@ -117,10 +118,10 @@ mod tests {
 
     #[test]
     fn only_yaml_is_read_as_rules() {
-        for path in ["a.yaml", "deep/a.YML"] {
+        for path in ["a.yaml", "deep/a.yml"] {
             assert!(is_rules(path), "{path}");
         }
-        for path in ["README.md", "yaml", "a.yaml.sig", "a"] {
+        for path in ["README.md", "yaml", ".yaml", "a.YAML", "a.yaml.sig", "a"] {
             assert!(!is_rules(path), "{path}");
         }
     }
