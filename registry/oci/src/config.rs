@@ -82,6 +82,9 @@ pub struct RegistryConfig {
     pub proxy: Option<String>,
     /// Places asked before the registry itself when reading, in this order.
     pub mirrors: Vec<Mirror>,
+    /// An OCI image layout directory that takes the place of the registry, for reading and
+    /// writing: nothing goes over the network then.
+    pub layout: Option<PathBuf>,
 }
 
 /// Transport of one registry.
@@ -122,14 +125,25 @@ pub struct Mirror {
     /// What takes the place of `prefix` in the repository's name.
     pub replacement: String,
     /// Where the copies are.
-    pub location: MirrorLocation,
+    pub location: Location,
 }
 
 /// Where copies are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MirrorLocation {
+pub enum Location {
     /// Another registry, `host` or `host:port`; its own settings count for how to reach it.
     Registry(String),
+    /// An OCI image layout directory.
+    Layout(PathBuf),
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(registry) => f.write_str(registry),
+            Self::Layout(directory) => write!(f, "{}", directory.display()),
+        }
+    }
 }
 
 /// How long to wait for what.

@@ -20,8 +20,8 @@ pub use client::{
     BlobSink, BlobSource, Client, Fetched, Metered, Pinned, Pushed, Resolved, fallback_tag,
 };
 pub use config::{
-    ClientCertificate, ClientConfig, Limits, Listener, MAX_ERROR_BYTES, MAX_MANIFEST_BYTES,
-    MAX_PAGES, MAX_REDIRECTS, MAX_REFERRERS, MAX_TOKEN_BYTES, Mirror, MirrorLocation, Notice,
+    ClientCertificate, ClientConfig, Limits, Listener, Location, MAX_ERROR_BYTES,
+    MAX_MANIFEST_BYTES, MAX_PAGES, MAX_REDIRECTS, MAX_REFERRERS, MAX_TOKEN_BYTES, Mirror, Notice,
     RegistryConfig, Scheme, Timeouts, Verification,
 };
 pub use error::{NetworkKind, OciError};

@@ -10,6 +10,8 @@ mod authentication;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod layouts;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod resume;

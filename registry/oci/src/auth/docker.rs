@@ -12,7 +12,7 @@ use std::{
 use base64::Engine as _;
 use serde::Deserialize;
 
-use super::{Credential, helper::Helpers};
+use super::{Credential, program::Helpers};
 use crate::{error::OciError, secret::Secret};
 
 /// Largest credential file read, in bytes.

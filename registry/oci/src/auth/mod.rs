@@ -6,7 +6,7 @@
 
 mod challenge;
 mod docker;
-mod helper;
+mod program;
 mod source;
 mod token;
 

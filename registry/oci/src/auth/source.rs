@@ -1,10 +1,10 @@
 //! Where credentials come from, and in which order.
 //!
-//! Owns the list of sources. The Docker file and its helpers are read by `docker` and `helper`.
+//! Owns the list of sources. The Docker file and its helpers are read by `docker` and `program`.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use super::{Credential, docker, docker_config_path, helper::Helpers, token::TokenService};
+use super::{Credential, docker, docker_config_path, program::Helpers, token::TokenService};
 use crate::{error::OciError, secret::Secret};
 
 /// Sources of credentials.

@@ -4,18 +4,23 @@
 //! descriptor promises have gone to the sink. Memory does not grow with the blob. Addresses that a
 //! descriptor may carry (`urls`) are not even read: content comes from the registry or not at all.
 
+use std::{io::SeekFrom, path::Path};
+
 use eyas_artifact::{Descriptor, Hasher, Reference};
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, ETAG, IF_RANGE, RANGE},
 };
 use reqwest::Response;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-use super::{BlobSink, Client, Place};
+use super::{BlobSink, Client, Place, Remote};
 use crate::{config::Notice, error::OciError, secret::tame, transport::Failure};
 
 /// Most continuations of one blob, so that a registry that sends a byte at a time has an end.
 const MAX_CONTINUATIONS: u32 = 100;
+/// Bytes read from a file at once.
+const FILE_CHUNK_BYTES: usize = 256 * 1024;
 
 impl Client {
     /// Streams a blob into `sink`. On success the sink has exactly the descriptor's bytes; on
@@ -31,7 +36,7 @@ impl Client {
         if descriptor.size > limit {
             return Err(OciError::TooLarge { what, limit, found: descriptor.size });
         }
-        let mut places = self.places(reference);
+        let mut places = self.places(reference)?;
         let mut download = Download::start(self, what, descriptor, sink).await?;
         loop {
             match download.bring(&places.current).await {
@@ -118,9 +123,15 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
         }
     }
 
-    /// One request: all that it brings goes to the sink.
+    /// One request, or one file: all that it brings goes to the sink.
     async fn attempt(&mut self, place: &Place) -> Result<(), Failure> {
-        let response = self.request(place).await?;
+        let response = match place {
+            Place::Registry(remote) => self.request(remote).await?,
+            Place::Layout(local) => {
+                let path = local.blob(&self.what, self.descriptor)?;
+                return Ok(self.read(&path).await?);
+            }
+        };
         let size = self.descriptor.size;
         let mut skip = self.received;
         match response.status() {
@@ -141,7 +152,7 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
         self.pour(response, skip).await
     }
 
-    async fn request(&mut self, place: &Place) -> Result<Response, Failure> {
+    async fn request(&mut self, place: &Remote) -> Result<Response, Failure> {
         let path = format!("blobs/{}", self.descriptor.digest);
         let mut call = self
             .client
@@ -168,6 +179,34 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
                 Err(self.malformed(detail).into())
             }
             _ => Ok(response),
+        }
+    }
+
+    /// Moves the rest of a file to the sink.
+    async fn read(&mut self, path: &Path) -> Result<(), OciError> {
+        let at = |source| OciError::Io { path: path.to_owned(), source };
+        let mut file = tokio::fs::File::open(path).await.map_err(at)?;
+        if self.received > 0 {
+            self.mixed = true;
+            file.seek(SeekFrom::Start(self.received)).await.map_err(at)?;
+        }
+        let mut file = file.take(self.descriptor.size - self.received);
+        let mut buffer = vec![0; FILE_CHUNK_BYTES];
+        loop {
+            let length = file.read(&mut buffer).await.map_err(at)?;
+            if length == 0 {
+                break;
+            }
+            let chunk = &buffer[..length];
+            self.hasher.update(chunk);
+            self.received += length as u64;
+            self.sink.write(chunk).await.map_err(|source| self.sink_error(source))?;
+        }
+        // The file was cut while it was read: reading on would never end.
+        if self.received < self.descriptor.size {
+            Err(self.wrong_size(self.received))
+        } else {
+            Ok(())
         }
     }
 

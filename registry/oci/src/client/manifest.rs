@@ -10,7 +10,7 @@ use http::{
 };
 use serde::Deserialize;
 
-use super::{Client, Place, key};
+use super::{Client, Place, Remote, key};
 use crate::{
     error::OciError,
     transport::{Call, media_type},
@@ -45,7 +45,7 @@ impl Client {
     /// What a tag points at now: one small request, without the document. The digest is the
     /// registry's word, to be compared with a known one; [`Client::pin`] computes it.
     pub async fn resolve(&self, reference: &Reference) -> Result<Resolved, OciError> {
-        let mut places = self.places(reference);
+        let mut places = self.places(reference)?;
         loop {
             match self.resolve_at(&places.current, reference).await {
                 Ok(resolved) => return Ok(resolved),
@@ -57,7 +57,7 @@ impl Client {
     /// The document that a tag or digest points at, at most
     /// [`manifest_bytes`](crate::Limits::manifest_bytes) large.
     pub async fn manifest(&self, reference: &Reference) -> Result<Fetched, OciError> {
-        let mut places = self.places(reference);
+        let mut places = self.places(reference)?;
         loop {
             match self.manifest_at(&places.current, reference).await {
                 Ok(fetched) => return Ok(fetched),
@@ -67,8 +67,12 @@ impl Client {
     }
 
     async fn resolve_at(&self, place: &Place, reference: &Reference) -> Result<Resolved, OciError> {
+        let remote = match place {
+            Place::Registry(remote) => remote,
+            Place::Layout(local) => return local.resolve(reference),
+        };
         let call = self
-            .manifest_call(Method::HEAD, place, reference)?
+            .manifest_call(Method::HEAD, remote, reference)?
             .expect(&[StatusCode::METHOD_NOT_ALLOWED]);
         let response = self.transport.send(&call).await?;
         if response.status().is_success()
@@ -86,7 +90,11 @@ impl Client {
         place: &Place,
         reference: &Reference,
     ) -> Result<Fetched, OciError> {
-        let call = self.manifest_call(Method::GET, place, reference)?;
+        let remote = match place {
+            Place::Registry(remote) => remote,
+            Place::Layout(local) => return local.manifest(reference),
+        };
+        let call = self.manifest_call(Method::GET, remote, reference)?;
         let answer = self.transport.read(&call, self.config().limits.manifest_bytes).await?;
         let told = told_digest(&answer.headers);
         check(reference, answer.body, told, media_type(&answer.headers))
@@ -95,7 +103,7 @@ impl Client {
     fn manifest_call(
         &self,
         method: Method,
-        place: &Place,
+        place: &Remote,
         reference: &Reference,
     ) -> Result<Call, OciError> {
         let path = format!("manifests/{}", key(reference));

@@ -1,19 +1,26 @@
 //! What one does with a registry: resolve, fetch, list, push.
 //!
-//! Owns the order of places that are asked for a reference (mirrors, then the registry itself) and
-//! the rule that after [`Client::pin`] everything goes by digest.
+//! Owns the rule that after [`Client::pin`] everything goes by digest. Where a repository is read from
+//! is decided by `place`.
 
 mod blob;
 mod document;
+mod local;
 mod manifest;
 mod pin;
+mod place;
 mod push;
 mod referrers;
 mod sink;
 mod tags;
 mod upload;
 
-use std::{collections::VecDeque, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use eyas_artifact::{Digest, Reference};
 use http::Method;
@@ -24,10 +31,13 @@ pub use referrers::fallback_tag;
 pub use sink::{BlobSink, Metered};
 pub use upload::{BlobSource, Pushed};
 
+use place::{Place, Remote};
+
 use crate::{
     auth::Scope,
-    config::{ClientConfig, Listener, Mirror, MirrorLocation, Notice},
+    config::ClientConfig,
     error::OciError,
+    layout::Layout,
     transport::{Call, Transport},
 };
 
@@ -35,6 +45,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Client {
     transport: Arc<Transport>,
+    layouts: Arc<Mutex<HashMap<PathBuf, Layout>>>,
 }
 
 impl fmt::Debug for Client {
@@ -53,7 +64,7 @@ impl Client {
                 expected: "registry host with an optional port",
             })?;
         }
-        Ok(Self { transport: Arc::new(Transport::new(config)) })
+        Ok(Self { transport: Arc::new(Transport::new(config)), layouts: Arc::default() })
     }
 
     /// The settings.
@@ -61,23 +72,22 @@ impl Client {
         self.transport.config()
     }
 
-    /// Where to read a reference, in order.
-    fn places(&self, reference: &Reference) -> Places {
-        let origin = Place::origin(reference);
-        let mirrors = &self.config().registry(reference.registry()).mirrors;
-        let mut rest: VecDeque<Place> =
-            mirrors.iter().filter_map(|mirror| mirrored(mirror, reference.repository())).collect();
-        let listener = self.config().listener.clone();
-        rest.push_back(origin.clone());
-        let current = rest.pop_front().unwrap_or(origin);
-        Places { current, rest, listener }
+    /// The image layout in a directory, opened once.
+    fn layout(&self, directory: &Path) -> Result<Layout, OciError> {
+        let mut open = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(layout) = open.get(directory) {
+            return Ok(layout.clone());
+        }
+        let layout = Layout::open(directory)?;
+        open.insert(directory.to_owned(), layout.clone());
+        Ok(layout)
     }
 
     /// A request about a repository for reading.
     fn reading(
         &self,
         method: Method,
-        place: &Place,
+        place: &Remote,
         path: &str,
         what: String,
     ) -> Result<Call, OciError> {
@@ -87,7 +97,7 @@ impl Client {
     fn call(
         &self,
         method: Method,
-        place: &Place,
+        place: &Remote,
         path: &str,
         scope: Scope,
         what: String,
@@ -95,54 +105,6 @@ impl Client {
         let path = format!("{}/{path}", place.repository);
         let address = self.transport.address(&place.registry, &path)?;
         Ok(Call::new(method, &place.registry, address, scope, what))
-    }
-}
-
-/// A repository at a registry, or at a mirror of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    registry: String,
-    repository: String,
-}
-
-impl Place {
-    fn origin(reference: &Reference) -> Self {
-        Self {
-            registry: reference.registry().to_owned(),
-            repository: reference.repository().to_owned(),
-        }
-    }
-}
-
-/// The places for one operation; what fails at one goes on at the next.
-struct Places {
-    current: Place,
-    rest: VecDeque<Place>,
-    listener: Listener,
-}
-
-impl Places {
-    /// Goes to the next place, or gives the error back when this was the last.
-    fn advance(&mut self, error: OciError) -> Result<(), OciError> {
-        // Storing failed, not fetching: another place will not help.
-        if matches!(error, OciError::Sink { .. }) {
-            return Err(error);
-        }
-        let Some(next) = self.rest.pop_front() else { return Err(error) };
-        let mirror = format!("{}/{}", self.current.registry, self.current.repository);
-        self.listener.tell(Notice::MirrorSkipped { mirror, reason: error.to_string() });
-        self.current = next;
-        Ok(())
-    }
-}
-
-fn mirrored(mirror: &Mirror, repository: &str) -> Option<Place> {
-    let rest = repository.strip_prefix(&mirror.prefix)?;
-    match &mirror.location {
-        MirrorLocation::Registry(registry) => Some(Place {
-            registry: registry.clone(),
-            repository: format!("{}{rest}", mirror.replacement),
-        }),
     }
 }
 
@@ -155,30 +117,6 @@ fn key(reference: &Reference) -> String {
 mod tests {
     use super::*;
     use crate::config::RegistryConfig;
-
-    #[test]
-    fn mirrors_come_first_with_their_names() {
-        let mirror = |prefix: &str, replacement: &str, host: &str| Mirror {
-            prefix: prefix.into(),
-            replacement: replacement.into(),
-            location: MirrorLocation::Registry(host.into()),
-        };
-        let mut config = ClientConfig::default();
-        let mirrors = vec![mirror("team/", "cache/team/", "m1:5000"), mirror("other/", "", "m2")];
-        config
-            .registries
-            .insert("r.example.org".into(), RegistryConfig { mirrors, ..Default::default() });
-        let client = Client::new(config).unwrap();
-        let mut places = client.places(&"r.example.org/team/rules:1".parse().unwrap());
-        let place = |registry: &str, repository: &str| Place {
-            registry: registry.into(),
-            repository: repository.into(),
-        };
-        assert_eq!(places.current, place("m1:5000", "cache/team/rules"));
-        places.advance(OciError::NotFound { what: "x".into() }).unwrap();
-        assert_eq!(places.current, place("r.example.org", "team/rules"));
-        assert!(places.advance(OciError::NotFound { what: "x".into() }).is_err());
-    }
 
     #[test]
     fn nonsense_in_the_settings_is_refused() {

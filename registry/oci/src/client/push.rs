@@ -46,7 +46,8 @@ impl Client {
         entry.annotations = manifest.annotations;
         let by_digest = reference.with_digest(entry.digest);
         let (_, headers) = self.put_manifest(&by_digest, bytes, media::OCI_MANIFEST).await?;
-        if !headers.contains_key(SUBJECT) {
+        // A directory lists what it has.
+        if headers.is_some_and(|headers| !headers.contains_key(SUBJECT)) {
             self.list_referrer(reference, &subject, &entry).await?;
         }
         Ok(entry)
@@ -57,7 +58,7 @@ impl Client {
         reference: &Reference,
         bytes: &[u8],
         media_type: &str,
-    ) -> Result<(Digest, HeaderMap), OciError> {
+    ) -> Result<(Digest, Option<HeaderMap>), OciError> {
         let digest = Digest::sha256(bytes);
         let what = reference.to_string();
         if let Some(expected) = reference.digest().copied().filter(|known| *known != digest) {
@@ -68,7 +69,13 @@ impl Client {
             (Some(tag), _) => tag.to_owned(),
             (None, Some(_)) => key(reference),
         };
-        let place = Place::origin(reference);
+        let place = match self.origin(reference)? {
+            Place::Registry(remote) => remote,
+            Place::Layout(local) => {
+                let digest = local.push_manifest(reference.tag(), bytes, media_type)?;
+                return Ok((digest, None));
+            }
+        };
         let scope = Scope::push(&place.repository);
         let call = self
             .call(Method::PUT, &place, &format!("manifests/{name}"), scope, what.clone())?
@@ -80,7 +87,7 @@ impl Client {
             Some(found) if found != digest => {
                 Err(OciError::DigestMismatch { what, expected: digest, found })
             }
-            _ => Ok((digest, answer.headers)),
+            _ => Ok((digest, Some(answer.headers))),
         }
     }
 
@@ -92,7 +99,7 @@ impl Client {
         subject: &Digest,
         entry: &Descriptor,
     ) -> Result<(), OciError> {
-        let place = Place::origin(reference);
+        let place = self.origin(reference)?;
         let tagged = fallback_reference(reference, subject)?;
         let malformed = |detail: String| OciError::Malformed { what: tagged.to_string(), detail };
         for _ in 0..LIST_ATTEMPTS {

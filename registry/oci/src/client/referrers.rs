@@ -7,7 +7,7 @@
 use eyas_artifact::{Descriptor, Digest, ImageIndex, Reference, media};
 use http::{Method, StatusCode, header::ACCEPT};
 
-use super::{Client, Place};
+use super::{Client, Place, Remote};
 use crate::{
     config::Notice,
     error::OciError,
@@ -33,7 +33,7 @@ impl Client {
         subject: &Digest,
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, OciError> {
-        let mut places = self.places(reference);
+        let mut places = self.places(reference)?;
         let mut found = loop {
             match self.referrers_at(&places.current, reference, subject, artifact_type).await {
                 Ok(found) => break found,
@@ -56,7 +56,19 @@ impl Client {
         subject: &Digest,
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, OciError> {
-        let listed = self.listed_referrers(place, reference, subject, artifact_type).await?;
+        let remote = match place {
+            Place::Registry(remote) => remote,
+            Place::Layout(local) => {
+                let listed = local.referrers(subject, artifact_type)?;
+                if !listed.is_empty() {
+                    return Ok(listed);
+                }
+                // What was copied from a registry without a list may have brought its tag along.
+                let tagged = self.tagged_index(place, reference, subject).await?;
+                return Ok(tagged.map_or_else(Vec::new, |index| index.manifests));
+            }
+        };
+        let listed = self.listed_referrers(remote, reference, subject, artifact_type).await?;
         if let Some(listed) = listed {
             return Ok(listed);
         }
@@ -67,7 +79,7 @@ impl Client {
     /// The registry's own list; `None` where it keeps none.
     async fn listed_referrers(
         &self,
-        place: &Place,
+        place: &Remote,
         reference: &Reference,
         subject: &Digest,
         artifact_type: Option<&str>,

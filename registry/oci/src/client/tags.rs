@@ -21,7 +21,7 @@ impl Client {
     /// All tags of the repository of `reference`, in the registry's order, which is usually
     /// alphabetical.
     pub async fn tags(&self, reference: &Reference) -> Result<Vec<String>, OciError> {
-        let mut places = self.places(reference);
+        let mut places = self.places(reference)?;
         loop {
             match self.tags_at(&places.current, reference).await {
                 Ok(tags) => return Ok(tags),
@@ -31,9 +31,13 @@ impl Client {
     }
 
     async fn tags_at(&self, place: &Place, reference: &Reference) -> Result<Vec<String>, OciError> {
+        let remote = match place {
+            Place::Registry(remote) => remote,
+            Place::Layout(local) => return local.tags(reference),
+        };
         let limits = &self.config().limits;
         let what = reference.locator();
-        let mut call = self.reading(Method::GET, place, "tags/list", what.clone())?;
+        let mut call = self.reading(Method::GET, remote, "tags/list", what.clone())?;
         call.url.set_query(Some(&format!("n={PAGE}")));
         let mut tags = Vec::new();
         for _ in 0..limits.pages {

@@ -3,7 +3,7 @@
 //! Owns the order of things: a blob that is there is not sent again, and a mount that is not granted
 //! becomes an upload. The whole blob goes in one streamed request, which every registry takes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use eyas_artifact::{Descriptor, Reference};
@@ -11,15 +11,20 @@ use http::{
     Method, StatusCode,
     header::{CONTENT_TYPE, LOCATION},
 };
+use tokio::io::AsyncReadExt as _;
 use url::Url;
 
-use super::{Client, Place};
+use super::{BlobSink as _, Client, Place, Remote};
 use crate::{
     auth::Scope,
     error::OciError,
+    layout::BlobWriter,
     secret::printable,
     transport::{Body, Call},
 };
+
+/// Bytes read from a file at once.
+const FILE_CHUNK_BYTES: usize = 256 * 1024;
 
 /// Content to upload; it can be read more than once.
 #[derive(Clone, Debug)]
@@ -31,6 +36,29 @@ pub enum BlobSource {
 }
 
 impl BlobSource {
+    /// Writes the content to a directory.
+    pub(super) async fn pour(&self, writer: &mut BlobWriter) -> Result<(), OciError> {
+        let root = writer.root().to_owned();
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OciError::Io { path, source }
+        };
+        match self {
+            Self::Bytes(bytes) => writer.write(bytes).await.map_err(at(&root)),
+            Self::File(path) => {
+                let mut file = tokio::fs::File::open(path).await.map_err(at(path))?;
+                let mut buffer = vec![0; FILE_CHUNK_BYTES];
+                loop {
+                    let length = file.read(&mut buffer).await.map_err(at(path))?;
+                    if length == 0 {
+                        return Ok(());
+                    }
+                    writer.write(&buffer[..length]).await.map_err(at(&root))?;
+                }
+            }
+        }
+    }
+
     fn body(&self, length: u64) -> Body {
         match self {
             Self::Bytes(bytes) => Body::Bytes(bytes.clone()),
@@ -60,7 +88,13 @@ impl Client {
         source: &BlobSource,
         mount_from: Option<&str>,
     ) -> Result<Pushed, OciError> {
-        let place = Place::origin(reference);
+        let place = match self.origin(reference)? {
+            Place::Registry(remote) => remote,
+            Place::Layout(local) => {
+                let sent = local.push_blob(descriptor, source).await?;
+                return Ok(if sent { Pushed::Uploaded } else { Pushed::Existed });
+            }
+        };
         let what = reference.with_digest(descriptor.digest).to_string();
         let mut scope = Scope::push(&place.repository);
         if let Some(from) = mount_from {
@@ -79,7 +113,7 @@ impl Client {
 /// One blob on its way to a registry.
 struct Upload<'a> {
     client: &'a Client,
-    place: Place,
+    place: Remote,
     what: String,
     descriptor: &'a Descriptor,
     scope: Scope,

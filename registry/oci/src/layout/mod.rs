@@ -6,16 +6,17 @@
 //! (a mirror, a cache, a registry's content) is left to whoever uses it.
 
 mod index;
+mod subject;
 mod writer;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use eyas_artifact::{Descriptor, Digest, ImageIndex};
+use eyas_artifact::{Descriptor, Digest, ImageIndex, media};
 
 pub use index::{LayoutIndex, REPOSITORY_ANNOTATION};
 pub use writer::BlobWriter;
@@ -38,6 +39,7 @@ pub struct Layout {
     root: PathBuf,
     /// What `index.json` said when it was last read, with what it looked like then.
     cache: Arc<Mutex<Option<Cached>>>,
+    subjects: Arc<Mutex<subject::Subjects>>,
 }
 
 /// `index.json` as it was read, with what the file looked like then.
@@ -77,7 +79,7 @@ impl Layout {
             let found = crate::secret::tame(&marker.version, 40);
             return Err(malformed(format!("layout version `{found}`, expected `{VERSION}`")));
         }
-        Ok(Self { root, cache: Arc::default() })
+        Ok(Self { root, cache: Arc::default(), subjects: Arc::default() })
     }
 
     /// Opens a directory, making it an empty image layout where it is none yet. A directory that has
@@ -88,7 +90,7 @@ impl Layout {
             return Self::open(root);
         }
         fs::create_dir_all(root.join("blobs/sha256")).map_err(at(&root))?;
-        let layout = Self { root, cache: Arc::default() };
+        let layout = Self { root, cache: Arc::default(), subjects: Arc::default() };
         let _lock = layout.lock()?;
         if !layout.root.join(INDEX).exists() {
             layout.write_index(&LayoutIndex::default())?;
@@ -154,7 +156,7 @@ impl Layout {
     pub fn index(&self) -> Result<Arc<LayoutIndex>, OciError> {
         let path = self.root.join(INDEX);
         let stamp = Stamp::of(&fs::metadata(&path).map_err(at(&path))?);
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = lock(&self.cache);
         if let Some((known, index)) = cache.as_ref()
             && *known == stamp
         {
@@ -163,6 +165,31 @@ impl Layout {
         let index = Arc::new(self.read_index()?);
         *cache = Some((stamp, Arc::clone(&index)));
         Ok(index)
+    }
+
+    /// The entry of a manifest, also of one that only an image index of the repository lists.
+    pub fn find(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        unnamed: Option<&str>,
+    ) -> Result<Option<Descriptor>, OciError> {
+        let index = self.index()?;
+        if let Some(entry) = index.find_digest(repository, digest, unnamed) {
+            return Ok(Some(entry.clone()));
+        }
+        for entry in index.of(repository, unnamed) {
+            if !media::is_index(&entry.media_type) {
+                continue;
+            }
+            let Some(bytes) = self.document(&entry.digest)? else { continue };
+            // What is no index, whatever it is called, lists nothing.
+            let Ok(listed) = ImageIndex::from_slice(&bytes) else { continue };
+            if let Some(child) = listed.manifests.into_iter().find(|c| c.digest == *digest) {
+                return Ok(Some(child));
+            }
+        }
+        Ok(None)
     }
 
     /// Lists a manifest that is stored, under a repository and a tag or without one. A tag moves
@@ -248,11 +275,9 @@ impl Layout {
     }
 }
 
-/// The manifests that an image index stored in a layout lists.
-pub(crate) fn children(layout: &Layout, digest: &Digest) -> Result<Vec<Descriptor>, OciError> {
-    let Some(bytes) = layout.document(digest)? else { return Ok(Vec::new()) };
-    // What is no index has no children.
-    Ok(ImageIndex::from_slice(&bytes).map(|index| index.manifests).unwrap_or_default())
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is kept under these locks is complete at any moment.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> OciError {
@@ -278,8 +303,6 @@ fn read_capped(path: &Path, limit: u64) -> Result<Vec<u8>, OciError> {
 
 #[cfg(test)]
 mod tests {
-    use eyas_artifact::media;
-
     use super::*;
 
     #[test]

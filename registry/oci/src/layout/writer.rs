@@ -2,7 +2,7 @@
 //!
 //! Owns the nameless file: it is removed unless [`BlobWriter::commit`] has given it its name.
 
-use std::{fs::Permissions, io, os::unix::fs::PermissionsExt as _};
+use std::{fs::Permissions, io, os::unix::fs::PermissionsExt as _, path::Path};
 
 use eyas_artifact::{Digest, Hasher};
 use tempfile::TempPath;
@@ -38,6 +38,11 @@ impl BlobWriter {
             .map_err(at(&directory))?
             .into_parts();
         Ok(Self { layout, file: File::from_std(file), path, hasher: Hasher::new(), size: 0 })
+    }
+
+    /// The directory it will be in.
+    pub(crate) fn root(&self) -> &Path {
+        self.layout.root()
     }
 
     /// Bytes taken so far.

@@ -1,12 +1,9 @@
 //! Listings: repositories, tags, referrers.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeSet;
 
 use axum::{extract::Request, response::Response};
-use eyas_artifact::{Descriptor, Digest, Document, ImageIndex, media};
+use eyas_artifact::{Digest, ImageIndex, media};
 use http::{HeaderName, Method, header::CONTENT_TYPE};
 use oci_distribution::errors::OciErrorCode;
 
@@ -15,12 +12,9 @@ use super::{
     answer::{Refusal, json, query, with, with_next},
     route::Route,
 };
-use crate::{error::OciError, layout::Layout};
 
 /// Entries of a page where the client names no number, and the most it may name.
 const MAX_PAGE: usize = 1000;
-/// Manifests whose subject is remembered.
-const MAX_REMEMBERED: usize = 100_000;
 
 pub(super) fn catalog(registry: &Registry, request: &Request) -> Result<Response, Refusal> {
     only_reading(request)?;
@@ -83,51 +77,6 @@ fn paged(response: Response, path: &str, next: Option<(usize, &String)>) -> Resp
     }
 }
 
-/// What manifests say they are about. Content never changes under a digest, so what was read once
-/// need not be read again.
-#[derive(Default)]
-pub(super) struct Subjects(Mutex<HashMap<Digest, Option<(Digest, Descriptor)>>>);
-
-impl Subjects {
-    /// The subject of a manifest, with the manifest's entry for a list of referrers.
-    fn of(
-        &self,
-        layout: &Layout,
-        entry: &Descriptor,
-    ) -> Result<Option<(Digest, Descriptor)>, OciError> {
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = lock().get(&entry.digest) {
-            return Ok(known.clone());
-        }
-        let Some(bytes) = layout.document(&entry.digest)? else { return Ok(None) };
-        let found = referrer(entry, &bytes);
-        let mut known = lock();
-        if known.len() >= MAX_REMEMBERED {
-            known.clear();
-        }
-        known.insert(entry.digest, found.clone());
-        Ok(found)
-    }
-}
-
-fn referrer(entry: &Descriptor, bytes: &[u8]) -> Option<(Digest, Descriptor)> {
-    let mut listed = Descriptor::new(&entry.media_type, entry.digest, bytes.len() as u64);
-    let subject = match Document::from_slice(&entry.media_type, bytes).ok()? {
-        Document::Manifest(manifest) => {
-            listed.artifact_type =
-                Some(manifest.artifact_type.unwrap_or(manifest.config.media_type));
-            listed.annotations = manifest.annotations;
-            manifest.subject
-        }
-        Document::Index(index) => {
-            listed.artifact_type = index.artifact_type;
-            listed.annotations = index.annotations;
-            index.subject
-        }
-    };
-    Some((subject?.digest, listed))
-}
-
 pub(super) fn referrers(
     registry: &Registry,
     route: &Route,
@@ -136,21 +85,12 @@ pub(super) fn referrers(
 ) -> Result<Response, Refusal> {
     only_reading(request)?;
     let wanted = query(request, "artifactType");
-    let index = registry.layout.index()?;
-    let mut seen = BTreeSet::new();
-    let mut found = Vec::new();
-    for entry in index.of(&route.repository, Some(registry.unnamed())) {
-        // One manifest may be listed under several tags.
-        if !seen.insert(entry.digest) {
-            continue;
-        }
-        if let Some((about, listed)) = registry.subjects.of(&registry.layout, entry)?
-            && about == subject
-            && wanted.as_ref().is_none_or(|wanted| listed.artifact_type.as_ref() == Some(wanted))
-        {
-            found.push(listed);
-        }
-    }
+    let found = registry.layout.referrers(
+        &route.repository,
+        &subject,
+        wanted.as_deref(),
+        Some(registry.unnamed()),
+    )?;
     let body = ImageIndex::new(found).to_vec().unwrap_or_default();
     let response = with(json(body), CONTENT_TYPE, media::OCI_INDEX);
     Ok(match wanted {

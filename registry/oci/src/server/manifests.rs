@@ -16,7 +16,7 @@ use super::{
     empty,
     route::{Key, Route},
 };
-use crate::{config::MAX_MANIFEST_BYTES, error::OciError, layout::children};
+use crate::{config::MAX_MANIFEST_BYTES, error::OciError};
 
 pub(super) const DIGEST_HEADER: HeaderName = HeaderName::from_static("docker-content-digest");
 const SUBJECT_HEADER: HeaderName = HeaderName::from_static("oci-subject");
@@ -63,28 +63,13 @@ fn get(
     Ok(with(response, DIGEST_HEADER, &entry.digest.to_string()))
 }
 
-/// The entry for a tag or digest. Manifests that only an index lists are found through it.
+/// The entry for a tag or digest.
 fn find(registry: &Registry, repository: &str, key: &Key) -> Result<Option<Descriptor>, OciError> {
-    let index = registry.layout.index()?;
-    let digest = match key {
-        Key::Tag(tag) => {
-            return Ok(index.find_tag(repository, tag, Some(registry.unnamed())).cloned());
-        }
-        Key::Digest(digest) => digest,
-    };
-    if let Some(entry) = index.find_digest(repository, digest, Some(registry.unnamed())) {
-        return Ok(Some(entry.clone()));
+    let unnamed = Some(registry.unnamed());
+    match key {
+        Key::Tag(tag) => Ok(registry.layout.index()?.find_tag(repository, tag, unnamed).cloned()),
+        Key::Digest(digest) => registry.layout.find(repository, digest, unnamed),
     }
-    for entry in index.of(repository, Some(registry.unnamed())) {
-        if !media::is_index(&entry.media_type) {
-            continue;
-        }
-        let found = children(&registry.layout, &entry.digest)?;
-        if let Some(child) = found.into_iter().find(|child| child.digest == *digest) {
-            return Ok(Some(child));
-        }
-    }
-    Ok(None)
 }
 
 async fn put(

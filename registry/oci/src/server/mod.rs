@@ -75,7 +75,6 @@ struct Registry {
     layout: Layout,
     options: ServeOptions,
     uploads: uploads::Uploads,
-    subjects: listing::Subjects,
 }
 
 impl Registry {
@@ -100,8 +99,7 @@ pub async fn serve(
         layout
     };
     let uploads = uploads::Uploads::new(options.max_uploads);
-    let registry =
-        Arc::new(Registry { layout, options, uploads, subjects: listing::Subjects::default() });
+    let registry = Arc::new(Registry { layout, options, uploads });
     let app = Router::new().fallback(entry).with_state(registry);
     let listener = listener.tap_io(|connection| {
         // Small answers must not wait for a full packet; without it they are merely slower.

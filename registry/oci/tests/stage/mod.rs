@@ -81,8 +81,11 @@ pub(crate) fn reference(host: &str, rest: &str) -> Reference {
     format!("{host}/{rest}").parse().unwrap()
 }
 
+/// Notices that have come.
+pub(crate) type Heard = Arc<std::sync::Mutex<Vec<Notice>>>;
+
 /// Collects notices.
-pub(crate) fn notices() -> (Listener, Arc<std::sync::Mutex<Vec<Notice>>>) {
+pub(crate) fn notices() -> (Listener, Heard) {
     let all = Arc::new(std::sync::Mutex::new(Vec::new()));
     let ours = Arc::clone(&all);
     (Listener::new(move |notice| ours.lock().unwrap().push(notice)), all)
