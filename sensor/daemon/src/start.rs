@@ -96,7 +96,7 @@ fn source(args: &Args, engine: &Engine) -> Result<Source, DaemonError> {
     if let Some(path) = &args.replay_records {
         return Records::open(path).map(Source::Records);
     }
-    Ok(engine.attach()?.map_or(Source::Nothing, Source::Rings))
+    Ok(engine.attach()?.map_or(Source::Nothing, |(rings, snapshot)| Source::Rings(rings, snapshot)))
 }
 
 fn control(engine: &Arc<Engine>) -> Result<Option<Running>, DaemonError> {

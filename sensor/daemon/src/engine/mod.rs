@@ -19,7 +19,7 @@ use eyas_control::{
     Status,
 };
 use eyas_output::Sinks;
-use eyas_probe::{Probe, ProbeError, Rings};
+use eyas_probe::{Probe, ProbeError, Rings, Snapshot};
 use eyas_rules::{EngineOptions, SourceFile};
 use eyas_state::Host;
 use jiff::Timestamp;
@@ -164,16 +164,17 @@ impl Engine {
         &self.config
     }
 
-    /// Enables what the active set needs, attaches the probe and opens its rings; `None` without a
-    /// probe.
-    pub(crate) fn attach(&self) -> Result<Option<Rings>, ProbeError> {
+    /// Enables what the active set needs, attaches the probe and opens its rings, with the walk over
+    /// what was there before; `None` without a probe.
+    pub(crate) fn attach(&self) -> Result<Option<(Rings, Snapshot)>, ProbeError> {
         let mut probe = lock(&self.probe);
         let Some(probe) = probe.as_mut() else { return Ok(None) };
         let active = self.active.load();
         probe.set_env_bytes(self.environment_bytes(&active))?;
         probe.set_enabled(active.events.iter().copied())?;
         probe.attach()?;
-        probe.rings().map(Some)
+        let rings = probe.rings()?;
+        Ok(Some((rings, probe.snapshot()?)))
     }
 
     /// Detaches the probe. What it had written can still be read.

@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use arc_swap::Cache;
 use eyas_abi::Event;
 use eyas_output::Format;
-use eyas_probe::{POLL_DEFAULT, ProbeError, Rings};
+use eyas_probe::{POLL_DEFAULT, ProbeError, Rings, Snapshot};
 use eyas_rules::Scratch;
 use eyas_state::Tables;
 
@@ -28,8 +28,8 @@ const STACK_BYTES: usize = 4 * 1024 * 1024;
 
 /// Where records come from.
 pub(crate) enum Source {
-    /// The kernel.
-    Rings(Rings),
+    /// The kernel, and what was there before.
+    Rings(Rings, Snapshot),
     /// A file or a pipe.
     Records(Records),
     /// Nowhere.
@@ -84,7 +84,7 @@ impl<'e> Judge<'e> {
         ready: &Sender<()>,
     ) -> Result<(), DaemonError> {
         match source {
-            Source::Rings(rings) => self.read_kernel(rings, stop, ready)?,
+            Source::Rings(rings, snapshot) => self.read_kernel(rings, snapshot, stop, ready)?,
             Source::Records(mut records) => {
                 // Whoever waits for us may be gone already; then we are told to stop.
                 let _ = ready.send(());
@@ -108,10 +108,11 @@ impl<'e> Judge<'e> {
     fn read_kernel(
         &mut self,
         mut rings: Rings,
+        snapshot: Snapshot,
         stop: &AtomicBool,
         ready: &Sender<()>,
     ) -> Result<(), ProbeError> {
-        let seeded = eyas_probe::seed(&mut |record| self.seed(record))?;
+        let seeded = snapshot.deliver(&mut |record| self.seed(record))?;
         log::info(&format!(
             "{} tasks known, {} went away while looking",
             seeded.tasks, seeded.missed
