@@ -7,6 +7,7 @@
 )]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use eyas_artifact::Digest;
 use eyas_trust::single::{Content, Signer, verify};
@@ -115,4 +116,45 @@ fn good_cases_fail_for_another_signer_artifact_or_root() {
         assert_eq!(failed.step, Step::Certificate, "{case:?}: {failed}");
     }
     assert!(seen > 5, "only {seen} good cases with a certificate");
+}
+
+/// The client for the public suite, which `cargo test` builds beside the tests.
+fn client() -> Option<PathBuf> {
+    let tests = std::env::current_exe().unwrap();
+    let folder = tests.parent().unwrap().parent().unwrap().join("examples");
+    let client = folder.join("sigstore-conformance-client");
+    if !client.exists() {
+        eprintln!("SKIPPED: `{}` is not built", client.display());
+        return None;
+    }
+    Some(client)
+}
+
+/// The client's exit code for a case.
+fn exit_code(client: &Path, root: &Path, case: &Path, extra: &[&str]) -> Option<i32> {
+    let mut command = Command::new(client);
+    command.arg("verify-bundle").arg("--bundle").arg(case.join("bundle.sigstore.json"));
+    if case.join("key.pub").exists() {
+        command.arg("--key").arg(case.join("key.pub"));
+    } else {
+        command.args(["--certificate-identity", &text(case, "identity", IDENTITY)]);
+        command.args(["--certificate-oidc-issuer", &text(case, "issuer", ISSUER)]);
+    }
+    if case.join("trusted_root.json").exists() {
+        command.arg("--trusted-root").arg(case.join("trusted_root.json"));
+    }
+    let own = case.join("artifact");
+    let file = if own.exists() { own } else { root.join("a.txt") };
+    command.args(extra).arg(file).output().unwrap().status.code()
+}
+
+#[test]
+fn the_suites_client_answers_every_case_by_its_exit_code() {
+    let (Some((root, cases)), Some(client)) = (cases(), client()) else { return };
+    for case in &cases {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        let expected = i32::from(name.ends_with("_fail"));
+        assert_eq!(exit_code(&client, &root, case, &[]), Some(expected), "{name}");
+    }
+    assert_eq!(exit_code(&client, &root, &cases[0], &["--unknown"]), Some(2));
 }
