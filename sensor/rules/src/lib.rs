@@ -12,6 +12,7 @@
 pub mod check;
 pub mod collect;
 pub mod compile;
+pub mod describe;
 pub mod eval;
 pub mod expand;
 pub mod fields;

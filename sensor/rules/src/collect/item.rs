@@ -121,6 +121,17 @@ pub enum ExceptionValue {
     Other(Place),
 }
 
+impl ExceptionValue {
+    /// All texts in it.
+    pub fn texts(&self) -> Vec<&Text> {
+        match self {
+            Self::Text(text) => vec![text],
+            Self::Sequence(values, _) => values.iter().flat_map(Self::texts).collect(),
+            Self::Other(_) => Vec::new(),
+        }
+    }
+}
+
 /// How severe a match is, most severe first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Priority {

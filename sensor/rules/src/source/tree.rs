@@ -115,7 +115,8 @@ impl<'t> Builder<'t> {
     fn end(&mut self, span: Span) {
         let end = self.lines.mark(&span.end);
         let Some(open) = self.open.pop() else { return };
-        let place = Place { file: self.file, start: open.start, end };
+        // A comment before an empty value can make the parser end a mapping before it begins.
+        let place = Place { file: self.file, start: open.start, end: end.max(open.start) };
         let kind = match open.content {
             Content::Document(root) => {
                 self.documents.push(root.unwrap_or(Node { kind: Kind::Null, place }));
@@ -180,9 +181,9 @@ impl<'t> Builder<'t> {
         })
     }
 
-    fn place(&mut self, span: Span) -> Place {
+    fn place(&self, span: Span) -> Place {
         let start = self.lines.mark(&span.start);
-        Place { file: self.file, start, end: self.lines.mark(&span.end) }
+        Place { file: self.file, start, end: self.lines.mark(&span.end).max(start) }
     }
 
     fn scan_error(&mut self, error: &saphyr_parser::ScanError) -> SourceError {

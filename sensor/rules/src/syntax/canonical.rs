@@ -47,6 +47,14 @@ impl Writer {
         match expr {
             Expr::And(parts) => self.group(parts, " and "),
             Expr::Or(parts) => self.group(parts, " or "),
+            // `not not` is read as nothing at all, so a second negation needs parentheses.
+            Expr::Not(inner)
+                if self.quotes == Quotes::Readable && matches!(**inner, Expr::Not(_)) =>
+            {
+                self.out.push_str("not (");
+                self.expr(inner);
+                self.out.push(')');
+            }
             Expr::Not(inner) => {
                 self.out.push_str("not ");
                 self.expr(inner);
@@ -159,6 +167,11 @@ impl Writer {
 
     fn quoted(&mut self, value: &[u8]) {
         self.out.push('"');
+        // A quote behind a backslash does not end a quoted text.
+        let (value, last) = match value.strip_suffix(b"\\") {
+            Some(rest) if self.quotes == Quotes::Readable => (rest, "\\x5c"),
+            _ => (value, ""),
+        };
         for chunk in value.utf8_chunks() {
             chunk.valid().chars().for_each(|c| self.escaped(c));
             for byte in chunk.invalid() {
@@ -166,6 +179,7 @@ impl Writer {
                 let _ = write!(self.out, "\\x{byte:02x}");
             }
         }
+        self.out.push_str(last);
         self.out.push('"');
     }
 
