@@ -99,7 +99,7 @@ fn registry_answers_with_errors() {
         ("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", NETWORK, "a user and a password"),
         ("403 Forbidden", "", NETWORK, "403"),
         ("404 Not Found", "", NOT_FOUND, "not found"),
-        ("429 Too Many Requests", "Retry-After: 0\r\n", NETWORK, "429"),
+        ("429 Too Many Requests", "Retry-After: 0\r\n", NETWORK, "too many requests"),
     ] {
         let host = answering(status, headers);
         refused(&site, code, &[&host, text], |site| site.install(&[&format!("{host}/team/x:1")]));
