@@ -96,7 +96,12 @@ fn registry_answers_with_errors() {
     let (_registry, site) = installed();
     for (status, headers, code, text) in [
         ("500 Internal Server Error", "Retry-After: 0\r\n", NETWORK, "500"),
-        ("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", NETWORK, "a user and a password"),
+        (
+            "401 Unauthorized",
+            "WWW-Authenticate: Basic realm=\"x\"\r\n",
+            NETWORK,
+            "a user and a password",
+        ),
         ("403 Forbidden", "", NETWORK, "403"),
         ("404 Not Found", "", NOT_FOUND, "not found"),
         ("429 Too Many Requests", "Retry-After: 0\r\n", NETWORK, "too many requests"),

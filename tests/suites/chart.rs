@@ -2,10 +2,11 @@
 //! (non-root fetchers, read-only roots, no privilege that is not needed).
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::fs;
 use std::io::Write as _;
 use std::process::Command;
 
-use eyas_tests::{Finished, peer, run, skip, workspace_root};
+use eyas_tests::{Finished, Site, eyasd, peer, run, skip, workspace_root};
 use serde_json::{Value, json};
 
 /// Renders the chart with a values file; `None` (said aloud) when helm is not there.
@@ -98,6 +99,66 @@ fn follow_reaches_the_sensor_through_the_shared_socket() {
     let control =
         volumes.iter().find(|volume| volume["name"] == "control").expect("control volume");
     assert!(control["emptyDir"].is_object(), "{control}");
+}
+
+#[test]
+fn the_programs_accept_the_configuration_that_is_rendered() {
+    let Some(rendered) = render("chart::configuration", "{}") else { return };
+    let documents = documents(rendered.expect_code(0));
+    let site = Site::new();
+    let config = |key: &str| {
+        let text = documents
+            .iter()
+            .find_map(|document| document["data"][key].as_str())
+            .expect("configuration");
+        fs::write(site.path(key), text).expect("written");
+    };
+    ["eyas.yaml", "eyasd.yaml", "trust.yaml"].into_iter().for_each(config);
+    let rules = workspace_root().join("rules/eyas-rules/eyas-rules.yaml");
+    let mut sensor = Command::new(eyasd());
+    sensor.arg("--check").arg("--config").arg(site.path("eyasd.yaml")).arg("--rules").arg(rules);
+    run(&mut sensor).expect_code(0);
+
+    // The references come from the rendered file; the index is replaced by an empty one, so that nothing is asked.
+    let arguments = [
+        "artifact",
+        "install",
+        "--policy",
+        "trust.yaml",
+        "--index-file",
+        "index.yaml",
+        "--dry-run",
+    ];
+    site.run(&arguments).expect_code(3).expect_stderr(&["eyas-rules"]);
+}
+
+#[test]
+fn the_image_is_a_layout_with_the_same_digest_each_time() {
+    let programs = tempfile::tempdir().expect("folder");
+    for name in ["eyas", "eyasd"] {
+        fs::write(programs.path().join(name), name).expect("stand-in for a program");
+    }
+    let out = tempfile::tempdir().expect("folder");
+    let build = |name: &str| {
+        let mut command = Command::new(workspace_root().join("scripts/image"));
+        let folder = out.path().join(name);
+        run(command.arg(&folder).env("PROGRAMS", programs.path()))
+            .expect_code(0)
+            .stdout
+            .trim()
+            .to_owned()
+    };
+    let digest = build("first");
+    assert_eq!(digest, build("second"));
+
+    let read = |digest: &str| -> Value {
+        let hex = digest.strip_prefix("sha256:").expect("digest");
+        let bytes = fs::read(out.path().join("first/blobs/sha256").join(hex)).expect("blob");
+        serde_json::from_slice(&bytes).expect("JSON blob")
+    };
+    let config = read(read(&digest)["config"]["digest"].as_str().expect("configuration"));
+    assert_eq!(config["config"]["User"], "65532:65532");
+    assert_eq!(config["config"]["Entrypoint"], json!(["/usr/bin/eyas"]));
 }
 
 #[test]
