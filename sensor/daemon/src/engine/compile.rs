@@ -6,6 +6,7 @@ use std::thread;
 
 use eyas_artifact::Digest;
 use eyas_control::{Report, RuleCounts, Severity};
+use eyas_rules::index::{BaseSyscalls, Names};
 use eyas_rules::{EngineOptions, LoadOutcome, RuleSet, SourceFile, load, report};
 
 use crate::generation::{self, Installed, MAX_RULES_FILE_BYTES, StoreError};
@@ -66,8 +67,13 @@ pub(crate) fn compile(files: Vec<SourceFile>, options: &EngineOptions, origin: O
     let options = options.clone();
     let work = move || {
         let outcome = load(&files, &options);
-        let reports = wire_reports(&outcome, &files);
-        let active = outcome.rule_set.map(|rules| activate(rules, &files, &origin));
+        let mut reports = wire_reports(&outcome, &files);
+        let active = outcome.rule_set.map(|rules| {
+            // The kernel says what a descriptor is, so no call has to be captured for the state alone.
+            let selected = BaseSyscalls::default().select(&rules.syscalls_needed(), &Names::new());
+            reports.extend(left_out(&selected.left_out));
+            activate(rules, selected.captured, &files, &origin)
+        });
         Compiled { active, reports }
     };
     let thread = thread::Builder::new().name("compile".into()).stack_size(STACK_BYTES).spawn(work);
@@ -78,10 +84,9 @@ pub(crate) fn compile(files: Vec<SourceFile>, options: &EngineOptions, origin: O
     }
 }
 
-fn activate(rules: RuleSet, files: &[SourceFile], origin: &Origin) -> Active {
+fn activate(rules: RuleSet, events: Names, files: &[SourceFile], origin: &Origin) -> Active {
     let enabled = rules.rules().filter(|(_, rule)| rule.enabled).count() as u64;
     let counts = RuleCounts { loaded: rules.rules().len() as u64, enabled };
-    let events = rules.syscalls_needed();
     let wants_environment =
         files.iter().any(|file| ENVIRONMENT_FIELDS.iter().any(|field| file.text.contains(field)));
     Active {
@@ -92,6 +97,20 @@ fn activate(rules: RuleSet, files: &[SourceFile], origin: &Origin) -> Active {
         events,
         wants_environment,
     }
+}
+
+/// A warning when rules ask for plain reads and writes, which are not captured unless asked for.
+fn left_out(names: &Names) -> Option<Report> {
+    if names.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = names.iter().copied().collect();
+    let message = format!(
+        "rules that name no event types, or these, see no plain reads and writes: {} are not captured",
+        names.join(", ")
+    );
+    let text = format!("warning: {message}");
+    Some(Report { severity: Severity::Warning, text, ..fault(message) })
 }
 
 fn wire_reports(outcome: &LoadOutcome, files: &[SourceFile]) -> Vec<Report> {
