@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use super::{PublicKey, encrypted, key_error, single_block};
 use crate::TrustError;
 
-/// A private key that signs artifacts. Its bytes are wiped when it is dropped.
+/// A private key that signs artifacts. It never prints; whether memory is wiped is left to the library that holds it.
 pub struct SigningKey {
     pair: EcdsaKeyPair,
     public: PublicKey,
