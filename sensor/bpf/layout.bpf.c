@@ -11,4 +11,4 @@ struct eyas_layout {
 	struct eyas_descriptor descriptor;
 };
 
-const volatile struct eyas_layout layout SEC(".rodata.layout") = { .hash = EYAS_LAYOUT_HASH };
+const volatile struct eyas_layout layout SEC(".rodata.layout") = {.hash = EYAS_LAYOUT_HASH};

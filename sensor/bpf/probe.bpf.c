@@ -10,4 +10,5 @@
 #include "syscalls/socket.h"
 #include "layout.bpf.c"
 
-char license_text[] SEC("license") = "Dual BSD/GPL";
+char license_text[] SEC("license")
+= "Dual BSD/GPL";

@@ -85,8 +85,7 @@ int process_exec(unsigned long long *ctx)
 	put_user_range(s, start, end, settings.args_bytes, EYAS_CUT_ARGUMENTS);
 	put_exec_middle(s, slot, task);
 	if (settings.env_bytes)
-		put_user_range(s, READ(mm, env_start), READ(mm, env_end), settings.env_bytes,
-			       EYAS_CUT_ENVIRONMENT);
+		put_user_range(s, READ(mm, env_start), READ(mm, env_end), settings.env_bytes, EYAS_CUT_ENVIRONMENT);
 	else
 		put_nothing(s);
 	put_identity(s, slot, task, &ids, &exe);
@@ -131,8 +130,7 @@ static __always_inline void put_failed_arguments(struct scratch *s, __u64 argv, 
 
 		if (!address || total >= FAILED_BYTES)
 			break;
-		len = bpf_probe_read_user_str(&s->record[(s->at + total) & AT_MASK], FAILED_BYTES,
-					      (void *)address);
+		len = bpf_probe_read_user_str(&s->record[(s->at + total) & AT_MASK], FAILED_BYTES, (void *)address);
 		if (len <= 0)
 			break;
 		total += len;

@@ -40,17 +40,17 @@ static __always_inline __u16 event_of(struct call *call)
 }
 
 /* What every handler starts with. */
-#define HANDLER(name)                                                                                  \
-	static __always_inline void handle_##name(struct call *call, struct task_struct *task, __u32 slot); \
-	SEC("tp_btf/sys_exit")                                                                         \
-	int on_##name(unsigned long long *ctx)                                                            \
-	{                                                                                              \
-		struct task_struct *task = current_task();                                             \
-		struct call call = {};                                                                 \
-		read_call(&call, (struct pt_regs *)ctx[0], ctx[1], task);                              \
-		handle_##name(&call, task, bpf_get_smp_processor_id());                                \
-		return 0;                                                                              \
-	}                                                                                              \
+#define HANDLER(name)                                                                                                  \
+	static __always_inline void handle_##name(struct call *call, struct task_struct *task, __u32 slot);            \
+	SEC("tp_btf/sys_exit")                                                                                         \
+	int on_##name(unsigned long long *ctx)                                                                         \
+	{                                                                                                              \
+		struct task_struct *task = current_task();                                                             \
+		struct call call = {};                                                                                 \
+		read_call(&call, (struct pt_regs *)ctx[0], ctx[1], task);                                              \
+		handle_##name(&call, task, bpf_get_smp_processor_id());                                                \
+		return 0;                                                                                              \
+	}                                                                                                              \
 	static __always_inline void handle_##name(struct call *call, struct task_struct *task, __u32 slot)
 
 #endif

@@ -12,11 +12,11 @@
 #define EYAS_ABI_H
 
 struct eyas_header {
-	__u64 time;	  /* boot clock, ns */
-	__u64 start;	  /* boot clock, ns: when the process (group leader) was made; with tgid it names a process */
-	__u64 cgroup;	  /* id of the task's cgroup in the default hierarchy */
-	__u64 seq;	  /* of this CPU; also counts what was dropped, so a gap is a loss */
-	__u32 tgid;	  /* of the initial pid namespace */
+	__u64 time;   /* boot clock, ns */
+	__u64 start;  /* boot clock, ns: when the process (group leader) was made; with tgid it names a process */
+	__u64 cgroup; /* id of the task's cgroup in the default hierarchy */
+	__u64 seq;    /* of this CPU; also counts what was dropped, so a gap is a loss */
+	__u32 tgid;   /* of the initial pid namespace */
 	__u32 tid;
 	__u32 euid;
 	__u32 egid;
@@ -24,9 +24,9 @@ struct eyas_header {
 	__u16 type;	  /* event code */
 	__u16 len;	  /* of the whole record, bytes */
 	__u16 cpu;
-	__u16 syscall;	  /* number as the caller gave it, in the table named by flags; all ones if none */
+	__u16 syscall; /* number as the caller gave it, in the table named by flags; all ones if none */
 	__u8 nparams;
-	__u8 flags;	  /* EYAS_RECORD_* */
+	__u8 flags; /* EYAS_RECORD_* */
 	__u16 reserved;
 };
 
@@ -105,36 +105,36 @@ enum eyas_from {
 	EYAS_FROM_MESSAGE_IN,  /* the same three for a msghdr */
 	EYAS_FROM_MESSAGE_OUT,
 	EYAS_FROM_MESSAGE_SIZE,
-	EYAS_FROM_ADDRESS,     /* user sockaddr of length aux */
-	EYAS_FROM_TUPLE_IN,    /* both ends of the socket in an argument, remote end first */
-	EYAS_FROM_TUPLE_OUT,   /* local end first; aux: argument with the address asked for */
-	EYAS_FROM_FD,	       /* the eight facts of the descriptor in an argument */
-	EYAS_FROM_NEW_FD,      /* the same of the descriptor returned */
-	EYAS_FROM_DIR,	       /* directory behind descriptor aux, if the path in the argument is relative */
-	EYAS_FROM_CWD,	       /* working directory, if the path in the argument is relative */
-	EYAS_FROM_POINTED,     /* size bytes at distance aux from where the argument points */
-	EYAS_FROM_POINTED_FD,  /* 32-bit descriptor at distance aux from where the argument points */
-	EYAS_FROM_TIMESPEC,    /* the argument points to seconds and nanoseconds */
-	EYAS_FROM_DYNAMIC,     /* argument as variant aux of a dyn value */
-	EYAS_FROM_CAPABILITY,  /* set aux of the task: inheritable, permitted, effective */
+	EYAS_FROM_ADDRESS,    /* user sockaddr of length aux */
+	EYAS_FROM_TUPLE_IN,   /* both ends of the socket in an argument, remote end first */
+	EYAS_FROM_TUPLE_OUT,  /* local end first; aux: argument with the address asked for */
+	EYAS_FROM_FD,	      /* the eight facts of the descriptor in an argument */
+	EYAS_FROM_NEW_FD,     /* the same of the descriptor returned */
+	EYAS_FROM_DIR,	      /* directory behind descriptor aux, if the path in the argument is relative */
+	EYAS_FROM_CWD,	      /* working directory, if the path in the argument is relative */
+	EYAS_FROM_POINTED,    /* size bytes at distance aux from where the argument points */
+	EYAS_FROM_POINTED_FD, /* 32-bit descriptor at distance aux from where the argument points */
+	EYAS_FROM_TIMESPEC,   /* the argument points to seconds and nanoseconds */
+	EYAS_FROM_DYNAMIC,    /* argument as variant aux of a dyn value */
+	EYAS_FROM_CAPABILITY, /* set aux of the task: inheritable, permitted, effective */
 	EYAS_FROM_VM_SIZE,
-	EYAS_FROM_NEW_NAME,    /* the task's name, if the call has just set it */
+	EYAS_FROM_NEW_NAME, /* the task's name, if the call has just set it */
 };
 
 /* Failures and cuts, counted for each CPU. The order is that of the names in sensor/probe. */
 enum eyas_counter {
-	EYAS_DROP_EVENT = 0,	 /* ring full */
-	EYAS_DROP_LIFECYCLE,	 /* ring full */
-	EYAS_DROP_BUSY,		 /* the CPU's scratch space was in use */
-	EYAS_DROP_NO_RING,	 /* no ring for this CPU */
+	EYAS_DROP_EVENT = 0, /* ring full */
+	EYAS_DROP_LIFECYCLE, /* ring full */
+	EYAS_DROP_BUSY,	     /* the CPU's scratch space was in use */
+	EYAS_DROP_NO_RING,   /* no ring for this CPU */
 	EYAS_CUT_ARGUMENTS,
 	EYAS_CUT_ENVIRONMENT,
 	EYAS_CUT_PATH,
 	EYAS_CUT_DATA,
-	EYAS_FAIL_USER_READ,	 /* user memory was not there */
+	EYAS_FAIL_USER_READ, /* user memory was not there */
 	EYAS_FAIL_KERNEL_READ,
-	EYAS_FAIL_TAIL_CALL,	 /* enabled, but nothing in the table of handlers */
-	EYAS_FAIL_DESCRIPTOR,	 /* enabled, but nothing in the table of descriptors */
+	EYAS_FAIL_TAIL_CALL,  /* enabled, but nothing in the table of handlers */
+	EYAS_FAIL_DESCRIPTOR, /* enabled, but nothing in the table of descriptors */
 	EYAS_COUNTERS,
 };
 

@@ -17,22 +17,22 @@
  */
 #define TYPED_TASK bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)
 
-#define LOAD(pointer, field)                                                             \
-	({                                                                               \
-		typeof((pointer)->field) load_value; \
-		if (TYPED_TASK)                                                          \
-			load_value = (pointer)->field;                                   \
-		else                                                                     \
-			bpf_probe_read_kernel(&load_value, sizeof(load_value), &(pointer)->field); \
-		load_value;                                                              \
+#define LOAD(pointer, field)                                                                                           \
+	({                                                                                                             \
+		typeof((pointer)->field) load_value;                                                                   \
+		if (TYPED_TASK)                                                                                        \
+			load_value = (pointer)->field;                                                                 \
+		else                                                                                                   \
+			bpf_probe_read_kernel(&load_value, sizeof(load_value), &(pointer)->field);                     \
+		load_value;                                                                                            \
 	})
 
 /* The same for a pointer whose type the verifier has lost. */
-#define READ(pointer, field)                                                             \
-	({                                                                               \
-		typeof((pointer)->field) read_value; \
-		bpf_probe_read_kernel(&read_value, sizeof(read_value), &(pointer)->field); \
-		read_value;                                                              \
+#define READ(pointer, field)                                                                                           \
+	({                                                                                                             \
+		typeof((pointer)->field) read_value;                                                                   \
+		bpf_probe_read_kernel(&read_value, sizeof(read_value), &(pointer)->field);                             \
+		read_value;                                                                                            \
 	})
 
 static __always_inline struct task_struct *current_task(void)
@@ -85,8 +85,7 @@ static __always_inline __u64 inode_ctime(struct inode *inode)
 	if (bpf_core_field_exists(((struct inode___split *)0)->i_ctime_sec)) {
 		struct inode___split *split = (void *)inode;
 
-		return (__u64)READ(split, i_ctime_sec) * NS_PER_SEC +
-		       (READ(split, i_ctime_nsec) & ~CTIME_MARK);
+		return (__u64)READ(split, i_ctime_sec) * NS_PER_SEC + (READ(split, i_ctime_nsec) & ~CTIME_MARK);
 	}
 	if (bpf_core_field_exists(((struct inode___ctime *)0)->__i_ctime))
 		bpf_probe_read_kernel(&t, 16, &((struct inode___ctime *)inode)->__i_ctime);
@@ -214,10 +213,10 @@ static __always_inline __u32 unfolded(struct pt_regs *regs, __u32 number)
 /* Arguments that each socket call takes; what lies behind them in user memory is not theirs. */
 static __always_inline __u32 socket_call_args(__u32 which)
 {
-	return which == 11 || which == 12		      ? 6 :
-	       which == 14 || which == 15 || which == 19     ? 5 :
-	       which == 8 || which == 9 || which == 10 || which == 18 || which == 20 ? 4 :
-							       3;
+	return which == 11 || which == 12					       ? 6
+	       : which == 14 || which == 15 || which == 19			       ? 5
+	       : which == 8 || which == 9 || which == 10 || which == 18 || which == 20 ? 4
+										       : 3;
 }
 static __always_inline void unfold_args(__u64 *args)
 {

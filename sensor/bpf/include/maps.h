@@ -108,7 +108,7 @@ struct {
 } bit_tables SEC(".maps");
 
 /* In a section of its own, so that it can be written as a whole without touching anything else. */
-struct eyas_settings settings SEC(".data.settings") = { .page_kib = 4 };
+struct eyas_settings settings SEC(".data.settings") = {.page_kib = 4};
 
 static __always_inline void count(enum eyas_counter which)
 {

@@ -69,8 +69,7 @@ static __always_inline void finish(struct scratch *s, __u32 slot, __u32 class, _
 }
 
 /* A system call at its end. `args` of the caller's structure are filled from the registers. */
-static __always_inline void read_call(struct call *call, struct pt_regs *regs, long result,
-				      struct task_struct *task)
+static __always_inline void read_call(struct call *call, struct pt_regs *regs, long result, struct task_struct *task)
 {
 	__u32 number = call_number(regs);
 	int compat = in_compat_call(task) != 0;
@@ -89,8 +88,8 @@ static __always_inline void read_call(struct call *call, struct pt_regs *regs, l
 	call_args(regs, compat, call->args);
 }
 
-static __always_inline struct scratch *begin_call(struct call *call, __u32 slot, struct task_struct *task,
-						  __u16 type, __u8 nparams)
+static __always_inline struct scratch *begin_call(struct call *call, __u32 slot, struct task_struct *task, __u16 type,
+						  __u8 nparams)
 {
 	struct scratch *s = begin(slot, task, type, nparams);
 

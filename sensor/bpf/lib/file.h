@@ -97,11 +97,11 @@ __noinline int store_file_facts(__u32 slot, __u64 address, __u64 asked)
 		struct sock *sk = READ(socket, sk);
 		__u16 family = READ(sk, __sk_common.skc_family);
 
-		put_u8(s, family == AF_INET    ? '4' :
-			  family == AF_INET6   ? '6' :
-			  family == AF_UNIX    ? 'u' :
-			  family == AF_NETLINK ? 'n' :
-						 'o');
+		put_u8(s, family == AF_INET	 ? '4'
+			  : family == AF_INET6	 ? '6'
+			  : family == AF_UNIX	 ? 'u'
+			  : family == AF_NETLINK ? 'n'
+						 : 'o');
 		put_nothing(s);
 		store_tuple(slot, (__u64)sk, 0, asked);
 		put_u8(s, READ(sk, sk_protocol));

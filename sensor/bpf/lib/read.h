@@ -210,8 +210,7 @@ static __always_inline struct pid_namespace *pid_namespace_of(struct pid *pid)
 	struct upid upid = {};
 
 	bpf_probe_read_kernel(&upid, sizeof(upid),
-			      (void *)&pid->numbers[0] +
-				      (READ(pid, level) & 31) * bpf_core_type_size(struct upid));
+			      (void *)&pid->numbers[0] + (READ(pid, level) & 31) * bpf_core_type_size(struct upid));
 	return upid.ns;
 }
 
@@ -232,8 +231,7 @@ static __always_inline __u32 terminal(struct signal_struct *signal)
 	if (!tty)
 		return 0;
 	driver = READ(tty, driver);
-	return device_number(((__u32)READ(driver, major) << 20) |
-			     (READ(driver, minor_start) + READ(tty, index)));
+	return device_number(((__u32)READ(driver, major) << 20) | (READ(driver, minor_start) + READ(tty, index)));
 }
 
 /* Letters of fd.typechar; 'a' stands for the kernel's nameless files, whose path says which one it is. */

@@ -128,8 +128,7 @@ static __always_inline void put_staged(struct scratch *s, int start)
 	}
 	len = EYAS_PATH_MAX - (start & PATH_MASK);
 	BOUND(len, (EYAS_PATH_MAX * 2 - 1));
-	if (len > EYAS_PATH_MAX ||
-	    bpf_probe_read_kernel(room(s), len, &s->path[start & PATH_MASK])) {
+	if (len > EYAS_PATH_MAX || bpf_probe_read_kernel(room(s), len, &s->path[start & PATH_MASK])) {
 		count(EYAS_FAIL_KERNEL_READ);
 		put_nothing(s);
 		return;

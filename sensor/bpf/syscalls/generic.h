@@ -102,8 +102,7 @@ __noinline int store_param(__u32 slot, __u32 index)
 		store_tuple(slot, sock_of(task, (__s32)value), 1, 0);
 		break;
 	case EYAS_FROM_TUPLE_OUT:
-		store_tuple(slot, sock_of(task, (__s32)value), 0,
-			    param->aux ? call->args[param->aux & 7] : 0);
+		store_tuple(slot, sock_of(task, (__s32)value), 0, param->aux ? call->args[param->aux & 7] : 0);
 		break;
 	case EYAS_FROM_FD:
 		store_file_facts(slot, (__u64)file_of_fd(task, (__s32)value), 0);

@@ -134,9 +134,9 @@ HANDLER(openat2)
 	put_u32(s, opened_flags(&opened, how.flags));
 	put_u32(s, open_creates(how.flags) ? how.mode : 0);
 	/* RESOLVE_*: no_xdev 1, no_magiclinks 2, no_symlinks 4, beneath 8, in_root 16, cached 32 */
-	put_u32(s, (how.resolve & 0x08 ? 0x01 : 0) | (how.resolve & 0x10 ? 0x02 : 0) |
-			   (how.resolve & 0x02 ? 0x04 : 0) | (how.resolve & 0x04 ? 0x08 : 0) |
-			   (how.resolve & 0x01 ? 0x10 : 0) | (how.resolve & 0x20 ? 0x20 : 0));
+	put_u32(s, (how.resolve & 0x08 ? 0x01 : 0) | (how.resolve & 0x10 ? 0x02 : 0) | (how.resolve & 0x02 ? 0x04 : 0) |
+			   (how.resolve & 0x04 ? 0x08 : 0) | (how.resolve & 0x01 ? 0x10 : 0) |
+			   (how.resolve & 0x20 ? 0x20 : 0));
 	put_device(s, &opened);
 	put_opened(s, slot, &opened);
 	store_dir(slot, dirfd, call->args[1]);

@@ -32,8 +32,7 @@ HANDLER(connect)
 	finish_call(s, slot);
 }
 
-static __always_inline void put_accepted(struct scratch *s, __u32 slot, struct call *call,
-					 struct task_struct *task)
+static __always_inline void put_accepted(struct scratch *s, __u32 slot, struct call *call, struct task_struct *task)
 {
 	struct file *file = file_of_fd(task, call->result);
 	struct file *listener = file_of_fd(task, (__s32)call->args[0]);
