@@ -48,7 +48,7 @@ impl BlobWriter {
     }
 
     /// Checks size and digest, makes the blob durable and gives it its name.
-    pub fn finish(self) -> Result<PathBuf, StoreError> {
+    pub fn finish(mut self) -> Result<PathBuf, StoreError> {
         if self.file.written() != self.size {
             return Err(self.wrong_size(self.file.written()));
         }

@@ -7,9 +7,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use eyas_artifact::{Digest, Hasher};
+use eyas_artifact::Digest;
 use rustix::fs::OFlags;
 
+use super::digesting::Digesting;
 use super::{FILE_MODE, change, rename};
 use crate::StoreError;
 
@@ -21,7 +22,7 @@ const COPY_BYTES: usize = 128 * 1024;
 pub(crate) struct NewFile {
     path: PathBuf,
     file: File,
-    hasher: Hasher,
+    digesting: Digesting,
     written: u64,
     keep: bool,
 }
@@ -37,7 +38,7 @@ impl NewFile {
                 .custom_flags((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits() as i32)
                 .open(&path)
         })?;
-        let new = Self { path, file, hasher: Hasher::new(), written: 0, keep: false };
+        let new = Self { path, file, digesting: Digesting::new(), written: 0, keep: false };
         // Whatever the process's mask is, readers of the store must be able to read.
         change("set the mode of", &new.path, || {
             new.file.set_permissions(fs::Permissions::from_mode(FILE_MODE))
@@ -48,7 +49,7 @@ impl NewFile {
     /// Appends bytes.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         change("write", &self.path, || self.file.write_all(bytes))?;
-        self.hasher.update(bytes);
+        self.digesting.update(bytes);
         self.written += bytes.len() as u64;
         Ok(())
     }
@@ -76,7 +77,7 @@ impl NewFile {
             self.file.set_len(0)?;
             io::Seek::rewind(&mut self.file)
         })?;
-        self.hasher = Hasher::new();
+        self.digesting = Digesting::new();
         self.written = 0;
         Ok(())
     }
@@ -87,8 +88,8 @@ impl NewFile {
     }
 
     /// Digest of the bytes written so far.
-    pub(crate) fn digest(&self) -> Digest {
-        self.hasher.clone().finish()
+    pub(crate) fn digest(&mut self) -> Digest {
+        self.digesting.digest()
     }
 
     /// Flushes the file and keeps it under the name it has.

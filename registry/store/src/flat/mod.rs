@@ -312,14 +312,11 @@ impl Planning {
         let staged = format!("{}{}", journal::STAGED, self.journal.operations.len());
         let mut copy = NewFile::create(directory.own().join(&staged))?;
         copy.fill_from(&mut disk::open(&file.source)?, &file.source)?;
-        if copy.digest() != file.record.digest {
+        let found = copy.digest();
+        if found != file.record.digest {
             return Err(StoreError::Damaged {
                 path: file.source.clone(),
-                why: format!(
-                    "it has digest `{}`, expected `{}`",
-                    copy.digest(),
-                    file.record.digest
-                ),
+                why: format!("it has digest `{found}`, expected `{}`", file.record.digest),
             });
         }
         copy.keep()?;
