@@ -162,7 +162,7 @@ async fn a_password_is_sent_where_a_password_is_asked_for() {
     let nobody = Client::new(config(&[&script.host])).unwrap();
     let error = nobody.manifest(&at).await.unwrap_err();
     assert!(error.to_string().contains("none is known"), "{error}");
-    assert!(error.hint().unwrap().contains("log in"));
+    assert!(error.hint().unwrap().contains("credential file"));
 }
 
 /// Asks a registry whose token service answers like this.

@@ -90,7 +90,7 @@ fn a_reload_asks_the_kernel_for_what_the_new_rules_need() {
     store.activate(2, &[&connects]);
     let report = daemon.reload(2);
     assert!(report.accepted, "{report:?}");
-    assert_eq!(daemon.client().status().unwrap().events_enabled, ["connect"]);
+    assert_eq!(daemon.client().status().unwrap().events_enabled, ["connect", "procexit"]);
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let fields = daemon.alert_of("connect")["output_fields"].clone();
     assert_eq!(fields["fd.sip"], "127.0.0.1");
