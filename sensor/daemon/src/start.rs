@@ -113,10 +113,16 @@ fn control(engine: &Arc<Engine>) -> Result<Option<Running>, DaemonError> {
         }
         found
     });
-    let users = config.control.users.iter().filter_map(|user| match user {
-        serde_json::Value::Number(id) => id.as_u64().map(|id| id as u32),
-        serde_json::Value::String(name) => id_of("/etc/passwd", name),
-        _ => None,
+    let users = config.control.users.iter().filter_map(|user| {
+        let found = match user {
+            serde_json::Value::Number(id) => id.as_u64().and_then(|id| u32::try_from(id).ok()),
+            serde_json::Value::String(name) => id_of("/etc/passwd", name),
+            _ => None,
+        };
+        if found.is_none() {
+            log::warn(&format!("`control.users` names `{user}`, which is no user here: left out"));
+        }
+        found
     });
     let allowed = Allowed { uids: users.collect(), gids: group.into_iter().collect() };
     let mode = config.control_mode("control.mode")?;

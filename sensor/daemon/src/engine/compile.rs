@@ -10,6 +10,7 @@ use eyas_rules::index::{BaseSyscalls, Names};
 use eyas_rules::{EngineOptions, LoadOutcome, RuleSet, SourceFile, load, report};
 
 use crate::generation::{self, Installed, MAX_RULES_FILE_BYTES, StoreError};
+use crate::log;
 
 /// Stack for compiling: conditions may nest deeply.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
@@ -183,6 +184,9 @@ fn expand(path: &PathBuf) -> Result<Vec<PathBuf>, StoreError> {
         found.push(entry.map_err(failed)?.path());
     }
     found.retain(is_rules);
+    if found.is_empty() {
+        log::warn(&format!("no `.yaml` or `.yml` file lies directly in `{}`", path.display()));
+    }
     found.sort();
     Ok(found)
 }
