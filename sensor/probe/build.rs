@@ -4,9 +4,12 @@
 //! required; `EYAS_CLANG` names another one.
 
 use std::error::Error;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
+
+use flate2::{Compression, write::GzEncoder};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -30,7 +33,16 @@ fn main() -> Result<()> {
         let object = out.join(format!("probe-{rust}.o"));
         compile(&sources, kernel, &object)?;
         strip(&object)?;
+        pack(&object, &out.join(format!("probe-{rust}.o.gz")))?;
     }
+    Ok(())
+}
+
+/// Compresses an object, so that carrying two of them costs little.
+fn pack(object: &Path, packed: &Path) -> Result<()> {
+    let mut encoder = GzEncoder::new(fs::File::create(packed)?, Compression::best());
+    encoder.write_all(&fs::read(object)?)?;
+    encoder.finish()?.flush()?;
     Ok(())
 }
 

@@ -3,8 +3,12 @@
 //! An object carries the hash of the layout it was compiled for, and the kernel-side structures in its type
 //! information. Both are compared before anything reaches the kernel.
 
+use std::io::Read;
+use std::sync::OnceLock;
+
 use eyas_abi::{Header, LAYOUT_HASH};
 use eyas_artifact::{Digest, KernelNeeds, ProbeConfig, Version};
+use flate2::bufread::GzDecoder;
 
 use crate::error::ProbeError;
 
@@ -19,25 +23,44 @@ const OLDEST_RELEASE: &str = "5.10";
 /// Name of the object file inside a published layer.
 pub const OBJECT_NAME: &str = "eyas-probe.o";
 
-/// Keeps an object at an address that its readers accept.
-#[repr(C, align(8))]
-struct Aligned<T: ?Sized>(T);
+/// An object inside this program. Compressed, since most runs of the command line tool never look at one.
+struct Embedded {
+    packed: &'static [u8],
+    unpacked: OnceLock<Vec<u8>>,
+}
 
-static X86_64: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/probe-x86_64.o")));
-static ARM64: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/probe-aarch64.o")));
+static X86_64: Embedded =
+    Embedded::new(include_bytes!(concat!(env!("OUT_DIR"), "/probe-x86_64.o.gz")));
+static ARM64: Embedded =
+    Embedded::new(include_bytes!(concat!(env!("OUT_DIR"), "/probe-aarch64.o.gz")));
+
+impl Embedded {
+    const fn new(packed: &'static [u8]) -> Self {
+        Self { packed, unpacked: OnceLock::new() }
+    }
+
+    /// The object. Empty, and so refused by [`check`], in a program whose file was damaged.
+    fn get(&'static self) -> &'static [u8] {
+        self.unpacked.get_or_init(|| {
+            let mut object = Vec::new();
+            match GzDecoder::new(self.packed).read_to_end(&mut object) {
+                Ok(_) => object,
+                Err(_) => Vec::new(),
+            }
+        })
+    }
+}
 
 /// The object for the machine this program was compiled for.
 pub fn embedded() -> &'static [u8] {
-    if cfg!(target_arch = "aarch64") { &ARM64.0 } else { &X86_64.0 }
+    if cfg!(target_arch = "aarch64") { ARM64.get() } else { X86_64.get() }
 }
 
 /// The object for an architecture, by the name that platforms of artifacts use (`amd64`, `arm64`).
 pub fn embedded_for(architecture: &str) -> Option<&'static [u8]> {
     match architecture {
-        "amd64" | "x86_64" => Some(&X86_64.0),
-        "arm64" | "aarch64" => Some(&ARM64.0),
+        "amd64" | "x86_64" => Some(X86_64.get()),
+        "arm64" | "aarch64" => Some(ARM64.get()),
         _ => None,
     }
 }
