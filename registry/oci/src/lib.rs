@@ -9,6 +9,7 @@
 mod auth;
 mod client;
 mod config;
+mod digesting;
 mod error;
 mod layout;
 mod secret;
@@ -24,6 +25,7 @@ pub use config::{
     MAX_MANIFEST_BYTES, MAX_PAGES, MAX_REDIRECTS, MAX_REFERRERS, MAX_TOKEN_BYTES, Mirror, Notice,
     RegistryConfig, Scheme, Timeouts, Verification,
 };
+pub use digesting::Digesting;
 pub use error::{NetworkKind, OciError};
 pub use layout::{BlobWriter, Layout, LayoutIndex, REPOSITORY_ANNOTATION};
 pub use secret::{Secret, printable};

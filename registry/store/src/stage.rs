@@ -49,7 +49,7 @@ pub struct Stage {
 #[derive(Debug)]
 enum Layer {
     Absent,
-    Receiving(BlobWriter),
+    Receiving(Box<BlobWriter>),
     Stored(PathBuf),
 }
 
@@ -136,7 +136,7 @@ impl Stage {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         if let Layer::Absent = self.layer {
             let layer = &self.source.layer;
-            self.layer = Layer::Receiving(self.store.receive(layer.digest, layer.size)?);
+            self.layer = Layer::Receiving(Box::new(self.store.receive(layer.digest, layer.size)?));
         }
         match &mut self.layer {
             Layer::Receiving(writer) => writer.write(bytes),

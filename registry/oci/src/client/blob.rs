@@ -15,7 +15,7 @@ use reqwest::Response;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use super::{BlobSink, Client, Place, Remote};
-use crate::{config::Notice, error::OciError, secret::tame, transport::Failure};
+use crate::{Digesting, config::Notice, error::OciError, secret::tame, transport::Failure};
 
 /// Most continuations of one blob, so that a registry that sends a byte at a time has an end.
 const MAX_CONTINUATIONS: u32 = 100;
@@ -69,7 +69,7 @@ struct Download<'a, S: ?Sized> {
     what: String,
     descriptor: &'a Descriptor,
     sink: &'a mut S,
-    hasher: Hasher,
+    digesting: Digesting,
     received: u64,
     /// Some bytes came by another answer than the rest: a wrong digest may come from mixing.
     mixed: bool,
@@ -89,8 +89,9 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
             .await
             .map_err(|source| OciError::Sink { what: what.clone(), source })?;
         let (received, mixed) = (kept, kept > 0);
+        let digesting = Digesting::after(hasher);
         let mut download =
-            Self { client, what, descriptor, sink, hasher, received, mixed, etag: None };
+            Self { client, what, descriptor, sink, digesting, received, mixed, etag: None };
         if kept > descriptor.size {
             download.restart().await?;
         }
@@ -198,7 +199,7 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
                 break;
             }
             let chunk = &buffer[..length];
-            self.hasher.update(chunk);
+            self.digesting.update(chunk);
             self.received += length as u64;
             self.sink.write(chunk).await.map_err(|source| self.sink_error(source))?;
         }
@@ -231,7 +232,7 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
             if chunk.is_empty() {
                 continue;
             }
-            self.hasher.update(&chunk);
+            self.digesting.update(&chunk);
             self.received = total;
             self.sink.write(&chunk).await.map_err(|source| self.sink_error(source))?;
         }
@@ -260,8 +261,8 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
         Err(self.malformed(format!("asked for the part from {offset} of {size}, got `{found}`")))
     }
 
-    fn finish(&self) -> Result<(), OciError> {
-        let (expected, found) = (self.descriptor.digest, self.hasher.clone().finish());
+    fn finish(&mut self) -> Result<(), OciError> {
+        let (expected, found) = (self.descriptor.digest, self.digesting.digest());
         if expected == found {
             return Ok(());
         }
@@ -269,7 +270,7 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
     }
 
     async fn restart(&mut self) -> Result<(), OciError> {
-        self.hasher = Hasher::new();
+        self.digesting = Digesting::new();
         self.received = 0;
         self.mixed = false;
         self.sink.restart().await.map_err(|source| self.sink_error(source))

@@ -8,14 +8,16 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use eyas_artifact::Digest;
-use rustix::fs::OFlags;
+use eyas_oci::Digesting;
+use rustix::fs::{Advice, OFlags};
 
-use super::digesting::Digesting;
 use super::{FILE_MODE, change, rename};
 use crate::StoreError;
 
 /// Bytes copied at a time; memory does not grow with the file.
 const COPY_BYTES: usize = 128 * 1024;
+/// Bytes after which the disk is asked to begin writing.
+const HAND_OVER_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A new file, hashed while it is written.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub(crate) struct NewFile {
     file: File,
     digesting: Digesting,
     written: u64,
+    handed_over: u64,
     keep: bool,
 }
 
@@ -38,7 +41,14 @@ impl NewFile {
                 .custom_flags((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits() as i32)
                 .open(&path)
         })?;
-        let new = Self { path, file, digesting: Digesting::new(), written: 0, keep: false };
+        let new = Self {
+            path,
+            file,
+            digesting: Digesting::new(),
+            written: 0,
+            handed_over: 0,
+            keep: false,
+        };
         // Whatever the process's mask is, readers of the store must be able to read.
         change("set the mode of", &new.path, || {
             new.file.set_permissions(fs::Permissions::from_mode(FILE_MODE))
@@ -51,6 +61,12 @@ impl NewFile {
         change("write", &self.path, || self.file.write_all(bytes))?;
         self.digesting.update(bytes);
         self.written += bytes.len() as u64;
+        if self.written - self.handed_over >= HAND_OVER_BYTES {
+            // Lets the disk begin now, so that the flush at the end has little left. A hint: failing costs time only.
+            let window = std::num::NonZeroU64::new(self.written - self.handed_over);
+            let _ = rustix::fs::fadvise(&self.file, self.handed_over, window, Advice::DontNeed);
+            self.handed_over = self.written;
+        }
         Ok(())
     }
 
@@ -79,6 +95,7 @@ impl NewFile {
         })?;
         self.digesting = Digesting::new();
         self.written = 0;
+        self.handed_over = 0;
         Ok(())
     }
 

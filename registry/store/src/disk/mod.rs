@@ -4,7 +4,6 @@
 //! its own directory, flushed, renamed, and then the directory is flushed. Names that start with
 //! `.` are never read back; [`crate::recover`] removes what a crash left of them.
 
-mod digesting;
 mod fault;
 mod file;
 

@@ -1,22 +1,24 @@
-//! The digest of a file that is being written.
+//! The digest of content that is under way.
 //!
-//! Owns where the hashing happens: small files are hashed where they are written, large ones on a thread of their
-//! own, so that hashing and writing take place at the same time. Memory stays bounded by what may wait.
+//! Owns where the hashing happens: little is hashed where it passes, much on a thread of its own, so that receiving,
+//! writing and hashing take place at the same time. Memory stays bounded by what may wait; buffers go round.
 
 use std::io;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use eyas_artifact::{Digest, Hasher};
 
 /// Bytes hashed in place before a thread pays off.
 const IN_PLACE_BYTES: u64 = 1024 * 1024;
-/// Pieces that may wait for the hashing thread; each is at most one write, 128 KiB.
-const WAITING_PIECES: usize = 8;
+/// Bytes handed over at a time: what waits is bounded by this and [`WAITING_PIECES`], whatever comes in.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Pieces that may wait for the hashing thread.
+const WAITING_PIECES: usize = 12;
 
 /// A digest under way.
 #[derive(Debug)]
-pub(crate) struct Digesting {
+pub struct Digesting {
     at: At,
     bytes: u64,
 }
@@ -31,17 +33,23 @@ enum At {
 #[derive(Debug)]
 struct Beside {
     pieces: SyncSender<Vec<u8>>,
+    used: Receiver<Vec<u8>>,
     thread: JoinHandle<Hasher>,
 }
 
 impl Digesting {
     /// Of nothing yet.
-    pub(crate) fn new() -> Self {
-        Self { at: At::Here(Hasher::new()), bytes: 0 }
+    pub fn new() -> Self {
+        Self::after(Hasher::new())
+    }
+
+    /// Of what a hasher has seen already.
+    pub fn after(hasher: Hasher) -> Self {
+        Self { at: At::Here(hasher), bytes: 0 }
     }
 
     /// Takes the next bytes.
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
+    pub fn update(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         match &mut self.at {
             At::Here(hasher) => {
@@ -53,12 +61,19 @@ impl Digesting {
                 }
             }
             // The receiver is only gone when the thread has failed, which `finish` brings up.
-            At::Beside(beside) => drop(beside.pieces.send(bytes.to_vec())),
+            At::Beside(beside) => {
+                for part in bytes.chunks(PIECE_BYTES) {
+                    let mut piece = beside.used.try_recv().unwrap_or_default();
+                    piece.clear();
+                    piece.extend_from_slice(part);
+                    drop(beside.pieces.send(piece));
+                }
+            }
         }
     }
 
     /// The digest of all bytes so far. More may follow.
-    pub(crate) fn digest(&mut self) -> Digest {
+    pub fn digest(&mut self) -> Digest {
         let hasher = match std::mem::replace(&mut self.at, At::Here(Hasher::new())) {
             At::Here(hasher) => hasher,
             At::Beside(beside) => beside.finish(),
@@ -69,16 +84,26 @@ impl Digesting {
     }
 }
 
+impl Default for Digesting {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Beside {
     fn start(mut hasher: Hasher) -> io::Result<Self> {
         let (pieces, waiting) = sync_channel::<Vec<u8>>(WAITING_PIECES);
+        // One more than can wait or be in work, so that giving back never blocks.
+        let (back, used) = sync_channel(WAITING_PIECES + 2);
         let thread = thread::Builder::new().name("digest".into()).spawn(move || {
             for piece in waiting {
                 hasher.update(&piece);
+                // Nobody wants it any more at the end.
+                drop(back.try_send(piece));
             }
             hasher
         })?;
-        Ok(Self { pieces, thread })
+        Ok(Self { pieces, used, thread })
     }
 
     fn finish(self) -> Hasher {
@@ -129,7 +154,9 @@ mod tests {
         let mut digesting = Digesting::new();
         digesting.update(&content(2 * IN_PLACE_BYTES as usize));
         digesting.update(b"more");
-        let At::Beside(Beside { pieces, thread }) = digesting.at else { panic!("hashed in place") };
+        let At::Beside(Beside { pieces, thread, .. }) = digesting.at else {
+            panic!("hashed in place")
+        };
         drop(pieces);
         thread.join().expect("the thread ends when nothing can come any more");
     }
