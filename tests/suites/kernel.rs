@@ -105,18 +105,24 @@ fn fact_rules(folder: &str) -> String {
     )
 }
 
+/// A sensor that runs these rules, which may depend on the folder of its host, installed from a registry.
+fn sensing(rules: impl FnOnce(&str) -> String) -> (Site, Sensor) {
+    let registry = Registry::embedded();
+    let site = Site::new();
+    let rules = rules(&site.folder().display().to_string());
+    site.trust_key(&registry, "signer");
+    site.publish(&registry, "1.0.0", Some("signer"), &[("facts.yaml", &rules)]);
+    site.install(&["demo-rules"]).expect_code(0);
+    let sensor = Sensor::start(&site.store(), site.folder(), &[]);
+    (site, sensor)
+}
+
 #[test]
 fn exec_carries_all_arguments_and_the_inode_times() {
     if !kernel_gate("kernel::exec") {
         return;
     }
-    let registry = Registry::embedded();
-    let site = Site::new();
-    let folder = site.folder().display().to_string();
-    site.trust_key(&registry, "signer");
-    site.publish(&registry, "1.0.0", Some("signer"), &[("facts.yaml", &fact_rules(&folder))]);
-    site.install(&["demo-rules"]).expect_code(0);
-    let sensor = Sensor::start(&site.store(), site.folder(), &[]);
+    let (site, sensor) = sensing(fact_rules);
 
     let program = site.path("program");
     fs::copy("/bin/true", &program).expect("copied");
@@ -142,19 +148,14 @@ fn exec_from_an_overlay_tells_the_layer() {
     if !kernel_gate("kernel::overlay") {
         return;
     }
-    let registry = Registry::embedded();
-    let site = Site::new();
-    let folder = site.folder().display().to_string();
-    site.trust_key(&registry, "signer");
-    site.publish(&registry, "1.0.0", Some("signer"), &[("facts.yaml", &fact_rules(&folder))]);
-    site.install(&["demo-rules"]).expect_code(0);
-    let sensor = Sensor::start(&site.store(), site.folder(), &[]);
+    let (site, sensor) = sensing(fact_rules);
 
     // The mount lives in a namespace of its own and goes with the shell.
     let script = "set -e; cd \"$0\"; mkdir lower upper work merged; cp /bin/true lower/below; \
                   mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged; \
                   cp /bin/true merged/above; merged/below from-below; merged/above from-above";
-    let finished = run(Command::new("unshare").args(["--mount", "sh", "-c", script]).arg(&folder));
+    let finished =
+        run(Command::new("unshare").args(["--mount", "sh", "-c", script]).arg(site.folder()));
     if finished.code() != 0 {
         return eyas_tests::skip(
             "kernel::overlay",
@@ -172,12 +173,7 @@ fn connections_carry_their_tuple() {
     if !kernel_gate("kernel::connect") {
         return;
     }
-    let registry = Registry::embedded();
-    let site = Site::new();
-    site.trust_key(&registry, "signer");
-    site.publish(&registry, "1.0.0", Some("signer"), &[("facts.yaml", &fact_rules("/nowhere"))]);
-    site.install(&["demo-rules"]).expect_code(0);
-    let sensor = Sensor::start(&site.store(), site.folder(), &[]);
+    let (_site, sensor) = sensing(|_| fact_rules("/nowhere"));
 
     let listener = TcpListener::bind("127.0.0.1:0").expect("listener");
     let server = listener.local_addr().expect("address");
