@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -117,6 +118,12 @@ fn sensing(rules: impl FnOnce(&str) -> String) -> (Site, Sensor) {
     (site, sensor)
 }
 
+/// A small program at `path`. Another process writes it: a child that some other test starts meanwhile
+/// would hold a file that this process has open for writing, and the kernel would not run it (ETXTBSY).
+fn copy_of_true(path: &Path) {
+    run(Command::new("install").args(["-m", "755", "/bin/true"]).arg(path)).expect_code(0);
+}
+
 #[test]
 fn exec_carries_all_arguments_and_the_inode_times() {
     if !kernel_gate("kernel::exec") {
@@ -125,8 +132,7 @@ fn exec_carries_all_arguments_and_the_inode_times() {
     let (site, sensor) = sensing(fact_rules);
 
     let program = site.path("program");
-    fs::copy("/bin/true", &program).expect("copied");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
+    copy_of_true(&program);
     let arguments: Vec<String> = (0..100).map(|number| format!("argument-{number}")).collect();
     run(Command::new(&program).args(&arguments)).expect_code(0);
 
@@ -204,7 +210,7 @@ fn our_own_rules_fire() {
 
     let dropped = tempfile::Builder::new().prefix("eyas-test-").tempdir_in("/tmp").expect("folder");
     let program = dropped.path().join("dropped");
-    fs::copy("/bin/true", &program).expect("copied");
+    copy_of_true(&program);
     run(Command::new(&program).arg("hello")).expect_code(0);
     sensor.expect_alert("Program run from a shared temporary directory", "dropped");
 

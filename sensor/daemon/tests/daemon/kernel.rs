@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
 
 use eyas_control::ProbeSource;
 
@@ -26,6 +27,13 @@ fn rule(name: &str, condition: &str, output: &str) -> String {
     )
 }
 
+/// A small program at `path`. Another process writes it: a child that some other test starts meanwhile
+/// would hold a file that this process has open for writing, and the kernel would not run it (ETXTBSY).
+fn copy_of_true(path: &Path) {
+    let copied = Command::new("install").args(["-m", "755", "/bin/true"]).arg(path).status();
+    assert!(copied.as_ref().is_ok_and(ExitStatus::success), "{copied:?}");
+}
+
 #[test]
 fn an_exec_is_told_with_its_arguments_and_the_facts_of_its_program_file() {
     if !permitted() {
@@ -33,7 +41,7 @@ fn an_exec_is_told_with_its_arguments_and_the_facts_of_its_program_file() {
     }
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("eyas-kernel-exec");
-    fs::copy("/bin/true", &program).unwrap();
+    copy_of_true(&program);
     let store = Store::new(dir.path());
     let output = "\"%proc.cmdline %proc.exepath %proc.pname %user.name %evt.res \
                   %proc.exe_ino.mtime %proc.exe_ino.ctime_duration_proc_start \
@@ -110,7 +118,7 @@ fn the_generations_probe_runs_and_one_that_the_kernel_cannot_take_does_not() {
     let store = Store::new(dir.path());
     let exec = rule("exec", "evt.type = execve and proc.name startswith eyas-probe-art", "x");
     let program = dir.path().join("eyas-probe-artifact");
-    fs::copy("/bin/true", &program).unwrap();
+    copy_of_true(&program);
     let mut broken = eyas_probe::embedded().to_vec();
     broken.truncate(broken.len() / 2);
     for (number, object, taken) in

@@ -10,6 +10,7 @@ use std::process::Command;
 use eyas_probe::Options;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
+use crate::exec::copy_of_true;
 use crate::live::{Live, Record, own_calls, start};
 
 fn opened(live: &mut Live, event: &'static str, name: &str) -> Record {
@@ -221,8 +222,7 @@ fn an_overlay_tells_its_upper_layer_from_its_lower() {
 fn a_program_that_was_changed_has_the_new_time_stamps() {
     let Some(mut live) = start(&[], &Options::default()) else { return };
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("stamped");
-    fs::copy(fs::canonicalize("/bin/true").unwrap(), &path).unwrap();
+    let path = copy_of_true(directory.path(), "stamped");
     let file = fs::File::open(&path).unwrap();
     let old = std::time::UNIX_EPOCH + std::time::Duration::new(1_000_000_000, 123_456_789);
     file.set_modified(old).unwrap();
