@@ -1,0 +1,1 @@
+//! Bars of the flat directories: crashes, disk full, two writers, modes, ownership.

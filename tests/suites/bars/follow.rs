@@ -1,0 +1,1 @@
+//! Bars of following: repair, health, steady resources, start and stop.

@@ -1,0 +1,1 @@
+//! Bars of hostile archives: size, ratio, entries, modes, names.

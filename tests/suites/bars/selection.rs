@@ -1,0 +1,1 @@
+//! Bars of the choice of versions: downgrades, dependencies, one resolution.

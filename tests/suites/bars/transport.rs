@@ -1,0 +1,1 @@
+//! Bars of the way to registries: retries, stalls, resumption, credentials.

@@ -1,0 +1,1 @@
+//! Bars of verification: which policy binds what, and what a signature is checked against.
