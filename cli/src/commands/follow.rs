@@ -116,6 +116,7 @@ impl Service<'_> {
             validate: &self.judge,
             sensor: &self.sensor,
             listener: &self.listener,
+            flat: None,
         };
         let round = self.follower.check(&context, &self.options).await;
         for checked in &round {

@@ -89,6 +89,7 @@ pub(super) fn run(
             validate: &judge,
             sensor: &sensor,
             listener: &listener,
+            flat: None,
         };
         Ok(eyas_ops::install(&context, &names, &options).await?)
     })?;

@@ -6,7 +6,7 @@ use eyas_store::{Store, Validate};
 use eyas_trust::{Policy, Verified, Verifier};
 
 use crate::transaction::Told;
-use crate::{Catalog, Listener, OpsError, Sensor};
+use crate::{Catalog, FlatTargets, Listener, OpsError, Sensor};
 
 /// Everything an operation needs from outside. Cheap to make, used once.
 #[derive(Clone, Copy)]
@@ -25,6 +25,8 @@ pub struct Context<'a> {
     pub sensor: &'a dyn Sensor,
     /// Who is told what happens.
     pub listener: &'a dyn Listener,
+    /// The plain directories that follow the store, beside those it keeps already.
+    pub flat: Option<&'a FlatTargets>,
 }
 
 impl<'a> Context<'a> {

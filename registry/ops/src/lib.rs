@@ -10,6 +10,7 @@ mod archive;
 mod class;
 mod context;
 mod error;
+mod flat;
 mod follow;
 mod found;
 mod indexes;
@@ -30,6 +31,7 @@ pub use archive::MAX_FILES;
 pub use class::Class;
 pub use context::{Context, InstallOptions, Trust};
 pub use error::OpsError;
+pub use flat::{FlatTargets, ForeignPolicy};
 pub use follow::{
     CHECKS_FORMAT, CheckResult, Checked, CheckedReference, Checks, Follower, MAX_JITTER, Schedule,
     Standing, Startup, keep_checks, last_checks,

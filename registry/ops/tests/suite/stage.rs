@@ -182,6 +182,7 @@ impl Stage {
             validate: &judge,
             sensor: &self.sensor,
             listener: &self.heard,
+            flat: None,
         };
         work(&context).await
     }
