@@ -13,6 +13,7 @@ pub mod check;
 pub mod collect;
 pub mod compile;
 pub mod describe;
+pub mod diff;
 pub mod eval;
 pub mod expand;
 pub mod fields;
