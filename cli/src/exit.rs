@@ -22,16 +22,7 @@ pub(crate) const fn code(class: Class) -> u8 {
 
 /// Name of a class in machine-readable messages.
 pub(crate) const fn name(class: Class) -> &'static str {
-    match class {
-        Class::Failed => "failed",
-        Class::Usage => "usage",
-        Class::NotFound => "not-found",
-        Class::Network => "network",
-        Class::Verification => "verification",
-        Class::Validation => "validation",
-        Class::Sensor => "sensor",
-        Class::Storage => "storage",
-    }
+    class.name()
 }
 
 /// A failure that the command line itself found, with its class.

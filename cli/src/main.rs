@@ -14,6 +14,7 @@ mod listener;
 mod printer;
 mod probe;
 mod sensor;
+mod service;
 mod settings;
 mod signals;
 mod wiring;

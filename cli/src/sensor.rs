@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use eyas_control::{Client, ControlError, Reload};
-use eyas_ops::{Activation, Offer, Presence, Sensor, Unreachable, Verdict};
+use eyas_control::{Client, ControlError, Reload, Status};
+use eyas_ops::{Activation, InForce, Offer, Presence, Sensor, Unreachable, Verdict};
 
 /// Version of the rule engine that is built into this program, as rules require it.
 pub(crate) const ENGINE_VERSION: &str = "0.63.0";
@@ -20,12 +20,19 @@ const BUILT_IN_PLUGINS: [&str; 1] = ["container"];
 pub(crate) struct SocketSensor {
     path: PathBuf,
     told: bool,
+    declared: Option<Offer>,
 }
 
 impl SocketSensor {
     /// The sensor at `path`; with `told` false it is never asked anything.
     pub(crate) fn new(path: PathBuf, told: bool) -> Self {
-        Self { path, told }
+        Self { path, told, declared: None }
+    }
+
+    /// The same; where it does not answer, requirements are held against `declared`.
+    pub(crate) fn with_declared(mut self, declared: Option<Offer>) -> Self {
+        self.declared = declared;
+        self
     }
 
     /// Where it listens.
@@ -55,6 +62,19 @@ impl Sensor for SocketSensor {
         }
     }
 
+    fn in_force(&self) -> Result<Option<InForce>, Unreachable> {
+        if !self.told {
+            return Ok(None);
+        }
+        match Client::connect(&self.path).and_then(|mut client| client.status()) {
+            Ok(Status { generation, lock_digest, .. }) => {
+                Ok(Some(InForce { generation, lock_digest }))
+            }
+            Err(ControlError::NotRunning { .. }) => Ok(None),
+            Err(error) => Err(self.unreachable(&error)),
+        }
+    }
+
     fn reload(&self, activation: &Activation) -> Result<Verdict, Unreachable> {
         let reload = Reload {
             generation: Some(activation.generation),
@@ -73,7 +93,7 @@ impl Sensor for SocketSensor {
     }
 
     fn default_offer(&self) -> Offer {
-        offer(ENGINE_VERSION)
+        self.declared.clone().unwrap_or_else(|| offer(ENGINE_VERSION))
     }
 }
 
@@ -147,6 +167,16 @@ mod tests {
     fn a_sensor_that_is_left_alone_is_never_looked_for() {
         let sensor = SocketSensor::new("/nowhere/control.sock".into(), false);
         assert_eq!(sensor.presence(), Ok(Presence::NotAsked));
+    }
+
+    #[test]
+    fn what_is_declared_counts_where_nobody_answers() {
+        let dir = tempfile::tempdir().expect("dir");
+        let versions = BTreeMap::from([("engine_version".to_owned(), "9".to_owned())]);
+        let declared = Offer { versions, plugins: Vec::new() };
+        let sensor = at(&dir.path().join("none.sock")).with_declared(Some(declared.clone()));
+        assert_eq!(sensor.default_offer(), declared);
+        assert_eq!(sensor.with_declared(None).default_offer(), offer(ENGINE_VERSION));
     }
 
     #[test]

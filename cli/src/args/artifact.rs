@@ -1,10 +1,14 @@
 //! `eyas artifact …`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{IndexArgs, SocketArgs, TransportArgs, TrustArgs, durations::parse_interval};
+use super::{
+    IndexArgs, SocketArgs, TransportArgs, TrustArgs, durations::parse_interval,
+    durations::parse_jitter,
+};
 
 /// Install, follow and inspect artifacts.
 #[derive(Debug, Subcommand)]
@@ -96,7 +100,7 @@ pub(crate) enum StartupBehavior {
 }
 
 /// Arguments of `artifact follow`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct FollowArgs {
     /// Names of an index or references [default: artifact.follow.refs of the configuration]
     #[arg(value_name = "REF")]
@@ -105,12 +109,35 @@ pub(crate) struct FollowArgs {
     /// [env: EYAS_ARTIFACT_FOLLOW_EVERY] [default: 168h]
     #[arg(short, long, value_name = "DURATION", value_parser = parse_interval)]
     pub(crate) every: Option<Duration>,
+    /// Moments of checks instead: five fields (minute hour day month weekday), `@daily` or
+    /// `@every 1h`; local time, or that of a `CRON_TZ=Area/City` in front
+    /// [env: EYAS_ARTIFACT_FOLLOW_CRON]
+    #[arg(long, value_name = "EXPRESSION", conflicts_with = "every")]
+    pub(crate) cron: Option<String>,
     /// When the first check happens [default: immediate]
     #[arg(long, value_enum, value_name = "WHEN")]
     pub(crate) startup_behavior: Option<StartupBehavior>,
+    /// Longest random delay added to each later check [default: a tenth of the interval, at most
+    /// 5m; 30s with --cron]
+    #[arg(long, value_name = "DURATION", value_parser = parse_jitter)]
+    pub(crate) jitter: Option<Duration>,
     /// Check once and leave; the exit code says how it went
     #[arg(long)]
     pub(crate) once: bool,
+    /// Check once, say what would change and leave; nothing is fetched or written
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Serve /healthz, /readyz and /metrics there, such as 127.0.0.1:8766 [default: nowhere]
+    /// [env: EYAS_ARTIFACT_FOLLOW_LISTEN]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Versions document of the engine the artifacts are for, an address or a file; never waited for
+    /// at start [env: EYAS_ARTIFACT_FOLLOW_FALCOVERSIONS] [default: the sensor, else what is built in]
+    #[arg(long, value_name = "URL|FILE")]
+    pub(crate) falco_versions: Option<String>,
+    /// Longest time for reading --falco-versions [default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_interval)]
+    pub(crate) timeout: Option<Duration>,
     #[command(flatten)]
     pub(crate) flags: InstallFlags,
 }

@@ -18,6 +18,11 @@ pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
     Ok(interval)
 }
 
+/// Parses a delay, which may be none at all: `0`, `30s`.
+pub(crate) fn parse_jitter(text: &str) -> Result<Duration, String> {
+    if matches!(text, "0" | "0s") { Ok(Duration::ZERO) } else { parse_interval(text) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +41,13 @@ mod tests {
             let said = parse_interval(text).expect_err(text);
             assert!(said.starts_with("expected"), "{text}: {said}");
         }
+    }
+
+    #[test]
+    fn a_delay_may_be_none() {
+        assert_eq!(parse_jitter("0"), Ok(Duration::ZERO));
+        assert_eq!(parse_jitter("30s"), Ok(Duration::from_secs(30)));
+        assert!(parse_jitter("-1s").is_err());
     }
 
     #[test]

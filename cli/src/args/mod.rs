@@ -17,7 +17,7 @@ pub(crate) use self::artifact::{
     Artifact, FollowArgs, GcArgs, InfoArgs, InstallArgs, InstallFlags, ListArgs, ManifestArgs,
     RepairArgs, RollbackArgs, SearchArgs, StartupBehavior, StatusArgs, VerifyArgs,
 };
-pub(crate) use self::durations::parse_interval;
+pub(crate) use self::durations::{parse_interval, parse_jitter};
 pub(crate) use self::index::{Index, IndexAddArgs, IndexListArgs, IndexNamesArgs, IndexUpdateArgs};
 pub(crate) use self::registry::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignForm};
 pub(crate) use self::rules::{CheckArgs, Rules};

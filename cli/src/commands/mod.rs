@@ -2,7 +2,7 @@
 
 mod artifact;
 mod completion;
-mod follow;
+pub(crate) mod follow;
 mod index;
 mod install;
 mod registry;

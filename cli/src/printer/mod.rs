@@ -53,6 +53,13 @@ impl Printer {
         self
     }
 
+    /// The same for what is done again and again: only errors are shown.
+    pub(crate) fn quieter(&self) -> Self {
+        let mut quieter = self.clone();
+        quieter.look.level = LogLevel::Error;
+        quieter
+    }
+
     /// Level of what matters to a person who waits, and not to the log of a service.
     pub(crate) fn waiting(&self) -> LogLevel {
         if self.service { LogLevel::Debug } else { LogLevel::Info }

@@ -17,7 +17,11 @@ pub(crate) const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 /// Keys that are read here, dotted and in lower case.
 pub(super) const KNOWN: &[&str] = &[
     "artifact.allowedtypes",
+    "artifact.follow.cron",
     "artifact.follow.every",
+    "artifact.follow.falcoversions",
+    "artifact.follow.jitter",
+    "artifact.follow.listen",
     "artifact.follow.refs",
     "artifact.follow.startupbehavior",
     "artifact.install.refs",
@@ -43,7 +47,6 @@ pub(super) const KNOWN: &[&str] = &[
 /// Keys that ask for something that does not happen here, which nobody should find out by waiting.
 const MISSED: &[&str] = &[
     "artifact.follow.assetsdir",
-    "artifact.follow.cron",
     "artifact.follow.pluginsdir",
     "artifact.follow.rulesfilesdir",
     "artifact.install.assetsdir",
@@ -63,7 +66,7 @@ pub(crate) struct Remark {
 }
 
 /// A configuration file, or nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct ConfigFile {
     path: Option<PathBuf>,
     tree: Map<String, Value>,

@@ -6,6 +6,7 @@
 
 mod environment;
 mod file;
+mod follow;
 mod paths;
 
 use std::path::{Path, PathBuf};
@@ -96,7 +97,7 @@ pub(crate) enum Trust {
 }
 
 /// All layers, ready to be asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     environment: Environment,
     file: ConfigFile,

@@ -20,3 +20,31 @@ pub enum Class {
     /// The state directory cannot be read or written.
     Storage,
 }
+
+impl Class {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Failed,
+        Self::Usage,
+        Self::NotFound,
+        Self::Network,
+        Self::Verification,
+        Self::Validation,
+        Self::Sensor,
+        Self::Storage,
+    ];
+
+    /// Its name in machine-readable messages, records and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NotFound => "not-found",
+            Self::Network => "network",
+            Self::Verification => "verification",
+            Self::Validation => "validation",
+            Self::Sensor => "sensor",
+            Self::Storage => "storage",
+        }
+    }
+}

@@ -33,8 +33,10 @@ pub use context::{Context, InstallOptions, Trust};
 pub use error::OpsError;
 pub use flat::{FlatTargets, ForeignPolicy};
 pub use follow::{
-    CHECKS_FORMAT, CheckResult, Checked, CheckedReference, Checks, Follower, MAX_JITTER, Schedule,
-    Standing, Startup, keep_checks, last_checks,
+    CHECKS_FORMAT, CheckFailure, CheckResult, Checked, CheckedReference, Checks, ClockWatch,
+    Confirmed, ConfirmedState, Confirmer, Cron, CronForm, Ended, FIRST_RETRY, Followed, Follower,
+    Guard, Look, MAX_JITTER, News, Now, REMIND_AFTER, Round, Schedule, Standing, Startup, Timer,
+    When, keep_checks, last_checks,
 };
 pub use found::MAX_ARTIFACTS;
 pub use indexes::{
@@ -48,7 +50,7 @@ pub use listing::{Listing, update_index_file};
 pub use pull::{Pulled, pull};
 pub use push::{Content, PushRequest, Pushed, parse_dependency, parse_requirement, push};
 pub use rollback::{RolledBack, reload, rollback};
-pub use sensor::{Activation, Offer, Presence, Sensor, Unreachable, Verdict};
+pub use sensor::{Activation, InForce, Offer, Presence, Sensor, Unreachable, Verdict};
 pub use serve::{prepare_layout, serve};
 pub use sign::{Form, Signed, sign_reference};
 pub use transaction::{Confirmation, Outcome};

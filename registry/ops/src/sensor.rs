@@ -49,6 +49,15 @@ pub enum Verdict {
     Absent(String),
 }
 
+/// What a sensor has in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InForce {
+    /// Number of the generation; none when its rules are from elsewhere, or it has none.
+    pub generation: Option<u64>,
+    /// Digest of that generation's lock file.
+    pub lock_digest: Option<Digest>,
+}
+
 /// Why a sensor could not be asked although something is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreachable {
@@ -62,6 +71,9 @@ pub struct Unreachable {
 pub trait Sensor: Send + Sync {
     /// Whether one answers, asked before anything is changed.
     fn presence(&self) -> Result<Presence, Unreachable>;
+
+    /// What it runs; none when nobody answers.
+    fn in_force(&self) -> Result<Option<InForce>, Unreachable>;
 
     /// Tells it to run a generation. It may take as long as compiling the rules does.
     fn reload(&self, activation: &Activation) -> Result<Verdict, Unreachable>;

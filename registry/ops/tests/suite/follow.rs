@@ -13,7 +13,7 @@ async fn check(stage: &Stage, follower: &mut Follower) -> CheckResult {
 
 fn news(result: &CheckResult) -> Option<String> {
     match result {
-        CheckResult::Failed { error, known: false } => Some(error.to_string()),
+        CheckResult::Failed { failure, known: false } => Some(failure.message.clone()),
         _ => None,
     }
 }

@@ -9,9 +9,9 @@ use eyas_artifact::{Digest, Kind, Name, Version};
 use eyas_oci::server::{ServeOptions, serve};
 use eyas_oci::{Client, ClientConfig, RetryPolicy, Scheme};
 use eyas_ops::{
-    Activation, Catalog, Content, Context, Copies, Event, Form, IndexSource, InstallOptions,
-    Listener, Listing, Offer, OpsError, Outcome, Presence, PushRequest, Pushed, Sensor, Trust,
-    Unreachable, Verdict,
+    Activation, Catalog, Content, Context, Copies, Event, Form, InForce, IndexSource,
+    InstallOptions, Listener, Listing, Offer, OpsError, Outcome, Presence, PushRequest, Pushed,
+    Sensor, Trust, Unreachable, Verdict,
 };
 use eyas_store::{CandidateSet, Store, ValidationError};
 use eyas_trust::{Policy, SigningKey};
@@ -256,6 +256,7 @@ pub(crate) struct FakeSensor {
     pub(crate) unreachable: Mutex<bool>,
     pub(crate) verdicts: Mutex<VecDeque<Verdict>>,
     pub(crate) seen: Mutex<Vec<Activation>>,
+    pub(crate) runs: Mutex<Option<Activation>>,
 }
 
 impl FakeSensor {
@@ -282,7 +283,19 @@ impl Sensor for FakeSensor {
     fn reload(&self, activation: &Activation) -> Result<Verdict, Unreachable> {
         self.seen.lock().expect("seen").push(activation.clone());
         let next = self.verdicts.lock().expect("verdicts").pop_front();
-        Ok(next.unwrap_or_else(|| Verdict::Accepted(vec!["it runs".to_owned()])))
+        let verdict = next.unwrap_or_else(|| Verdict::Accepted(vec!["it runs".to_owned()]));
+        if matches!(verdict, Verdict::Accepted(_)) {
+            *self.runs.lock().expect("runs") = Some(activation.clone());
+        }
+        Ok(verdict)
+    }
+
+    fn in_force(&self) -> Result<Option<InForce>, Unreachable> {
+        let runs = self.runs.lock().expect("runs").clone();
+        Ok(Some(InForce {
+            generation: runs.as_ref().map(|runs| runs.generation),
+            lock_digest: runs.map(|runs| runs.lock_digest),
+        }))
     }
 
     fn default_offer(&self) -> Offer {

@@ -1,0 +1,147 @@
+//! Whether the sensor runs what is active, asked at every check.
+//!
+//! An update is confirmed when it is installed. This is for everything after that: a sensor that was
+//! not there then, one that was restarted on something else, and a process of ours that was stopped
+//! between activation and answer. A refusal takes the generation back, as it does during an update.
+
+use eyas_store::Store;
+use serde::{Deserialize, Serialize};
+
+use crate::transaction::{Confirmation, Told, activation, unreachable};
+use crate::{Event, Listener, OpsError, Presence, Sensor};
+
+/// How the sensor stands to what is active.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// The generation that is active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// How the sensor stands to it.
+    pub state: ConfirmedState,
+    /// Why, where that needs words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The ways a sensor can stand to what is active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfirmedState {
+    /// It runs it.
+    Confirmed,
+    /// It runs something else, and says that it has taken this.
+    Other,
+    /// It refused it; the generation was taken back.
+    Refused,
+    /// None is running.
+    Absent,
+    /// It is not to be told.
+    NotAsked,
+    /// Nothing is installed that it could run.
+    Nothing,
+    /// It could not be asked.
+    Unreachable,
+}
+
+/// Asks the sensor, and tells it once what is active if it runs something else.
+#[derive(Debug, Default)]
+pub struct Confirmer {
+    /// What it was told last without being asked for.
+    told: Option<u64>,
+}
+
+impl Confirmer {
+    /// One that has asked nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How the sensor stands to what is active now. With `anew` it is told to load it even if it
+    /// says that it has, as after a repair.
+    pub fn ask(
+        &mut self,
+        store: &Store,
+        sensor: &dyn Sensor,
+        listener: &dyn Listener,
+        anew: bool,
+    ) -> Confirmed {
+        let (state, reason) = match self.settle(store, sensor, listener, anew) {
+            Ok(state) => (state, None),
+            Err(Trouble::Absent(reason)) => (ConfirmedState::Absent, Some(reason)),
+            Err(Trouble::Refused(reason)) => (ConfirmedState::Refused, Some(reason)),
+            Err(Trouble::Unreachable(error)) => {
+                (ConfirmedState::Unreachable, Some(error.to_string()))
+            }
+        };
+        Confirmed { generation: store.current_number().ok().flatten(), state, reason }
+    }
+
+    fn settle(
+        &mut self,
+        store: &Store,
+        sensor: &dyn Sensor,
+        listener: &dyn Listener,
+        anew: bool,
+    ) -> Result<ConfirmedState, Trouble> {
+        let Some(active) = store.current().map_err(OpsError::from)? else {
+            return Ok(ConfirmedState::Nothing);
+        };
+        let told = Told { sensor, listener, require: false };
+        let presence = told.presence()?;
+        match &presence {
+            Presence::NotAsked => return Ok(ConfirmedState::NotAsked),
+            Presence::Absent(reason) => return Err(Trouble::Absent(reason.clone())),
+            Presence::Running(_) => {}
+        }
+        let ours = activation(store, &active)?;
+        let Some(runs) = sensor.in_force().map_err(unreachable)? else {
+            return Err(Trouble::Absent("it went away while it was asked".to_owned()));
+        };
+        let same =
+            runs.generation == Some(ours.generation) && runs.lock_digest == Some(ours.lock_digest);
+        if same && !anew {
+            self.told = None;
+            return Ok(ConfirmedState::Confirmed);
+        }
+        if self.told == Some(active.number) && !anew {
+            // It was told and runs something else: telling it again and again changes nothing.
+            return Ok(ConfirmedState::Other);
+        }
+        self.told = Some(active.number);
+        match told.tell(store, &active, &presence) {
+            Ok(Confirmation::Confirmed(_)) => Ok(ConfirmedState::Confirmed),
+            Ok(Confirmation::Absent(reason)) => Err(Trouble::Absent(reason)),
+            Ok(Confirmation::NotAsked) => Ok(ConfirmedState::NotAsked),
+            Err(refusal @ OpsError::SensorRefused { .. }) => {
+                take_back(store, listener, active.number, &refusal)?;
+                Err(Trouble::Refused(refusal.to_string()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Why a generation is not confirmed.
+enum Trouble {
+    Absent(String),
+    Refused(String),
+    Unreachable(OpsError),
+}
+
+impl From<OpsError> for Trouble {
+    fn from(error: OpsError) -> Self {
+        Self::Unreachable(error)
+    }
+}
+
+fn take_back(
+    store: &Store,
+    listener: &dyn Listener,
+    number: u64,
+    refusal: &OpsError,
+) -> Result<(), OpsError> {
+    let restored = store.lock()?.reject(number, &refusal.to_string())?;
+    let restored = restored.map(|generation| generation.number);
+    listener.tell(&Event::RolledBack { refused: number, restored });
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Why a check failed, in a form that can be kept, compared, counted and told again.
+
+use std::time::Duration;
+
+use eyas_index::IndexError;
+use eyas_oci::OciError;
+
+use crate::{Class, OpsError};
+
+/// A failure of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckFailure {
+    /// Its class.
+    pub class: Class,
+    /// What was found and what was expected.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The full text of a refusal, with places and source lines.
+    pub report: Option<String>,
+    /// When the registry wants to be asked again.
+    pub retry_after: Option<Duration>,
+    /// Whether the same content cannot succeed until something else changes.
+    pub(crate) hopeless: bool,
+}
+
+impl CheckFailure {
+    /// A failure that something around the check found, such as an unreadable policy.
+    pub fn new(class: Class, message: impl Into<String>, hint: Option<String>) -> Self {
+        let message = message.into();
+        Self { class, message, hint, report: None, retry_after: None, hopeless: false }
+    }
+}
+
+impl From<&OpsError> for CheckFailure {
+    fn from(error: &OpsError) -> Self {
+        let retry_after = match error {
+            OpsError::Registry(OciError::RateLimited { retry_after, .. }) => *retry_after,
+            _ => None,
+        };
+        Self {
+            class: error.class(),
+            message: error.to_string(),
+            hint: error.hint(),
+            report: error.report().map(str::to_owned),
+            retry_after,
+            hopeless: is_hopeless(error),
+        }
+    }
+}
+
+impl From<OpsError> for CheckFailure {
+    fn from(error: OpsError) -> Self {
+        Self::from(&error)
+    }
+}
+
+/// A missing signature is not of this kind: it may arrive after what it signs.
+fn is_hopeless(error: &OpsError) -> bool {
+    error.class() == Class::Validation
+        || matches!(
+            error,
+            OpsError::SensorRefused { .. } | OpsError::Index(IndexError::Refused { .. })
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registrys_wish_is_carried_along() {
+        let wish = Some(Duration::from_secs(90));
+        let error = OciError::RateLimited { what: "x".to_owned(), retry_after: wish };
+        let failure = CheckFailure::from(OpsError::Registry(error));
+        assert_eq!((failure.class, failure.retry_after), (Class::Network, wish));
+        assert!(!failure.hopeless);
+    }
+
+    #[test]
+    fn a_refusal_by_the_sensor_is_final_for_its_content() {
+        let error = OpsError::SensorRefused { generation: 1, lines: vec!["no".to_owned()] };
+        assert!(CheckFailure::from(error).hopeless);
+    }
+}
