@@ -82,6 +82,9 @@ pub struct RegistryConfig {
     pub proxy: Option<String>,
     /// Places asked before the registry itself when reading, in this order.
     pub mirrors: Vec<Mirror>,
+    /// Whether the registry itself is left alone for repositories that a mirror is for, so that
+    /// mirrors become rewrites. Default false.
+    pub mirrors_only: bool,
     /// An OCI image layout directory that takes the place of the registry, for reading and
     /// writing: nothing goes over the network then.
     pub layout: Option<PathBuf>,

@@ -157,6 +157,14 @@ pub enum OciError {
         /// What is wrong. Never the output of a helper.
         detail: String,
     },
+    /// A credential that could not be kept, or forgotten.
+    #[error("credentials for `{registry}` cannot be changed: {detail}")]
+    CredentialStore {
+        /// The registry they are for.
+        registry: String,
+        /// What is wrong. Never the output of a helper.
+        detail: String,
+    },
     /// TLS cannot be set up with the given certificates.
     #[error("TLS for `{registry}` cannot be set up: {detail}")]
     Tls {
@@ -219,8 +227,8 @@ impl OciError {
                 "check the spelling; a registry may also hide what needs credentials".to_owned()
             }
             Self::Unauthorized { .. } => {
-                "give credentials in the Docker credential file, or under `registry.auth.basic` of the \
-                 configuration".to_owned()
+                "log in with `eyas registry auth basic`, or give credentials in the Docker credential \
+                 file or under `registry.auth` of the configuration".to_owned()
             }
             Self::Forbidden { .. } => {
                 "ask for the right to read (or push to) this repository".to_owned()

@@ -16,9 +16,12 @@ mod secret;
 pub mod server;
 mod transport;
 
-pub use auth::{Configured, Credential, CredentialSources, docker_config_path};
+pub use auth::{
+    ClientCredentials, Cloud, Configured, Credential, CredentialSources, Kept, Variables,
+    docker_config_path,
+};
 pub use client::{
-    BlobSink, BlobSource, Client, Fetched, Metered, Pinned, Pushed, Resolved, fallback_tag,
+    BlobSink, BlobSource, Client, Fetched, Metered, Ping, Pinned, Pushed, Resolved, fallback_tag,
 };
 pub use config::{
     ClientCertificate, ClientConfig, Limits, Listener, Location, MAX_ERROR_BYTES,

@@ -6,12 +6,15 @@
 use std::fmt;
 
 use url::Url;
+use zeroize::Zeroize as _;
 
 /// What is printed in place of a secret.
 const REDACTED: &str = "***";
 
-/// A password or token. Neither `Debug` nor anything else here prints it.
-#[derive(Clone, PartialEq, Eq)]
+/// A password or token. Neither `Debug` nor anything else here prints it, and its memory is wiped
+/// when it is dropped.
+#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
@@ -28,6 +31,12 @@ impl Secret {
     /// True for an empty secret, which a registry never accepts.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

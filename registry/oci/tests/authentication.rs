@@ -294,3 +294,108 @@ async fn a_helper_is_asked_and_its_output_never_shown() {
     let error = helper("yes s3cret").await.0.unwrap_err().to_string();
     assert!(error.contains("printed more than 65536 bytes"), "{error}");
 }
+
+/// A registry that takes `Bearer <token>`, with a token service that hands them to a client.
+async fn client_registry(by_form: bool) -> (Script, Arc<AtomicUsize>) {
+    let issued = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&issued);
+    let script = Script::start(move |head| {
+        if head.target == "/tok" {
+            let body = String::from_utf8(head.body.clone()).unwrap();
+            let in_form = body.contains("client_id=id%2F1&client_secret=se+c");
+            // "id%2F1:se+c", as the specification wants it.
+            let in_header = head.header("authorization") == Some("Basic aWQlMkYxOnNlK2M=");
+            assert!(body.contains("grant_type=client_credentials&scope=a+b"), "{body}");
+            if if by_form { in_form } else { in_header } {
+                let n = count.fetch_add(1, Ordering::SeqCst) + 1;
+                return Reply::body(format!(r#"{{"access_token":"tok-{n}","expires_in":3600}}"#));
+            }
+            return Reply::status(401);
+        }
+        match head.header("authorization") {
+            Some(token) if token.starts_with("Bearer tok-") => Reply::body("{}"),
+            _ => Reply::status(401)
+                .header("www-authenticate", r#"Bearer realm="http://127.0.0.1:9/never""#),
+        }
+    })
+    .await;
+    (script, issued)
+}
+
+fn oauth(script: &Script, secret: &str) -> eyas_oci::ClientCredentials {
+    eyas_oci::ClientCredentials {
+        id: "id/1".into(),
+        secret: Secret::new(secret),
+        token_url: format!("http://{}/tok", script.host),
+        scopes: vec!["a".into(), "b".into()],
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_exchanged_for_a_token_that_is_kept() {
+    for by_form in [false, true] {
+        let (script, issued) = client_registry(by_form).await;
+        let client = with(&script, Configured::Client(oauth(&script, "se c")));
+        for _ in 0..3 {
+            client.manifest(&reference(&script.host, "rules:1")).await.unwrap();
+        }
+        assert_eq!(issued.load(Ordering::SeqCst), 1);
+        let wrong = with(&script, Configured::Client(oauth(&script, "no")));
+        let error = wrong.manifest(&reference(&script.host, "rules:1")).await.unwrap_err();
+        assert!(matches!(error, OciError::Unauthorized { .. }), "{error}");
+        assert!(error.to_string().contains("gives no token for the client"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_is_checked_kept_found_and_forgotten() {
+    let (script, _) = client_registry(false).await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(&[&script.host]);
+    config.credentials.client_credentials = Some(directory.path().join("clients.json"));
+    config.credentials.docker_config = Some(directory.path().join("config.json"));
+    let anonymous = Client::new(config.clone()).unwrap();
+    assert!(anonymous.ping(&script.host).await.is_err());
+    config.credentials.keep_client(&script.host, &oauth(&script, "se c")).unwrap();
+    let client = Client::new(config.clone()).unwrap();
+    assert_eq!(client.ping(&script.host).await.unwrap(), eyas_oci::Ping::Accepted);
+    let forgotten = config.credentials.forget(&script.host).await.unwrap();
+    assert_eq!(forgotten, [directory.path().join("clients.json")]);
+    assert!(config.credentials.forget(&script.host).await.unwrap().is_empty());
+    let open = Script::start(|_| Reply::body("{}")).await;
+    let client = crate::stage::client(&open.host);
+    assert_eq!(client.ping(&open.host).await.unwrap(), eyas_oci::Ping::Open);
+    assert_eq!(open.lines(), ["GET /v2/"]);
+}
+
+#[tokio::test]
+async fn a_helper_keeps_and_forgets() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("docker-credential-mine");
+    let text = r#"#!/bin/sh
+cd "$(dirname "$0")"
+case "$1" in
+store) cat > kept;;
+erase) rm kept;;
+get) if [ -e kept ]; then cat kept; else echo "credentials not found in native keychain"; exit 1; fi;;
+esac
+"#;
+    std::fs::write(&program, text).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let file = directory.path().join("config.json");
+    std::fs::write(&file, r#"{"credsStore":"mine","auths":{"r":{"auth":"b2xkOm9sZA=="}}}"#)
+        .unwrap();
+    let mut sources = config(&[]).credentials;
+    sources.docker_config = Some(file.clone());
+    sources.helper_directory = Some(directory.path().to_owned());
+    let credential = eyas_oci::Credential::Basic { user: "me".into(), password: Secret::new("pw") };
+    let kept = sources.keep("r", &credential).await.unwrap();
+    assert_eq!(kept, eyas_oci::Kept::Helper("docker-credential-mine".into()));
+    let entry = std::fs::read_to_string(directory.path().join("kept")).unwrap();
+    assert_eq!(entry, r#"{"Secret":"pw","ServerURL":"r","Username":"me"}"#);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(!text.contains("b2xk"), "the secret in the file is gone: {text}");
+    assert_eq!(sources.forget("r").await.unwrap(), [file]);
+    assert!(!directory.path().join("kept").exists());
+}

@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod authentication;
 #[cfg(test)]
+mod clouds;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod layouts;

@@ -1,7 +1,8 @@
 //! The Docker credential file, `config.json`.
 //!
-//! Owns reading it and choosing the entry for a registry. The file is read again for every look-up,
-//! so that a login takes effect in a running process.
+//! Owns its format and the choice of the entry for a registry. The file is read again for every
+//! look-up, so that a login takes effect in a running process. How it is replaced is left to
+//! `credential_file`.
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +12,15 @@ use std::{
 
 use base64::Engine as _;
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
-use super::{Credential, program::Helpers};
+use super::{
+    Credential,
+    credential_file::{self, in_file},
+    program::Helpers,
+};
 use crate::{error::OciError, secret::Secret};
 
-/// Largest credential file read, in bytes.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// The name under which Docker's own hub is filed.
 const HUB: &str = "https://index.docker.io/v1/";
 /// User name by which a helper says that the secret is an identity token.
@@ -50,20 +54,24 @@ struct Entry {
     bearer: Option<String>,
 }
 
-/// Looks a registry up: its own helper, then the store for all, then the file itself.
+/// Looks a registry up: an entry for `namespace` of it, its own helper, the store for all, then the
+/// file itself.
 pub(super) async fn find(
     path: &Path,
     registry: &str,
+    namespace: Option<&str>,
     helpers: &Helpers,
 ) -> Result<Credential, OciError> {
     let fail = |detail: String| OciError::Credentials { registry: registry.to_owned(), detail };
     let Some(file) = read(path).map_err(fail)? else { return Ok(Credential::Anonymous) };
-    let own = file.helpers.as_ref().and_then(|helpers| {
-        names(registry).into_iter().find_map(|name| helpers.get(&name).cloned())
-    });
-    if let Some(program) = own.or_else(|| file.store.clone()).filter(|name| !name.is_empty()) {
-        let server = if is_hub(registry) { HUB } else { registry };
-        let answer = helpers.get(&program, server).await.map_err(fail)?;
+    let auths = file.auths.as_ref();
+    let entry = |name: &str| auths.and_then(|auths| auths.get(name).cloned());
+    let of = |entry: Entry| entry.credential().map_err(|detail| fail(in_file(path, &detail)));
+    if let Some(entry) = namespace.and_then(entry) {
+        return of(entry);
+    }
+    if let Some(program) = file.helper(registry) {
+        let answer = helpers.get(&program, server(registry)).await.map_err(fail)?;
         if let Some((user, secret)) = answer {
             return Ok(if user == TOKEN_USER {
                 Credential::Identity(secret)
@@ -72,11 +80,115 @@ pub(super) async fn find(
             });
         }
     }
-    let auths = file.auths.unwrap_or_default();
-    match names(registry).into_iter().find_map(|name| auths.get(&name).cloned()) {
-        Some(entry) => entry.credential().map_err(|detail| fail(in_file(path, &detail))),
+    match names(registry).iter().find_map(|name| entry(name)) {
+        Some(entry) => of(entry),
         None => Ok(Credential::Anonymous),
     }
+}
+
+/// The longest key of the file that is a part of a registry, `host/path`, and has `repository` in it.
+pub(super) fn namespace(
+    path: &Path,
+    registry: &str,
+    repository: &str,
+) -> Result<Option<String>, OciError> {
+    let fail = |detail: String| OciError::Credentials { registry: registry.to_owned(), detail };
+    let Some(file) = read(path).map_err(fail)? else { return Ok(None) };
+    let within = |key: &str| {
+        let Some(rest) = key.strip_prefix(registry).and_then(|rest| rest.strip_prefix('/')) else {
+            return false;
+        };
+        let part = repository.strip_prefix(rest);
+        // `host/v1/` and `host/v2/` are spellings of the whole registry.
+        !rest.is_empty() && part.is_some_and(|after| after.is_empty() || after.starts_with('/'))
+    };
+    let keys = file.auths.into_iter().flat_map(BTreeMap::into_keys);
+    Ok(keys.filter(|key| within(key)).max_by_key(String::len))
+}
+
+/// Keeps a credential for a registry: with its helper or the store for all where the file names one,
+/// else in the file. Gives the name of the helper, if one has it now.
+pub(super) async fn store(
+    path: &Path,
+    registry: &str,
+    credential: &Credential,
+    helpers: &Helpers,
+) -> Result<Option<String>, String> {
+    let helper = read(path)?.and_then(|file| file.helper(registry));
+    let entry = if let Some(program) = &helper {
+        let (user, secret) = match credential {
+            Credential::Basic { user, password } => (user.as_str(), password),
+            Credential::Identity(token) => (TOKEN_USER, token),
+            Credential::Anonymous | Credential::Bearer(_) => {
+                return Err("a helper keeps passwords and identity tokens only".to_owned());
+            }
+        };
+        helpers.store(program, server(registry), user, secret).await?;
+        // An empty entry tells that the helper has it, and replaces a secret in the file.
+        json!({})
+    } else {
+        plain_entry(credential)
+    };
+    credential_file::change(path, |file| {
+        let auths = auths(path, file)?;
+        for name in names(registry) {
+            auths.remove(&name);
+        }
+        auths.insert(server(registry).to_owned(), entry);
+        Ok(true)
+    })?;
+    Ok(helper)
+}
+
+/// Forgets what is kept for a registry, with its helper and in the file; false when nothing was.
+pub(super) async fn erase(path: &Path, registry: &str, helpers: &Helpers) -> Result<bool, String> {
+    let Some(file) = read(path)? else { return Ok(false) };
+    let mut erased = false;
+    if let Some(program) = file.helper(registry)
+        && helpers.get(&program, server(registry)).await?.is_some()
+    {
+        erased = helpers.erase(&program, server(registry)).await?;
+    }
+    let in_file = credential_file::change(path, |file| {
+        if !file.contains_key("auths") {
+            return Ok(false);
+        }
+        let auths = auths(path, file)?;
+        let before = auths.len();
+        for name in names(registry) {
+            auths.remove(&name);
+        }
+        Ok(auths.len() != before)
+    })?;
+    Ok(erased || in_file)
+}
+
+/// The entries of the file, to be changed.
+fn auths<'a>(
+    path: &Path,
+    file: &'a mut Map<String, Value>,
+) -> Result<&'a mut Map<String, Value>, String> {
+    let auths = file.entry("auths").or_insert(Value::Null);
+    if auths.is_null() {
+        *auths = Value::Object(Map::new());
+    }
+    auths.as_object_mut().ok_or_else(|| in_file(path, "`auths` is no object"))
+}
+
+fn plain_entry(credential: &Credential) -> Value {
+    match credential {
+        Credential::Anonymous => json!({}),
+        Credential::Basic { user, password } => {
+            json!({ "auth": super::base64(&format!("{user}:{}", password.expose())) })
+        }
+        Credential::Identity(token) => json!({ "identitytoken": token.expose() }),
+        Credential::Bearer(token) => json!({ "registrytoken": token.expose() }),
+    }
+}
+
+/// The name a registry goes by with helpers and for new entries.
+fn server(registry: &str) -> &str {
+    if is_hub(registry) { HUB } else { registry }
 }
 
 /// The spellings under which a registry may be filed.
@@ -98,25 +210,25 @@ fn is_hub(registry: &str) -> bool {
     matches!(registry, "docker.io" | "index.docker.io" | "registry-1.docker.io")
 }
 
-fn in_file(path: &Path, detail: &str) -> String {
-    format!("`{}`: {detail}", path.display())
-}
-
 /// The file's content; `None` where there is none.
 fn read(path: &Path) -> Result<Option<File>, String> {
-    let found = match std::fs::metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(in_file(path, &error.to_string())),
-    };
-    if found.len() > MAX_FILE_BYTES {
-        return Err(in_file(path, &format!("larger than {MAX_FILE_BYTES} bytes")));
+    let Some(bytes) = credential_file::bytes(path)? else { return Ok(None) };
+    if bytes.trim_ascii().is_empty() {
+        return Ok(Some(File::default()));
     }
-    let bytes = std::fs::read(path).map_err(|error| in_file(path, &error.to_string()))?;
-    // The parser's message may quote what it stumbled over; its place is enough.
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        in_file(path, &format!("no valid JSON at line {}, column {}", error.line(), error.column()))
-    })
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| credential_file::not_json(path, &error))
+}
+
+impl File {
+    /// The helper for a registry: its own, else the one for all.
+    fn helper(&self, registry: &str) -> Option<String> {
+        let own = self.helpers.as_ref().and_then(|helpers| {
+            names(registry).into_iter().find_map(|name| helpers.get(&name).cloned())
+        });
+        own.or_else(|| self.store.clone()).filter(|name| !name.is_empty())
+    }
 }
 
 impl Entry {
@@ -157,7 +269,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.json");
         std::fs::write(&path, json).unwrap();
-        find(&path, registry, &Helpers::default()).await
+        find(&path, registry, None, &Helpers::default()).await
     }
 
     fn basic(user: &str, password: &str) -> Credential {
@@ -204,7 +316,8 @@ mod tests {
             assert_eq!(look(json, "r").await.unwrap(), Credential::Anonymous, "{json}");
         }
         let absent = Path::new("/nonexistent/config.json");
-        assert_eq!(find(absent, "r", &Helpers::default()).await.unwrap(), Credential::Anonymous);
+        let found = find(absent, "r", None, &Helpers::default()).await.unwrap();
+        assert_eq!(found, Credential::Anonymous);
     }
 
     #[tokio::test]
@@ -218,9 +331,61 @@ mod tests {
 
     #[tokio::test]
     async fn a_huge_file_is_refused() {
-        let error = look(&" ".repeat(MAX_FILE_BYTES as usize + 1), "r").await.unwrap_err();
+        const MAX: usize = credential_file::MAX_FILE_BYTES as usize;
+        let error = look(&" ".repeat(MAX + 1), "r").await.unwrap_err();
         assert!(error.to_string().contains("larger than"), "{error}");
-        let fits = format!("{{}}{}", " ".repeat(MAX_FILE_BYTES as usize - 2));
+        let fits = format!("{{}}{}", " ".repeat(MAX - 2));
         assert_eq!(look(&fits, "r").await.unwrap(), Credential::Anonymous);
+    }
+
+    #[tokio::test]
+    async fn an_entry_for_a_part_of_a_registry_wins_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        // "me:pw", "team:pw", "deep:pw" in base64.
+        let text = r#"{"auths":{"r":{"auth":"bWU6cHc="},"r/team":{"auth":"dGVhbTpwdw=="},
+            "r/team/deep":{"auth":"ZGVlcDpwdw=="},"r/":{"auth":"bWU6cHc="}}}"#;
+        std::fs::write(&path, text).unwrap();
+        for (repository, user) in
+            [("team/rules", "team"), ("team", "team"), ("team/deep/x", "deep"), ("teams/x", "me")]
+        {
+            let key = namespace(&path, "r", repository).unwrap();
+            let found = find(&path, "r", key.as_deref(), &Helpers::default()).await.unwrap();
+            assert_eq!(found, basic(user, "pw"), "{repository}: {key:?}");
+        }
+        assert_eq!(namespace(&path, "other", "team/x").unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_found_and_everything_else_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        let before = r#"{"auths":{"https://r/v1/":{"auth":"b2xkOm9sZA=="},"o":{"auth":"bWU6cHc="}},
+            "HttpHeaders":{"X-A":"b"},"detachKeys":"ctrl-z"}"#;
+        std::fs::write(&path, before).unwrap();
+        let helpers = Helpers::default();
+        for credential in [basic("new", "p:w"), Credential::Identity(Secret::new("id"))] {
+            assert_eq!(store(&path, "r", &credential, &helpers).await.unwrap(), None);
+            assert_eq!(find(&path, "r", None, &helpers).await.unwrap(), credential);
+        }
+        assert_eq!(find(&path, "o", None, &helpers).await.unwrap(), basic("me", "pw"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("ctrl-z") && text.contains("X-A"), "{text}");
+        assert!(!text.contains("b2xk"), "the old spelling is gone: {text}");
+        assert!(erase(&path, "r", &helpers).await.unwrap());
+        assert!(!erase(&path, "r", &helpers).await.unwrap());
+        assert_eq!(find(&path, "r", None, &helpers).await.unwrap(), Credential::Anonymous);
+        assert!(!erase(&directory.path().join("absent"), "r", &helpers).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_hub_is_filed_under_its_own_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        store(&path, "docker.io", &basic("a", "b"), &Helpers::default()).await.unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("https://index.docker.io/v1/"), "{text}");
+        let found = find(&path, "docker.io", None, &Helpers::default()).await.unwrap();
+        assert_eq!(found, basic("a", "b"));
     }
 }

@@ -1,14 +1,21 @@
 //! Who we are to a registry: credentials, and the tokens they are exchanged for.
 //!
-//! Owns credentials and tokens in memory and never writes them anywhere. The order of sources is:
-//! what the configuration says for the registry, then the Docker credential file with its helpers,
-//! then nobody. A failing source is an error: nothing falls back to an anonymous request.
+//! Owns credentials and tokens in memory, and writes a credential only when told to by `login`. The
+//! order of sources is: what the configuration says for the registry, the Docker credential file with
+//! its helpers, the file of OAuth2 clients, the identity that a cloud gives us, then nobody. A failing
+//! source is an error: nothing falls back to an anonymous request.
 
 mod challenge;
+mod clients;
+mod cloud;
+mod credential_file;
 mod docker;
+mod login;
+mod oauth;
 mod program;
 mod source;
 mod token;
+mod variables;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -19,9 +26,14 @@ use std::{
 use http::HeaderValue;
 
 pub(crate) use challenge::{Challenge, strongest};
+pub use cloud::Cloud;
 pub use docker::docker_config_path;
+pub use login::Kept;
+pub use oauth::ClientCredentials;
+pub(crate) use source::Found;
 pub use source::{Configured, CredentialSources};
 pub(crate) use token::{TokenRequest, TokenService};
+pub use variables::Variables;
 
 use crate::{error::OciError, secret::Secret};
 use token::{Exchange, Token};
@@ -46,38 +58,47 @@ pub enum Credential {
 
 /// What a request wants to do, in the words of the token specification.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Scope(BTreeSet<String>);
+pub(crate) struct Scope {
+    /// The repository the request is about; others are only mounted from.
+    repository: Option<String>,
+    words: BTreeSet<String>,
+}
 
 impl Scope {
     /// Nothing of its own: what the other side names when it asks for a token.
     pub(crate) fn none() -> Self {
-        Self(BTreeSet::new())
+        Self { repository: None, words: BTreeSet::new() }
     }
 
     pub(crate) fn pull(repository: &str) -> Self {
-        Self(BTreeSet::from([format!("repository:{repository}:pull")]))
+        Self::of(repository, "pull")
     }
 
     pub(crate) fn push(repository: &str) -> Self {
-        Self(BTreeSet::from([format!("repository:{repository}:pull,push")]))
+        Self::of(repository, "pull,push")
+    }
+
+    fn of(repository: &str, actions: &str) -> Self {
+        let words = BTreeSet::from([format!("repository:{repository}:{actions}")]);
+        Self { repository: Some(repository.to_owned()), words }
     }
 
     pub(crate) fn and_pull(mut self, repository: &str) -> Self {
-        self.0.insert(format!("repository:{repository}:pull"));
+        self.words.insert(format!("repository:{repository}:pull"));
         self
     }
 
     /// What to ask a token service for: what the registry named, and beside it what we want of other
     /// repositories.
     fn asked(&self, named: Option<&str>) -> Vec<String> {
-        let Some(named) = named else { return self.0.iter().cloned().collect() };
+        let Some(named) = named else { return self.words.iter().cloned().collect() };
         let mut all: Vec<String> =
             named.split(' ').filter(|s| !s.is_empty()).map(Into::into).collect();
         let known = |all: &[String], scope: &str| {
             let of = |s: &str| s.rsplit_once(':').map(|(resource, _)| resource.to_owned());
             all.iter().any(|s| of(s) == of(scope))
         };
-        for scope in &self.0 {
+        for scope in &self.words {
             if !known(&all, scope) {
                 all.push(scope.clone());
             }
@@ -88,7 +109,7 @@ impl Scope {
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        let all: Vec<&str> = self.words.iter().map(String::as_str).collect();
         f.write_str(&all.join(" "))
     }
 }
@@ -103,7 +124,10 @@ type Slots<K, T> = Mutex<HashMap<K, Arc<tokio::sync::Mutex<Option<T>>>>>;
 pub(crate) struct Authenticator {
     sources: CredentialSources,
     challenges: Mutex<HashMap<String, Challenge>>,
-    credentials: Slots<String, Credential>,
+    /// The part of the Docker file's namespace that a repository belongs to.
+    namespaces: Mutex<HashMap<(String, String), Option<String>>>,
+    /// By registry, or by the namespace at it that has an entry of its own.
+    credentials: Slots<String, Found>,
     tokens: Slots<(String, Scope), Token>,
 }
 
@@ -112,9 +136,15 @@ impl Authenticator {
         Self {
             sources,
             challenges: Mutex::default(),
+            namespaces: Mutex::default(),
             credentials: Mutex::default(),
             tokens: Mutex::default(),
         }
+    }
+
+    /// Whether a registry has asked for a credential.
+    pub(crate) fn knows(&self, registry: &str) -> bool {
+        lock(&self.challenges).contains_key(registry)
     }
 
     /// The header for a request, as far as earlier answers of the registry tell what it wants.
@@ -144,7 +174,7 @@ impl Authenticator {
         rejected: Option<&HeaderValue>,
     ) -> Result<HeaderValue, OciError> {
         lock(&self.challenges).insert(registry.to_owned(), challenge.clone());
-        let credential = self.credential(service, registry, challenge, rejected).await?;
+        let credential = self.credential(service, registry, scope, challenge, rejected).await?;
         match (challenge, &credential) {
             (_, Credential::Bearer(secret)) => header_value("Bearer", secret.expose(), registry),
             (Challenge::Basic, Credential::Basic { user, password }) => {
@@ -193,29 +223,51 @@ impl Authenticator {
         Ok(header)
     }
 
-    /// The credential for a registry, looked up once; again when what it led to was refused, since
-    /// helpers hand out passwords that expire.
+    /// The credential for a registry, looked up once; again when it ran out, and when what it led to
+    /// was refused, since helpers hand out passwords that expire.
     async fn credential(
         &self,
         service: &impl TokenService,
         registry: &str,
+        scope: &Scope,
         challenge: &Challenge,
         rejected: Option<&HeaderValue>,
     ) -> Result<Credential, OciError> {
-        let slot = Arc::clone(lock(&self.credentials).entry(registry.to_owned()).or_default());
+        let namespace = self.namespace(registry, scope, rejected.is_some())?;
+        let key = namespace.clone().unwrap_or_else(|| registry.to_owned());
+        let slot = Arc::clone(lock(&self.credentials).entry(key).or_default());
         let mut slot = slot.lock().await;
         if rejected.is_none()
-            && let Some(known) = slot.as_ref()
+            && let Some(known) = slot.as_ref().filter(|known| known.is_fresh())
         {
-            return Ok(known.clone());
+            return Ok(known.credential.clone());
         }
-        let found = self.sources.find(service, registry).await?;
-        let same = rejected.is_some() && slot.as_ref() == Some(&found);
-        *slot = Some(found.clone());
-        let sent_as_is = *challenge == Challenge::Basic || matches!(found, Credential::Bearer(_));
-        if same && sent_as_is {
+        let found = self.sources.find(service, registry, namespace.as_deref()).await?;
+        let credential = found.credential.clone();
+        let before = slot.replace(found);
+        let same = rejected.is_some() && before.is_some_and(|known| known.credential == credential);
+        let as_is = *challenge == Challenge::Basic || matches!(credential, Credential::Bearer(_));
+        if same && as_is {
             return Err(refused(registry, "the registry does not accept the credentials"));
         }
+        Ok(credential)
+    }
+
+    /// The namespace at the registry with an entry of its own, looked up once.
+    fn namespace(
+        &self,
+        registry: &str,
+        scope: &Scope,
+        anew: bool,
+    ) -> Result<Option<String>, OciError> {
+        let Some(repository) = &scope.repository else { return Ok(None) };
+        let key = (registry.to_owned(), repository.clone());
+        let mut known = lock(&self.namespaces);
+        if let Some(found) = known.get(&key).filter(|_| !anew) {
+            return Ok(found.clone());
+        }
+        let found = self.sources.namespace(registry, repository)?;
+        known.insert(key, found.clone());
         Ok(found)
     }
 }

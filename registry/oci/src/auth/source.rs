@@ -1,23 +1,39 @@
 //! Where credentials come from, and in which order.
 //!
-//! Owns the list of sources. The Docker file and its helpers are read by `docker` and `program`.
+//! Owns the list of sources. The Docker file and its helpers are read by `docker` and `program`, the
+//! file of OAuth2 clients by `clients`; what a cloud knows of us is asked by `cloud`.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
-use super::{Credential, docker, docker_config_path, program::Helpers, token::TokenService};
+use super::{
+    ClientCredentials, Cloud, Credential, Variables, clients, cloud, docker, docker_config_path,
+    oauth, program::Helpers, token::TokenService,
+};
 use crate::{error::OciError, secret::Secret};
 
-/// Sources of credentials.
+/// Sources of credentials, in the order in which they are asked.
 #[derive(Clone, Debug)]
 pub struct CredentialSources {
     /// Credentials from our own configuration, by registry. They win.
     pub configured: BTreeMap<String, Configured>,
     /// The Docker credential file; `None` for not using one. A file that is absent is no error.
     pub docker_config: Option<PathBuf>,
+    /// The file with OAuth2 clients; `None` for not using one. A file that is absent is no error.
+    pub client_credentials: Option<PathBuf>,
+    /// Registries that a cloud's own identity is used for, beside those that belong to it.
+    pub clouds: BTreeMap<String, Cloud>,
+    /// The file that lists further ones, as logging in does; `None` for not using one.
+    pub cloud_registries: Option<PathBuf>,
     /// Where credential helpers are looked for; `None` for `PATH`.
     pub helper_directory: Option<PathBuf>,
     /// How long a credential helper may take. Default 30 s.
     pub helper_timeout: Duration,
+    /// What the environment says of our identity at a cloud.
+    pub environment: Variables,
 }
 
 impl Default for CredentialSources {
@@ -25,8 +41,12 @@ impl Default for CredentialSources {
         Self {
             configured: BTreeMap::new(),
             docker_config: docker_config_path(|name| std::env::var_os(name)),
+            client_credentials: None,
+            clouds: BTreeMap::new(),
+            cloud_registries: None,
             helper_directory: None,
             helper_timeout: Duration::from_secs(30),
+            environment: Variables::of_process(),
         }
     }
 }
@@ -46,29 +66,90 @@ pub enum Configured {
     Identity(Secret),
     /// A token to send as it is.
     Bearer(Secret),
+    /// A client that is exchanged for an access token.
+    Client(ClientCredentials),
+}
+
+/// A credential, and until when it is worth using.
+#[derive(Clone)]
+pub(crate) struct Found {
+    pub(crate) credential: Credential,
+    pub(crate) until: Option<Instant>,
+}
+
+impl Found {
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
+    }
+}
+
+impl From<Credential> for Found {
+    fn from(credential: Credential) -> Self {
+        Self { credential, until: None }
+    }
 }
 
 impl CredentialSources {
-    fn helpers(&self) -> Helpers {
+    pub(super) fn helpers(&self) -> Helpers {
         Helpers { directory: self.helper_directory.clone(), limit: self.helper_timeout }
     }
 
-    /// The credential for `registry`, or [`Credential::Anonymous`] when no source has one.
+    /// The key of a namespace that has an entry of its own in the Docker file.
+    pub(super) fn namespace(
+        &self,
+        registry: &str,
+        repository: &str,
+    ) -> Result<Option<String>, OciError> {
+        let own = self.configured.contains_key(registry);
+        match self.docker_config.as_ref().filter(|_| !own) {
+            Some(path) => docker::namespace(path, registry, repository),
+            None => Ok(None),
+        }
+    }
+
+    /// The credential for `registry`, or for `namespace` at it, or [`Credential::Anonymous`] when no
+    /// source has one.
     pub(crate) async fn find(
         &self,
-        _service: &impl TokenService,
+        service: &impl TokenService,
         registry: &str,
-    ) -> Result<Credential, OciError> {
+        namespace: Option<&str>,
+    ) -> Result<Found, OciError> {
         match self.configured.get(registry) {
             Some(Configured::Basic { user, password }) => {
-                Ok(Credential::Basic { user: user.clone(), password: password.clone() })
+                let (user, password) = (user.clone(), password.clone());
+                return Ok(Credential::Basic { user, password }.into());
             }
-            Some(Configured::Identity(secret)) => Ok(Credential::Identity(secret.clone())),
-            Some(Configured::Bearer(secret)) => Ok(Credential::Bearer(secret.clone())),
-            None => match &self.docker_config {
-                Some(path) => docker::find(path, registry, &self.helpers()).await,
-                None => Ok(Credential::Anonymous),
-            },
+            Some(Configured::Identity(secret)) => {
+                return Ok(Credential::Identity(secret.clone()).into());
+            }
+            Some(Configured::Bearer(secret)) => {
+                return Ok(Credential::Bearer(secret.clone()).into());
+            }
+            Some(Configured::Client(client)) => {
+                return oauth::fetch(service, registry, client).await;
+            }
+            None => {}
         }
+        if let Some(path) = &self.docker_config {
+            let found = docker::find(path, registry, namespace, &self.helpers()).await?;
+            if found != Credential::Anonymous {
+                return Ok(found.into());
+            }
+        }
+        if let Some(path) = &self.client_credentials {
+            let client = clients::find(path, registry).map_err(|detail| OciError::Credentials {
+                registry: registry.to_owned(),
+                detail,
+            })?;
+            if let Some(client) = client {
+                return oauth::fetch(service, registry, &client).await;
+            }
+        }
+        let listed = match self.clouds.get(registry) {
+            Some(cloud) => Some(*cloud),
+            None => self.remembered(registry)?,
+        };
+        cloud::find(service, &self.environment, registry, listed).await
     }
 }

@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use http::Method;
 use serde::Deserialize;
 use url::Url;
 
@@ -22,25 +23,54 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// Life times beyond this are not believed, so that no arithmetic on them can overflow.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
-/// A request to a service that hands out tokens: `form` makes it a POST.
+/// A request to a service that hands out tokens.
 pub(crate) struct TokenRequest {
+    pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) basic: Option<Secret>,
-    pub(crate) form: Option<Vec<(String, Secret)>>,
+    /// Media type and content.
+    pub(crate) body: Option<(&'static str, Secret)>,
     pub(crate) headers: Vec<(&'static str, Secret)>,
+    /// Asked of this machine's surroundings, which answer at once or not at all: no repetition.
+    pub(crate) brief: bool,
 }
 
 impl TokenRequest {
     pub(crate) fn get(url: Url) -> Self {
-        Self { url, basic: None, form: None, headers: Vec::new() }
+        Self {
+            method: Method::GET,
+            url,
+            basic: None,
+            body: None,
+            headers: Vec::new(),
+            brief: false,
+        }
     }
 
-    pub(crate) fn post(url: Url, form: Vec<(String, Secret)>) -> Self {
-        Self { form: Some(form), ..Self::get(url) }
+    pub(crate) fn post(url: Url, fields: &[(&str, &str)]) -> Self {
+        let form =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let body = Some(("application/x-www-form-urlencoded", form.into()));
+        Self { method: Method::POST, body, ..Self::get(url) }
     }
 
     pub(crate) fn with_basic(mut self, user: &str, password: &Secret) -> Self {
         self.basic = Some(base64(&format!("{user}:{}", password.expose())).into());
+        self
+    }
+
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, Secret::new(value)));
+        self
+    }
+
+    pub(crate) fn with_method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    pub(crate) fn briefly(mut self) -> Self {
+        self.brief = true;
         self
     }
 }
@@ -72,6 +102,10 @@ pub(crate) struct Token {
 impl Token {
     pub(crate) fn expose(&self) -> &str {
         self.secret.expose()
+    }
+
+    pub(super) fn into_parts(self) -> (Secret, Instant) {
+        (self.secret, self.until)
     }
 
     pub(crate) fn is_fresh(&self) -> bool {
@@ -167,16 +201,17 @@ fn get(mut realm: Url, exchange: &Exchange<'_>, account: Option<&str>) -> TokenR
 }
 
 fn post(realm: Url, exchange: &Exchange<'_>, refresh: &Secret) -> TokenRequest {
+    let scope = exchange.scopes.join(" ");
     let mut form = vec![
-        ("grant_type".to_owned(), Secret::new("refresh_token")),
-        ("client_id".to_owned(), Secret::new("eyas")),
-        ("refresh_token".to_owned(), refresh.clone()),
-        ("scope".to_owned(), Secret::new(exchange.scopes.join(" "))),
+        ("grant_type", "refresh_token"),
+        ("client_id", "eyas"),
+        ("refresh_token", refresh.expose()),
+        ("scope", &scope),
     ];
     if let Some(service) = exchange.service {
-        form.push(("service".to_owned(), Secret::new(service)));
+        form.push(("service", service));
     }
-    TokenRequest::post(realm, form)
+    TokenRequest::post(realm, &form)
 }
 
 /// A refusal by the token service, told as a refusal of the registry with the scope that was asked.

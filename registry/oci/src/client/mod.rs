@@ -8,6 +8,7 @@ mod document;
 mod local;
 mod manifest;
 mod pin;
+mod ping;
 mod place;
 mod push;
 mod referrers;
@@ -27,6 +28,7 @@ use http::Method;
 
 pub use manifest::{Fetched, Resolved};
 pub use pin::Pinned;
+pub use ping::Ping;
 pub use referrers::fallback_tag;
 pub use sink::{BlobSink, Metered};
 pub use upload::{BlobSource, Pushed};

@@ -46,8 +46,9 @@ pub(super) struct Places {
 impl Places {
     /// Goes to the next place, or gives the error back when this was the last.
     pub(super) fn advance(&mut self, error: OciError) -> Result<(), OciError> {
-        // Storing failed, not fetching: another place will not help.
-        if matches!(error, OciError::Sink { .. }) {
+        // A place that is there and lies is no reason to look elsewhere but to stop, and where storing
+        // failed another place will not help.
+        if !is_elsewhere(&error) {
             return Err(error);
         }
         let Some(next) = self.rest.pop_front() else { return Err(error) };
@@ -58,26 +59,48 @@ impl Places {
     }
 }
 
+/// Whether another place may have what this one has not, or does not hand out.
+fn is_elsewhere(error: &OciError) -> bool {
+    match error {
+        OciError::NotFound { .. }
+        | OciError::Unauthorized { .. }
+        | OciError::Forbidden { .. }
+        | OciError::RateLimited { .. }
+        | OciError::Network { .. }
+        | OciError::Stalled { .. }
+        | OciError::Io { .. } => true,
+        OciError::Server { status, .. } => *status >= 500,
+        _ => false,
+    }
+}
+
 impl Client {
     /// Where to read a reference, in order.
     pub(super) fn places(&self, reference: &Reference) -> Result<Places, OciError> {
         let repository = reference.repository();
         let listener = self.config().listener.clone();
-        let mut rest = VecDeque::new();
-        for mirror in &self.config().registry(reference.registry()).mirrors {
+        let settings = self.config().registry(reference.registry());
+        let (mut rest, mut unusable) = (VecDeque::new(), None);
+        for mirror in &settings.mirrors {
             let Some(repository) = mirrored(mirror, repository) else { continue };
             match self.place(&mirror.location, repository) {
                 Ok(place) => rest.push_back(place),
                 // A directory that is not there, such as a medium that is not mounted.
-                Err(error) => listener.tell(Notice::MirrorSkipped {
-                    mirror: mirror.location.to_string(),
-                    reason: error.to_string(),
-                }),
+                Err(error) => {
+                    listener.tell(Notice::MirrorSkipped {
+                        mirror: mirror.location.to_string(),
+                        reason: error.to_string(),
+                    });
+                    unusable = Some(error);
+                }
             }
         }
-        let origin = self.origin(reference)?;
-        rest.push_back(origin.clone());
-        let current = rest.pop_front().unwrap_or(origin);
+        let mirrored = !rest.is_empty() || unusable.is_some();
+        if !(settings.mirrors_only && mirrored) {
+            rest.push_back(self.origin(reference)?);
+        }
+        let none = || OciError::NotFound { what: reference.to_string() };
+        let current = rest.pop_front().ok_or_else(|| unusable.unwrap_or_else(none))?;
         Ok(Places { current, rest, listener })
     }
 
@@ -110,7 +133,8 @@ impl Client {
 /// The name of a repository at a mirror; `None` where the mirror is not for it.
 fn mirrored(mirror: &Mirror, repository: &str) -> Option<String> {
     let rest = repository.strip_prefix(&mirror.prefix)?;
-    Some(format!("{}{rest}", mirror.replacement))
+    let name = format!("{}{rest}", mirror.replacement);
+    (!name.is_empty()).then_some(name)
 }
 
 #[cfg(test)]

@@ -30,13 +30,15 @@ pub use retry::RetryPolicy;
 
 use crate::{
     auth::{Authenticator, TokenRequest, TokenService, strongest},
-    config::{ClientConfig, MAX_REDIRECTS, Notice, Scheme},
+    config::{ClientConfig, MAX_REDIRECTS, Notice, Scheme, Timeouts},
     error::OciError,
     secret::printable,
 };
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(90);
+/// How long this machine's surroundings (a cloud's metadata service) may take.
+const BRIEF: Duration = Duration::from_secs(3);
 /// Host that serves what is filed under `docker.io`.
 const HUB_API: &str = "registry-1.docker.io";
 
@@ -68,6 +70,11 @@ impl Transport {
             value: registry.to_owned(),
             expected: "registry host with an optional port",
         })
+    }
+
+    /// Whether a registry has asked who we are.
+    pub(crate) fn was_challenged(&self, registry: &str) -> bool {
+        self.authenticator.knows(registry)
     }
 
     /// Sends a request, repeating it where that may help; gives the answer with its body unread.
@@ -208,7 +215,7 @@ impl Transport {
             .pool_idle_timeout(IDLE)
             .tcp_nodelay(true)
             .tls_backend_preconfigured(tls::settings(registry, settings, &self.config.listener)?);
-        if is_loopback(registry) || !self.config.proxy_from_environment {
+        if is_near(registry) || !self.config.proxy_from_environment {
             builder = builder.no_proxy();
         }
         if let Some(proxy) = &settings.proxy {
@@ -242,6 +249,9 @@ impl TokenService for Transport {
                 Ok(body) => return Ok(body),
                 Err(failure) => failure,
             };
+            if request.brief {
+                return Err(failure.error);
+            }
             self.pause(&what, &mut attempt, failure).await?;
         }
     }
@@ -254,18 +264,10 @@ impl TokenService for Transport {
 impl Transport {
     async fn ask_once(&self, request: &TokenRequest, what: &str) -> Result<Vec<u8>, Failure> {
         let pool = self.pool(authority(&request.url))?;
-        let mut builder = match &request.form {
-            None => pool.get(request.url.clone()),
-            Some(fields) => {
-                let mut form = url::form_urlencoded::Serializer::new(String::new());
-                for (name, value) in fields {
-                    form.append_pair(name, value.expose());
-                }
-                pool.post(request.url.clone())
-                    .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                    .body(form.finish())
-            }
-        };
+        let mut builder = pool.request(request.method.clone(), request.url.clone());
+        if let Some((media_type, body)) = &request.body {
+            builder = builder.header(CONTENT_TYPE, *media_type).body(body.expose().to_owned());
+        }
         builder = builder.header(USER_AGENT, &self.config.user_agent);
         if let Some(basic) = &request.basic {
             builder = builder.header(AUTHORIZATION, format!("Basic {}", basic.expose()));
@@ -273,7 +275,8 @@ impl Transport {
         for (name, value) in &request.headers {
             builder = builder.header(*name, value.expose());
         }
-        let patience = self.config.timeouts.connect + self.config.timeouts.answer;
+        let Timeouts { connect, answer, .. } = self.config.timeouts;
+        let patience = if request.brief { BRIEF.min(connect + answer) } else { connect + answer };
         let sent = std::pin::pin!(builder.send());
         let response = call::attended(sent, &Fill::default(), patience, what).await?;
         let stall = self.config.timeouts.stall;
@@ -315,14 +318,36 @@ pub(crate) fn authority(url: &Url) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
-fn is_loopback(registry: &str) -> bool {
-    let Ok(url) = Url::parse(&format!("http://{registry}/")) else { return false };
-    match url.host() {
+/// Whether a host is this machine.
+pub(crate) fn is_loopback(registry: &str) -> bool {
+    match host(registry) {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
+}
+
+/// Whether a host is this machine or its cloud's metadata service: neither is behind a proxy, and
+/// both may be spoken to without TLS.
+pub(crate) fn is_near(registry: &str) -> bool {
+    let metadata = match host(registry) {
+        Some(url::Host::Domain(name)) => name == "metadata.google.internal",
+        Some(url::Host::Ipv4(address)) => address.is_link_local(),
+        Some(url::Host::Ipv6(address)) => METADATA_V6.contains(&address),
+        None => false,
+    };
+    metadata || is_loopback(registry)
+}
+
+/// Metadata services that are reached by IPv6: of a virtual machine, of containers.
+const METADATA_V6: [std::net::Ipv6Addr; 2] = [
+    std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+];
+
+fn host(registry: &str) -> Option<url::Host> {
+    Url::parse(&format!("http://{registry}/")).ok()?.host().map(|host| host.to_owned())
 }
 
 /// Reads what little there is left of an answer, so that its connection can be used again.
@@ -348,6 +373,12 @@ mod tests {
         }
         for host in ["example.org", "localhost.example.org", "10.0.0.1:5000", "[::2]"] {
             assert!(!is_loopback(host), "{host}");
+        }
+        for host in ["169.254.169.254", "[fd00:ec2::254]", "metadata.google.internal", "[::1]:1"] {
+            assert!(is_near(host), "{host}");
+        }
+        for host in ["metadata.google.internal.example.org", "169.255.0.1", "[fd00::1]"] {
+            assert!(!is_near(host), "{host}");
         }
     }
 
