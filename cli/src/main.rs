@@ -17,6 +17,7 @@ mod sensor;
 mod service;
 mod settings;
 mod signals;
+mod terminal;
 mod wiring;
 
 use std::process::ExitCode;

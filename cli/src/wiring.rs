@@ -10,7 +10,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use eyas_artifact::{Kind, Platform};
 use eyas_oci::{
-    Client, ClientConfig, Configured, Listener as Notices, Notice, Scheme, Secret, Verification,
+    Client, ClientConfig, Configured, Listener as Notices, Notice, RegistryConfig, Scheme, Secret,
+    Verification,
 };
 use eyas_ops::{Catalog, Class, Copies, IndexBook, IndexSource, Listener, Trust};
 use eyas_trust::{MAX_POLICY_BYTES, Policy};
@@ -18,7 +19,7 @@ use eyas_trust::{MAX_POLICY_BYTES, Policy};
 use crate::args::{IndexArgs, LogLevel, TransportArgs, TrustArgs};
 use crate::exit::Failure;
 use crate::printer::{Printer, Record};
-use crate::settings::{self, Settings};
+use crate::settings::{self, OneRegistry, Settings};
 
 /// Runs a future to its end on this thread; one is enough for what waits for the network.
 pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -35,6 +36,15 @@ pub(crate) fn client(
     args: &TransportArgs,
     printer: &Printer,
 ) -> anyhow::Result<Client> {
+    Ok(Client::new(client_config(settings, args, printer)?).map_err(eyas_ops::OpsError::from)?)
+}
+
+/// How registries are reached, and who we are to them.
+pub(crate) fn client_config(
+    settings: &Settings,
+    args: &TransportArgs,
+    printer: &Printer,
+) -> anyhow::Result<ClientConfig> {
     // Only the first call per process does something, and its outcome is the same.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let transport = settings.transport(args)?;
@@ -46,18 +56,47 @@ pub(crate) fn client(
         config.default_registry.verification = Verification::AcceptAnyCertificate;
     }
     config.default_registry.ca_files = transport.ca_files;
+    for own in settings.registries()? {
+        let (host, own) = one_registry(own, &config.default_registry);
+        config.registries.insert(host, own);
+    }
+    let identities = settings.identities()?;
+    let credentials = &mut config.credentials;
+    for (registry, client) in identities.clients {
+        credentials.configured.insert(registry, Configured::Client(client));
+    }
     for basic in transport.basic {
         let password = Secret::new(basic.password);
         let credential = Configured::Basic { user: basic.user, password };
-        config.credentials.configured.insert(basic.registry, credential);
+        credentials.configured.insert(basic.registry, credential);
     }
+    credentials.clouds.extend(identities.clouds);
+    credentials.client_credentials = settings.clients_file();
+    credentials.cloud_registries = settings.clouds_file();
     if let Some(file) = transport.credentials_file {
-        config.credentials.docker_config = Some(file);
+        credentials.docker_config = Some(file);
     }
     let printer = printer.clone();
     config.listener =
         Notices::new(move |notice| printer.record(&notice_record(&notice, printer.waiting())));
-    Ok(Client::new(config).map_err(eyas_ops::OpsError::from)?)
+    Ok(config)
+}
+
+/// What the list of registries says of one, with what counts for all of them beside it.
+fn one_registry(own: OneRegistry, all: &RegistryConfig) -> (String, RegistryConfig) {
+    let scheme = match own.plain_http {
+        Some(true) => Scheme::PlainHttp,
+        Some(false) => Scheme::Https,
+        None => all.scheme,
+    };
+    let verification = match own.insecure {
+        Some(true) => Verification::AcceptAnyCertificate,
+        Some(false) => Verification::Full,
+        None => all.verification,
+    };
+    let mut ca_files = own.rest.ca_files.clone();
+    ca_files.extend(all.ca_files.iter().cloned());
+    (own.host, RegistryConfig { scheme, verification, ca_files, ..own.rest })
 }
 
 fn notice_record(notice: &Notice, waiting: LogLevel) -> Record {

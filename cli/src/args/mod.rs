@@ -5,6 +5,7 @@
 //! `commands`.
 
 mod artifact;
+mod auth;
 mod durations;
 mod index;
 mod registry;
@@ -17,6 +18,7 @@ pub(crate) use self::artifact::{
     Artifact, FollowArgs, GcArgs, InfoArgs, InstallArgs, InstallFlags, ListArgs, ManifestArgs,
     RepairArgs, RollbackArgs, SearchArgs, StartupBehavior, StatusArgs, VerifyArgs,
 };
+pub(crate) use self::auth::{Auth, BasicArgs, CloudArgs, LogoutArgs, OauthArgs};
 pub(crate) use self::durations::{parse_interval, parse_jitter};
 pub(crate) use self::index::{Index, IndexAddArgs, IndexListArgs, IndexNamesArgs, IndexUpdateArgs};
 pub(crate) use self::registry::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignForm};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{IndexArgs, TransportArgs};
+use super::{Auth, IndexArgs, LogoutArgs, TransportArgs};
 
 /// Push to, pull from and serve registries.
 #[derive(Debug, Subcommand)]
@@ -16,6 +16,11 @@ pub(crate) enum Registry {
     Pull(PullArgs),
     /// Serve a directory in OCI image-layout form as a registry, on loopback by default
     Serve(ServeArgs),
+    /// Log in to registries; credentials are checked before they are kept
+    #[command(subcommand)]
+    Auth(Auth),
+    /// Forget what is kept for a registry
+    Logout(LogoutArgs),
     /// Make a signing key (PEM, EC P-256) and its public half
     Keygen(KeygenArgs),
 }

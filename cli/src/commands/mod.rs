@@ -1,6 +1,7 @@
 //! One function per command: settings in, an operation of `eyas-ops` called, its answer printed.
 
 mod artifact;
+mod auth;
 mod completion;
 pub(crate) mod follow;
 mod index;

@@ -10,6 +10,7 @@ use eyas_trust::{MAX_KEY_BYTES, SigningKey};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use super::auth;
 use crate::args::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignArgs, SignForm};
 use crate::exit::Failure;
 use crate::listener::Teller;
@@ -23,6 +24,8 @@ pub(crate) fn run(command: Registry, settings: &Settings, printer: &Printer) -> 
         Registry::Push(args) => push(&args, settings, printer),
         Registry::Pull(args) => pull(&args, settings, printer),
         Registry::Serve(args) => serve(&args, printer),
+        Registry::Auth(command) => auth::run(command, settings, printer),
+        Registry::Logout(args) => auth::logout(&args, settings, printer),
         Registry::Keygen(args) => keygen(&args, printer),
     }
 }

@@ -34,7 +34,12 @@ pub(super) const KNOWN: &[&str] = &[
     "loglevel",
     "output",
     "policy",
+    "registries",
+    "registry.auth.aws",
+    "registry.auth.azure",
     "registry.auth.basic",
+    "registry.auth.gcp",
+    "registry.auth.oauth",
     "registry.cafiles",
     "registry.creds.config",
     "registry.insecure",
@@ -52,8 +57,6 @@ const MISSED: &[&str] = &[
     "artifact.install.assetsdir",
     "artifact.install.pluginsdir",
     "artifact.install.rulesfilesdir",
-    "registry.auth.gcp",
-    "registry.auth.oauth",
 ];
 
 /// A key without effect.
@@ -189,7 +192,18 @@ impl ConfigFile {
             .collect()
     }
 
-    fn entries(&self, key: &str) -> Result<Vec<Value>, SettingsError> {
+    /// Hosts of a list, whose entries are hosts or have a `registry`.
+    pub(super) fn hosts(&self, key: &str) -> Result<Vec<String>, SettingsError> {
+        let host = |entry: Value| match &entry {
+            Value::String(host) => Ok(host.clone()),
+            other => text_of(other, "registry")
+                .ok_or_else(|| self.wrong(key, other, "entries with `registry`")),
+        };
+        self.entries(key)?.into_iter().map(host).collect()
+    }
+
+    /// The entries of a list of mappings, their keys in lower case.
+    pub(super) fn entries(&self, key: &str) -> Result<Vec<Value>, SettingsError> {
         match self.find(key) {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(Value::Array(entries)) => Ok(entries.clone()),
@@ -215,7 +229,8 @@ impl ConfigFile {
         Some(value)
     }
 
-    fn origin(&self, key: &str) -> String {
+    /// Where the value of a key is from.
+    pub(super) fn origin(&self, key: &str) -> String {
         let path = self.path.as_deref().unwrap_or(Path::new("eyas.yaml"));
         format!("the key `{key}` of `{}`", path.display())
     }

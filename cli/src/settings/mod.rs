@@ -8,6 +8,7 @@ mod environment;
 mod file;
 mod follow;
 mod paths;
+mod registries;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -18,6 +19,7 @@ use thiserror::Error;
 pub(crate) use self::environment::Environment;
 use self::file::{ConfigFile, Remark};
 pub(crate) use self::paths::Paths;
+pub(crate) use self::registries::OneRegistry;
 use crate::args::{
     Global, IndexArgs, LogFormat, LogLevel, Output, StartupBehavior, TransportArgs, TrustArgs,
 };

@@ -14,6 +14,11 @@ fn global() -> Global {
     }
 }
 
+/// Settings of a file with this text.
+pub(super) fn settings_of(yaml: &str, variables: &[(&str, &str)]) -> Settings {
+    settings(yaml, variables)
+}
+
 fn settings(yaml: &str, variables: &[(&str, &str)]) -> Settings {
     let environment = Environment::fixed(variables, false);
     let paths = Paths::of(&environment);
