@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::Matcher;
-use super::membership::{self, Group, Member};
+use super::membership::{self, Group, Member, Subject};
+use super::search::{self, Search, Searched};
+use super::weight::weight;
 use crate::check::{Compare, Ir, Left, Source, Test as IrTest};
 use crate::fields::{Argument, FieldId};
 use crate::index::{IdSet, schema};
@@ -37,8 +39,12 @@ pub(crate) struct Test {
     pub(crate) matcher: Option<Matcher>,
     /// For comparisons of the event's type by name: the answer by event code.
     pub(crate) codes: Option<TypeCodes>,
-    /// Its place among comparisons that are answered together.
+    /// Its place among comparisons that are answered by one look-up.
     pub(crate) member: Option<Member>,
+    /// Its place among comparisons that are answered by one search.
+    pub(crate) searched: Option<Searched>,
+    /// Where the value of the left side is kept for others that need it.
+    pub(crate) slot: Option<u32>,
 }
 
 /// Answers a comparison of `evt.type` from the event code alone, where that is enough.
@@ -48,6 +54,21 @@ pub(crate) struct TypeCodes {
     negated: bool,
     /// Codes whose name is the table's and not carried in the event.
     known: IdSet,
+}
+
+impl Test {
+    /// A comparison without any of the ways to answer it faster.
+    pub(crate) fn alone(test: &IrTest) -> Self {
+        Self {
+            left: test.left.clone(),
+            compare: test.compare.clone(),
+            matcher: Matcher::new(&test.compare),
+            codes: None,
+            member: None,
+            searched: None,
+            slot: None,
+        }
+    }
 }
 
 impl TypeCodes {
@@ -63,8 +84,12 @@ pub struct Graph {
     nodes: Vec<Node>,
     /// Parts used by more than one other: their answer is kept for the rest of the event.
     shared: Vec<bool>,
+    /// How much work each part is; the lighter ones of a group come first.
+    weights: Vec<u32>,
     tests: Vec<Test>,
     groups: Vec<Group>,
+    searches: Vec<Search>,
+    slots: usize,
     known_nodes: HashMap<Node, NodeId>,
     known_tests: HashMap<IrTest, u32>,
 }
@@ -93,7 +118,8 @@ impl Graph {
         self.intern(node)
     }
 
-    /// Adds the parts of a group; one that occurs twice is dropped.
+    /// Adds the parts of a group, the lighter ones first, as no order can be told from the answer;
+    /// one that occurs twice is dropped.
     fn add_all(&mut self, parts: &[Ir]) -> Box<[NodeId]> {
         let mut ids = Vec::with_capacity(parts.len());
         for part in parts {
@@ -102,7 +128,18 @@ impl Graph {
                 ids.push(id);
             }
         }
+        ids.sort_by_key(|id| self.weights[id.0 as usize]);
         ids.into()
+    }
+
+    fn weight_of(&self, node: &Node) -> u32 {
+        match node {
+            Node::And(parts) | Node::Or(parts) => parts
+                .iter()
+                .fold(0, |sum: u32, part| sum.saturating_add(self.weights[part.0 as usize])),
+            Node::Not(inner) => self.weights[inner.0 as usize],
+            Node::Test(place) => weight(&self.tests[*place as usize]),
+        }
     }
 
     fn intern(&mut self, node: Node) -> NodeId {
@@ -111,6 +148,7 @@ impl Graph {
             return *known;
         }
         let id = NodeId(self.nodes.len() as u32);
+        self.weights.push(self.weight_of(&node));
         self.nodes.push(node.clone());
         self.shared.push(false);
         self.known_nodes.insert(node, id);
@@ -122,13 +160,7 @@ impl Graph {
             return *known;
         }
         let place = self.tests.len() as u32;
-        self.tests.push(Test {
-            left: test.left.clone(),
-            compare: test.compare.clone(),
-            matcher: Matcher::new(&test.compare),
-            codes: type_codes(test),
-            member: None,
-        });
+        self.tests.push(Test { codes: type_codes(test), ..Test::alone(test) });
         self.known_tests.insert(test.clone(), place);
         place
     }
@@ -137,8 +169,52 @@ impl Graph {
     /// the last condition.
     pub fn seal(&mut self) {
         self.groups = membership::group(&mut self.tests);
+        self.searches = search::searches(&mut self.tests);
+        self.keep_values();
+        self.weights = Vec::new();
         self.known_nodes = HashMap::new();
         self.known_tests = HashMap::new();
+    }
+
+    /// A value that is looked at in more than one way is asked for once per event and kept.
+    fn keep_values(&mut self) {
+        let mut uses: HashMap<Source, u32> = HashMap::new();
+        let alone = |test: &&mut Test| test.member.is_none() && test.searched.is_none();
+        for test in self.tests.iter_mut().filter(alone) {
+            if let Left::Value(source) = &test.left {
+                *uses.entry(source.clone()).or_default() += 1;
+            }
+        }
+        for group in &self.groups {
+            if let Subject::Value(source) = &group.subject {
+                *uses.entry(source.clone()).or_default() += 1;
+            }
+        }
+        for search in &self.searches {
+            *uses.entry(search.source.clone()).or_default() += 1;
+        }
+        uses.retain(|_, count| *count > 1);
+        let mut slots: HashMap<Source, u32> = HashMap::new();
+        let mut slot = |source: &Source| {
+            uses.contains_key(source).then(|| {
+                let next = slots.len() as u32;
+                *slots.entry(source.clone()).or_insert(next)
+            })
+        };
+        for test in self.tests.iter_mut().filter(alone) {
+            if let Left::Value(source) = &test.left {
+                test.slot = slot(source);
+            }
+        }
+        for group in &mut self.groups {
+            if let Subject::Value(source) = &group.subject {
+                group.slot = slot(source);
+            }
+        }
+        for search in &mut self.searches {
+            search.slot = slot(&search.source);
+        }
+        self.slots = slots.len();
     }
 
     /// Number of distinct parts.
@@ -171,6 +247,21 @@ impl Graph {
 
     pub(crate) fn group(&self, member: Member) -> &Group {
         &self.groups[member.group as usize]
+    }
+
+    /// Number of values that are kept for the rest of an event.
+    pub(crate) fn slot_count(&self) -> usize {
+        self.slots
+    }
+
+    /// Number of searches, and of the words with their answers.
+    pub(crate) fn search_counts(&self) -> (usize, usize) {
+        let words = self.searches.last().map_or(0, |last| last.first_word + last.words);
+        (self.searches.len(), words as usize)
+    }
+
+    pub(crate) fn search(&self, number: u32) -> &Search {
+        &self.searches[number as usize]
     }
 
     pub(crate) fn test(&self, place: u32) -> &Test {
@@ -235,6 +326,26 @@ mod tests {
             graph(&["not not proc.name = a", "proc.name = a and proc.name = a", "proc.name = a"]);
         assert!(roots.iter().all(|root| *root == roots[0]));
         assert_eq!(graph.test_count(), 1);
+    }
+
+    #[test]
+    fn light_parts_come_first_and_values_looked_at_twice_are_kept() {
+        let (mut graph, roots) = graph(&[
+            "fd.name regex 'a.*b' and (fd.name glob a* or proc.name = x) and evt.type = open",
+        ]);
+        let Node::And(parts) = graph.node(roots[0]).clone() else { unreachable!() };
+        let order: Vec<_> = parts
+            .iter()
+            .map(|part| match graph.node(*part) {
+                Node::Test(place) => *place,
+                _ => u32::MAX,
+            })
+            .collect();
+        assert_eq!(order, [3, u32::MAX, 0]);
+        graph.seal();
+        assert_eq!(graph.slot_count(), 1);
+        assert_eq!(graph.test(0).slot, graph.test(1).slot);
+        assert_eq!((graph.test(2).slot, graph.test(3).slot), (None, None));
     }
 
     #[test]

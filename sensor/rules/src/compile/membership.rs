@@ -38,6 +38,8 @@ pub(crate) enum Subject {
 pub(crate) struct Group {
     /// What is compared.
     pub(crate) subject: Subject,
+    /// Where the value is kept for others that need it.
+    pub(crate) slot: Option<u32>,
     /// Every text that some comparison names, by length and then by bytes.
     named: Box<[Box<[u8]>]>,
     /// For each length, where its texts begin; one more than the longest has bytes, and the end.
@@ -84,7 +86,7 @@ impl Group {
         }
         let texts_in_order = named.keys().map(|(_, text)| (*text).into()).collect();
         let rows = named.values().cloned().collect();
-        Self { subject, named: texts_in_order, lengths: lengths.into(), rows }
+        Self { subject, slot: None, named: texts_in_order, lengths: lengths.into(), rows }
     }
 }
 

@@ -9,6 +9,9 @@ mod graph;
 mod matcher;
 mod membership;
 mod paths;
+mod search;
+mod trie;
+mod weight;
 
 pub use graph::{Graph, NodeId};
 
@@ -17,9 +20,10 @@ pub(crate) use glob::Glob;
 pub(crate) use graph::{Node, Test};
 pub(crate) use matcher::{Matcher, bytes_of, counted, ordered};
 pub(crate) use membership::{Group, Member, Subject};
+pub(crate) use search::Searched;
 
 use crate::check::{CheckError, CheckWarning, Ir, Scope, check};
-use crate::eval::{Scratch, evaluate};
+use crate::eval::{Scratch, Walk};
 use crate::fields::Facts;
 use crate::syntax::ast::Expr;
 
@@ -42,7 +46,10 @@ impl Program {
     /// Whether the condition holds for an event.
     pub fn matches(&self, facts: &dyn Facts, scratch: &mut Scratch) -> bool {
         scratch.begin(&self.graph);
-        evaluate(&self.graph, self.root, facts, scratch)
+        let mut walk = Walk::new(&self.graph, facts, scratch);
+        let answer = walk.holds(self.root);
+        walk.end();
+        answer
     }
 }
 

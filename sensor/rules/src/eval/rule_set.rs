@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use eyas_abi::schema;
 
-use super::{RuleId, Scratch, evaluate};
+use super::{RuleId, Scratch, Walk};
 use crate::check::Ir;
 use crate::compile::{Graph, NodeId};
 use crate::fields::Facts;
@@ -148,15 +148,17 @@ impl RuleSet {
     /// The rules that match an event. Allocates only when more match than ever before.
     pub fn eval<'s>(&self, facts: &dyn Facts, scratch: &'s mut Scratch) -> &'s [RuleId] {
         scratch.begin(&self.graph);
+        let mut walk = Walk::new(&self.graph, facts, scratch);
         for place in self.candidates.of(facts.event_code()) {
             let Some(each) = self.rules.get(*place as usize) else { continue };
-            if evaluate(&self.graph, each.root, facts, scratch) {
-                scratch.matches.push(RuleId(*place));
+            if walk.holds(each.root) {
+                walk.matched(RuleId(*place));
                 if self.options.matching == Matching::First {
                     break;
                 }
             }
         }
+        walk.end();
         &scratch.matches
     }
 

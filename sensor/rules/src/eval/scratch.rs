@@ -2,6 +2,7 @@
 
 use super::RuleId;
 use crate::compile::{Graph, Member, NodeId};
+use crate::fields::Value;
 
 /// Answers of shared parts for the current event, and the rules that matched.
 ///
@@ -11,11 +12,30 @@ pub struct Scratch {
     /// Per part: the number of the event that its answer is for, then the answer in the lowest bit.
     answers: Vec<u32>,
     /// Per group of comparisons: likewise the event, and what its value is.
-    values: Vec<(u32, Found)>,
+    groups: Vec<(u32, Found)>,
     /// Rows of groups with several texts.
     pub(super) rows: Vec<u32>,
+    /// Per kept value: the event, and where it is; `None` for one that is unset.
+    slots: Vec<(u32, Option<u32>)>,
+    /// Memory for kept values; empty between events.
+    values: Vec<Value<'static>>,
+    /// Per search: the event that its answers are for.
+    searches: Vec<u32>,
+    /// Answers of all searches, as bits.
+    pub(super) answers_of_searches: Vec<u64>,
     event: u32,
     pub(super) matches: Vec<RuleId>,
+}
+
+/// What is known of a value that is kept for the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Nobody has asked for it.
+    Unknown,
+    /// It is unset.
+    Unset,
+    /// It is at this place among the values of the event.
+    At(usize),
 }
 
 /// What the value of a group is, as far as its comparisons go.
@@ -52,34 +72,78 @@ impl Scratch {
 
     /// Starts the next event, for this graph.
     pub(crate) fn begin(&mut self, graph: &Graph) {
+        let (searches, words) = graph.search_counts();
         self.start(graph.len(), graph.group_count());
+        grow(&mut self.slots, graph.slot_count());
+        grow(&mut self.searches, searches);
+        grow(&mut self.answers_of_searches, words);
     }
 
     fn start(&mut self, parts: usize, groups: usize) {
         if self.event == LAST_EVENT {
             self.answers.fill(0);
-            self.values.fill((0, Found::Unset));
+            self.groups.fill((0, Found::Unset));
+            self.slots.fill((0, None));
+            self.searches.fill(0);
             self.event = 0;
         }
         self.event += 1;
-        if self.answers.len() < parts {
-            self.answers.resize(parts, 0);
-        }
-        if self.values.len() < groups {
-            self.values.resize(groups, (0, Found::Unset));
-        }
+        grow(&mut self.answers, parts);
+        grow(&mut self.groups, groups);
         self.rows.clear();
         self.matches.clear();
     }
 
     /// What is known of a group's value.
     pub(super) fn found(&self, member: Member) -> Option<Found> {
-        let (event, found) = self.values[member.group as usize];
+        let (event, found) = self.groups[member.group as usize];
         (event == self.event).then_some(found)
     }
 
     pub(super) fn set_found(&mut self, member: Member, found: Found) {
-        self.values[member.group as usize] = (self.event, found);
+        self.groups[member.group as usize] = (self.event, found);
+    }
+
+    /// What is known of a kept value.
+    pub(super) fn kept(&self, slot: u32) -> Kept {
+        match self.slots[slot as usize] {
+            (event, _) if event != self.event => Kept::Unknown,
+            (_, None) => Kept::Unset,
+            (_, Some(place)) => Kept::At(place as usize),
+        }
+    }
+
+    pub(super) fn keep(&mut self, slot: u32, place: Option<usize>) {
+        self.slots[slot as usize] = (self.event, place.map(|place| place as u32));
+    }
+
+    /// Memory for the values of an event.
+    pub(super) fn take_values<'e>(&mut self) -> Vec<Value<'e>> {
+        std::mem::take(&mut self.values)
+    }
+
+    /// Takes the memory back. Collecting nothing in place keeps the capacity.
+    pub(super) fn put_values(&mut self, mut values: Vec<Value<'_>>) {
+        values.clear();
+        self.values = values.into_iter().map(Value::into_owned).collect();
+    }
+
+    /// Whether a search is still to be run for this event; its words are cleared then.
+    pub(super) fn begin_search(&mut self, search: u32, first_word: u32, words: u32) -> bool {
+        let last = &mut self.searches[search as usize];
+        if *last == self.event {
+            return false;
+        }
+        *last = self.event;
+        let words = first_word as usize..(first_word + words) as usize;
+        self.answers_of_searches[words].fill(0);
+        true
+    }
+
+    /// One answer of a search that was run.
+    pub(super) fn searched(&self, first_word: u32, bit: u32) -> bool {
+        let word = self.answers_of_searches[(first_word + bit / 64) as usize];
+        word >> (bit % 64) & 1 == 1
     }
 
     pub(super) fn get(&self, id: NodeId) -> Option<bool> {
@@ -89,6 +153,13 @@ impl Scratch {
 
     pub(super) fn set(&mut self, id: NodeId, answer: bool) {
         self.answers[id.0 as usize] = self.event << 1 | u32::from(answer);
+    }
+}
+
+/// Makes room for as many.
+fn grow<T: Clone + Default>(all: &mut Vec<T>, count: usize) {
+    if all.len() < count {
+        all.resize(count, T::default());
     }
 }
 
