@@ -6,9 +6,11 @@
 //! `source` (YAML with spans) → `collect` (items over all files) → `expand` (lists, exceptions,
 //! macros) → `syntax` (text to tree) → `fields`, `check`, `compile` (tree to program) → `index`
 //! (event code to candidates) → `eval`, `format` (an event against the set, a match to text).
-//! `report` is the way every phase says what is wrong.
+//! `report` is the way every phase says what is wrong; `ask` answers
+//! questions about any of this, `trial` tries rules on cases, `layout` lays files out anew.
 #![forbid(unsafe_code)]
 
+pub mod ask;
 pub mod check;
 pub mod collect;
 pub mod compile;
@@ -19,11 +21,13 @@ pub mod expand;
 pub mod fields;
 pub mod format;
 pub mod index;
+pub mod layout;
 mod lint;
 pub mod load;
 pub mod report;
 pub mod source;
 pub mod syntax;
+pub mod trial;
 
 pub use eval::{Matching, RenderedAlert, RuleId, RuleSet, Scratch};
 pub use load::{EngineOptions, LoadOutcome, load};

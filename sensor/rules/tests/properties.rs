@@ -10,11 +10,11 @@ use std::sync::LazyLock;
 
 use eyas_rules::check::{Scope, check};
 use eyas_rules::compile::{Program, compile};
-use eyas_rules::eval::Scratch;
+use eyas_rules::eval::{Matching, Rule, RuleSetBuilder, RuleSetOptions, Scratch, by_definition};
 use eyas_rules::fields::{GivenFacts, StaticFields};
-use eyas_rules::format::{Style, Template};
-use eyas_rules::index::event_codes;
-use eyas_rules::syntax::{Limits, parse};
+use eyas_rules::format::{RuleOutput, RuleView, Style, Template};
+use eyas_rules::index::{event_codes, rule_codes, system_calls};
+use eyas_rules::syntax::{Limits, canonical, parse, pretty, readable};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -81,6 +81,30 @@ const LEAVES: &[&str] = &[
     "len(fd.types) = 2",
     "user.name != root",
     "evt.num = 0",
+    "fd.name startswith /etc",
+    "fd.name startswith /usr",
+    "fd.name startswith anyof (/etc/sh, /var)",
+    "fd.name endswith shadow",
+    "fd.name endswith anyof (dow, x)",
+    "fd.name endswith passwd",
+    "fd.name contains etc",
+    "fd.name contains t",
+    "fd.name contains anyof (passwd, c/s)",
+    "fd.name contains zzz",
+    "fd.name contains \"\"",
+    "fd.name icontains SHADOW",
+    "fd.name icontains anyof (ETC, y)",
+    "fd.name icontains zz",
+    "fd.name icontains Z",
+    "fd.name contains oneof (etc, shadow)",
+    "fd.name contains allof (etc, shadow)",
+    "user.name contains root",
+    "toupper(proc.name) startswith C",
+    "toupper(proc.name) startswith D",
+    "toupper(proc.name) startswith anyof (CA, X)",
+    "toupper(proc.name) = CAT",
+    "len(fd.name) > 3",
+    "len(fd.name) > 30",
 ];
 
 static FACTS: LazyLock<GivenFacts> = LazyLock::new(facts);
@@ -207,6 +231,63 @@ proptest! {
         let mut text = String::new();
         tree.text(&mut text);
         prop_assert_eq!(matches(&text, &FACTS), tree.truth(&LEAF_TRUTHS), "{}", text);
+    }
+
+    #[test]
+    fn rules_together_answer_like_each_by_its_definition(
+        all in proptest::collection::vec(trees(), 1..6),
+    ) {
+        let statics = StaticFields::new();
+        let scope = Scope { source: "syscall", statics: &statics };
+        let mut builder = RuleSetBuilder::new(RuleSetOptions {
+            matching: Matching::All,
+            ..RuleSetOptions::default()
+        });
+        let mut wanted = Vec::new();
+        for (n, tree) in all.iter().enumerate() {
+            let mut text = String::new();
+            tree.text(&mut text);
+            let expr = parse(&text, Limits::rule(eyas_rules::syntax::ast::TextId(0))).unwrap();
+            let checked = check(&expr, scope).unwrap();
+            if by_definition(&checked.ir, &*FACTS) {
+                wanted.push(n);
+            }
+            let view = RuleView { name: "r", source: "syscall", tags: &[] };
+            let output = RuleOutput::compile(view, "o", &[], scope).unwrap();
+            let rule = Rule {
+                name: n.to_string().into(),
+                description: String::new(),
+                priority: "Debug",
+                source: "syscall".into(),
+                tags: [].into(),
+                enabled: true,
+                capture: false,
+                capture_duration: 0,
+            };
+            let codes = rule_codes(&expr, "syscall").unwrap();
+            builder.add(rule, &checked.ir, output, codes, system_calls(&expr).unwrap());
+        }
+        let rules = builder.build();
+        let mut scratch = Scratch::new();
+        // Twice: what an event leaves behind must mean nothing to the next.
+        for _ in 0..2 {
+            let found: Vec<usize> =
+                rules.eval(&*FACTS, &mut scratch).iter().map(|id| id.0 as usize).collect();
+            prop_assert_eq!(&found, &wanted);
+        }
+    }
+
+    #[test]
+    fn a_tree_prints_and_reads_back(tree in trees(), width in 10..120_usize) {
+        let mut text = String::new();
+        tree.text(&mut text);
+        let limits = Limits::rule(eyas_rules::syntax::ast::TextId(0));
+        let expr = parse(&text, limits).unwrap();
+        for printed in [readable(&expr), pretty(&expr, width)] {
+            let again = parse(&printed, limits).unwrap();
+            prop_assert_eq!(canonical(&again), canonical(&expr), "{}", printed);
+            prop_assert_eq!(readable(&again), readable(&expr));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What can be wrong with a condition that parses, and what only looks wrong.
 
 use crate::fields::FieldError;
+use crate::report::Code;
 use crate::syntax::ast::Span;
 
 /// Why a condition of the grammar is not one of the language.
@@ -109,6 +110,16 @@ impl CheckError {
             | Self::Transform { span, .. }
             | Self::HiddenEventType { span, .. }
             | Self::Macro { span, .. } => *span,
+        }
+    }
+
+    /// The stable code of this mistake.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Field { .. } => Code::UnknownField,
+            Self::EventType { .. } => Code::UnknownEventType,
+            Self::Macro { .. } => Code::UnknownMacro,
+            _ => Code::Condition,
         }
     }
 

@@ -48,6 +48,38 @@ pub fn check(expr: &Expr, scope: Scope<'_>) -> Result<Checked, CheckError> {
     Ok(Checked { ir, warnings })
 }
 
+/// Most mistakes of one condition that are told.
+pub const MISTAKES: usize = 20;
+
+/// Every mistake of a condition that does not check, in reading order, each place once and at most
+/// [`MISTAKES`].
+pub fn mistakes(expr: &Expr, scope: Scope<'_>) -> Vec<CheckError> {
+    let mut found = Vec::new();
+    add_mistakes(expr, scope, &mut found);
+    found
+}
+
+fn add_mistakes(expr: &Expr, scope: Scope<'_>, found: &mut Vec<CheckError>) {
+    if found.len() >= MISTAKES {
+        return;
+    }
+    match expr {
+        Expr::And(parts) | Expr::Or(parts) => {
+            for part in parts {
+                add_mistakes(part, scope, found);
+            }
+        }
+        Expr::Not(inner) => add_mistakes(inner, scope, found),
+        Expr::Check(check) => {
+            let known = |error: &CheckError| found.iter().any(|one| one.span() == error.span());
+            if let Some(error) = test(check, scope).err().filter(|error| !known(error)) {
+                found.push(error);
+            }
+        }
+        Expr::Macro(_) => {}
+    }
+}
+
 fn node(expr: &Expr, scope: Scope<'_>, warnings: &mut Vec<CheckWarning>) -> Result<Ir, CheckError> {
     let mut all = |parts: &[Expr]| -> Result<Vec<Ir>, CheckError> {
         parts.iter().map(|part| node(part, scope, warnings)).collect()

@@ -6,7 +6,7 @@ use crate::fields::{FIELDS, Field, Flags, Forms};
 /// Every field that can be written, by the part of its name before the first dot.
 pub fn field_classes() -> Value {
     let mut classes: Vec<(&str, Vec<&Field>)> = Vec::new();
-    for field in listed() {
+    for field in listed_fields() {
         let class = field.name.split('.').next().unwrap_or(field.name);
         match classes.iter_mut().find(|(name, _)| *name == class) {
             Some((_, fields)) => fields.push(field),
@@ -30,11 +30,11 @@ pub fn field_classes() -> Value {
 
 /// The names of every field that can be written.
 pub fn field_names() -> Value {
-    json!({ "fieldnames": listed().map(|field| field.name).collect::<Vec<_>>() })
+    json!({ "fieldnames": listed_fields().map(|field| field.name).collect::<Vec<_>>() })
 }
 
-/// Hidden and deprecated fields work, but are not offered.
-fn listed() -> impl Iterator<Item = &'static Field> {
+/// The fields that are offered. Hidden and deprecated ones work, but are not.
+pub fn listed_fields() -> impl Iterator<Item = &'static Field> {
     let offered =
         |field: &&Field| !field.flags.has(Flags::HIDDEN) && !field.flags.has(Flags::DEPRECATED);
     FIELDS.iter().filter(offered)

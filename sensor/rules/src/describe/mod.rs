@@ -1,14 +1,16 @@
 //! Descriptions of what is loaded, and listings of what the language offers, as JSON.
 //!
 //! The shapes are those documented for other tools; keys may be added, never changed.
+mod explain;
 mod fields;
 mod items;
 mod tree;
 
 use serde_json::{Map, Value, json};
 
-pub use fields::{field_classes, field_names};
-pub use tree::operators;
+pub use explain::{Cost, ExplainedField, Explanation, explain, nearest_rule};
+pub use fields::{field_classes, field_names, listed_fields};
+pub use tree::{operators, transformers};
 
 use crate::load::{EngineOptions, LoadOutcome};
 

@@ -1,7 +1,9 @@
 //! What a condition is made of.
 use std::collections::BTreeSet;
 
-use crate::syntax::ast::{Check, Expr, Literal, Modifier, Operand, Operator, Right, TransformArg};
+use crate::syntax::ast::{
+    Check, Expr, Literal, Modifier, Operand, Operator, Right, Transform, TransformArg,
+};
 use crate::syntax::canonical_operand;
 
 /// Names that occur in a condition, sorted.
@@ -84,6 +86,11 @@ pub fn operators() -> Vec<String> {
         }
     }
     all
+}
+
+/// Every transformer, and what marks a field on a right side.
+pub fn transformers() -> impl Iterator<Item = &'static str> {
+    Transform::CALLS.into_iter().chain([Transform::Val]).map(Transform::as_str)
 }
 
 #[cfg(test)]

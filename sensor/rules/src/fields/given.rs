@@ -7,7 +7,11 @@ use std::net::IpAddr;
 use eyas_abi::schema;
 use serde_json::Value as Json;
 
-use super::{Argument, Facts, FieldArg, FieldId, FieldType, Flags, Value, resolve};
+use super::{Argument, FIELDS, Facts, FieldArg, FieldId, FieldType, Flags, Value, resolve};
+use crate::report::nearest;
+
+/// Event sources whose fields together are all there are.
+const EVENT_SOURCES: &[&str] = &["syscall", "k8s_audit"];
 
 /// Code of an event whose type was not given.
 const UNKNOWN_EVENT: u16 = u16::MAX;
@@ -49,7 +53,36 @@ pub enum GivenError {
     },
 }
 
+impl GivenError {
+    /// What to write instead, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Field(name) => {
+                let meant = nearest(name, FIELDS.iter().map(|field| field.name))?;
+                Some(format!("did you mean `{meant}`?"))
+            }
+            Self::Value { .. } => None,
+        }
+    }
+}
+
+/// Names of the parents and theirs, nearest first: a short way to give `proc.aname[1]` and on.
+const ANCESTORS: &str = "_ancestors_comm";
+
 impl GivenFacts {
+    /// Facts from an object of field texts and values. A key that begins with `_` is a remark;
+    /// only `_ancestors_comm`, names of the ancestors from the parent upwards, means something.
+    pub fn of(given: &serde_json::Map<String, Json>) -> Result<Self, GivenError> {
+        let ancestors = given.get(ANCESTORS).and_then(Json::as_array);
+        let levels: Vec<(String, &Json)> = (1..)
+            .zip(ancestors.into_iter().flatten())
+            .map(|(level, name)| (format!("proc.aname[{level}]"), name))
+            .collect();
+        let fields = given.iter().filter(|(key, _)| !key.starts_with('_'));
+        let fields = fields.map(|(key, value)| (key.as_str(), value));
+        Self::new(levels.iter().map(|(key, value)| (key.as_str(), *value)).chain(fields))
+    }
+
     /// Facts from pairs of field text (`proc.aname[2]`, `evt.arg.flags`) and value.
     pub fn new<'a>(
         given: impl IntoIterator<Item = (&'a str, &'a Json)>,
@@ -64,11 +97,18 @@ impl GivenFacts {
 
     fn insert(&mut self, field: &str, json: &Json) -> Result<(), GivenError> {
         let (name, argument) = match field.split_once('[') {
-            Some((name, rest)) => (name, rest.strip_suffix(']').map(str::as_bytes)),
+            Some((name, rest)) => {
+                let inside =
+                    rest.strip_suffix(']').ok_or_else(|| GivenError::Field(field.to_owned()))?;
+                let bare = inside.strip_prefix('"').and_then(|inside| inside.strip_suffix('"'));
+                (name, Some(bare.unwrap_or(inside).as_bytes()))
+            }
             None => (field, None),
         };
-        let resolved =
-            resolve(name, argument, "syscall").map_err(|_| GivenError::Field(field.to_owned()))?;
+        let resolved = EVENT_SOURCES
+            .iter()
+            .find_map(|source| resolve(name, argument, source).ok())
+            .ok_or_else(|| GivenError::Field(field.to_owned()))?;
         if json.is_null() {
             return Ok(());
         }
@@ -187,10 +227,13 @@ fn dynamic(json: &Json) -> Option<Value<'static>> {
         .or_else(|| bytes(json).map(Value::owned_text))
 }
 
-/// A string, or any bytes as `{"hex": "…"}`.
+/// A string, a number as it is written, or any bytes as `{"hex": "…"}`.
 fn bytes(json: &Json) -> Option<Vec<u8>> {
     if let Some(text) = json.as_str() {
         return Some(text.as_bytes().to_vec());
+    }
+    if json.is_number() {
+        return Some(json.to_string().into_bytes());
     }
     let digits = json.get("hex")?.as_str()?.as_bytes();
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);

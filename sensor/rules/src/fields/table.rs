@@ -95,6 +95,21 @@ pub struct ArgumentRule {
 impl ArgumentRule {
     /// No argument at all.
     pub const NONE: Self = Self { required: false, forms: Forms(0) };
+
+    /// How the argument is written, for listings: `[N]`, `[KEY]`, `.NAME`, empty if there is none.
+    pub fn shape(self) -> &'static str {
+        let has = |form| self.forms.has(form);
+        match (has(Forms::INDEX), has(Forms::KEY), has(Forms::TAIL), has(Forms::PATH)) {
+            (true, true, ..) => "[N] or [KEY]",
+            (true, _, true, _) => "[N] or .NAME",
+            (true, ..) => "[N]",
+            (_, true, true, _) => "[KEY] or .NAME",
+            (_, true, ..) => "[KEY]",
+            (_, _, true, _) => ".NAME",
+            (.., true) => ".src or .dst",
+            _ => "",
+        }
+    }
 }
 
 /// Accepted spellings of an argument, a set.

@@ -61,6 +61,32 @@ pub fn system_calls(name: &str) -> IdSet {
     schema::SYSCALLS.iter().filter(|call| codes.contains(call.event)).map(|call| call.id).collect()
 }
 
+/// An event type as listings show it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ListedEvent {
+    /// What `evt.type` is compared with.
+    pub name: &'static str,
+    /// Names of its parameters: `evt.arg.NAME`.
+    pub params: Vec<&'static str>,
+    /// A system call without an event of its own: it comes as the generic event, without parameters.
+    pub generic: bool,
+}
+
+/// Every name that `evt.type` may be compared with, sorted.
+pub fn event_list() -> Vec<ListedEvent> {
+    let mut all: std::collections::BTreeMap<&str, ListedEvent> = std::collections::BTreeMap::new();
+    for event in schema::all() {
+        // The last code of a name is its exit event, which has what is worth looking at.
+        let params = event.params.iter().map(|param| param.name).collect();
+        all.insert(event.name, ListedEvent { name: event.name, params, generic: false });
+    }
+    for call in &schema::SYSCALLS {
+        let (name, params) = (call.name, Vec::new());
+        all.entry(name).or_insert(ListedEvent { name, params, generic: true });
+    }
+    all.into_values().filter(|event| is_event_name(event.name)).collect()
+}
+
 /// The type of the first parameter of this name in the order of event codes.
 pub fn parameter_type(name: &str) -> Option<Class> {
     schema::all().iter().find_map(|event| event.param(name)).map(|(_, param)| class(param.ty))
@@ -113,6 +139,15 @@ mod tests {
         for name in ["foo", "", "OPEN", "open "] {
             assert!(!is_event_name(name), "{name}");
         }
+    }
+
+    #[test]
+    fn events_are_listed_by_name() {
+        let all = event_list();
+        assert!(all.is_sorted_by(|a, b| a.name < b.name) && all.len() > 200);
+        let named = |name: &str| all.iter().find(|event| event.name == name).unwrap();
+        assert!(named("openat").params.contains(&"flags") && !named("openat").generic);
+        assert!(named("add_key").generic && named("add_key").params.is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use super::conditions::Conditions;
 use super::options::EngineOptions;
 use super::told::{Subject, Told};
-use crate::check::{CheckError, Ir, Scope, check};
+use crate::check::{CheckError, Ir, Scope, check, mistakes};
 use crate::collect::{Collection, Macro, Rule, Text};
 use crate::expand::{BadValue, Lists, MacroError, Macros, TooLarge, with_exceptions};
 use crate::fields::{self, Flags};
@@ -228,9 +228,7 @@ impl<'c> Compiler<'c> {
         let (checked, codes, calls) = match check(tree, scope).and_then(sets) {
             Ok(all) => all,
             Err(error) => {
-                let told = condition_error(rule, &error);
-                let report = self.conditions.report("rule", &rule.header, told, error.span());
-                self.reports.push(report);
+                self.mistakes(rule, tree, error);
                 return None;
             }
         };
@@ -257,6 +255,21 @@ impl<'c> Compiler<'c> {
             self.reports.push(report);
         }
         Some((checked.ir, codes, calls))
+    }
+
+    /// Every mistake of a condition. The first one decides whether the rule is dropped for it.
+    fn mistakes(&mut self, rule: &'c Rule, tree: &Expr, first: CheckError) {
+        let drops = |error: &CheckError| rule.skip_if_unknown_filter && error.is_unknown_filter();
+        let mut all = if drops(&first) { Vec::new() } else { mistakes(tree, self.scope(rule)) };
+        all.retain(|error| !drops(error));
+        if all.is_empty() {
+            all.push(first);
+        }
+        for error in all {
+            let told = condition_error(rule, &error);
+            let report = self.conditions.report("rule", &rule.header, told, error.span());
+            self.reports.push(report);
+        }
     }
 
     fn deprecated(&mut self, rule: &'c Rule, tree: &Expr) {
@@ -368,15 +381,10 @@ fn bad_value(subject: Subject<'_>, error: &BadValue) -> Report {
 }
 
 fn condition_error(rule: &Rule, error: &CheckError) -> Told {
-    let code = match error {
-        CheckError::Field { .. } => Code::UnknownField,
-        CheckError::EventType { .. } => Code::UnknownEventType,
-        _ => Code::Condition,
-    };
     if rule.skip_if_unknown_filter && error.is_unknown_filter() {
         return skipped(&error.to_string()).hint(error.hint());
     }
-    Told::error(code, LoadCode::ErrCompileCondition, error.to_string()).hint(error.hint())
+    Told::error(error.code(), LoadCode::ErrCompileCondition, error.to_string()).hint(error.hint())
 }
 
 fn output_error(rule: &Rule, error: &FormatError) -> Told {

@@ -10,11 +10,13 @@ mod lexer;
 mod mistake;
 mod operand;
 mod parser;
+mod pretty;
 mod quoted;
 
 pub use canonical::{canonical, canonical_operand, readable};
 pub use lexer::{is_bare_text, is_identifier};
 pub use parser::{parse, parse_operand, parse_operand_prefix};
+pub use pretty::pretty;
 pub use quoted::{BadEscape, unquote};
 
 use std::fmt;
@@ -89,6 +91,17 @@ pub enum SyntaxCode {
 }
 
 impl SyntaxCode {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Empty,
+        Self::Expected,
+        Self::Leftover,
+        Self::MissingBlank,
+        Self::Unterminated,
+        Self::Escape,
+        Self::Depth,
+    ];
+
     /// The stable name of this class.
     pub fn as_str(self) -> &'static str {
         match self {

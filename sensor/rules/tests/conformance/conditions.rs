@@ -35,15 +35,8 @@ pub(crate) fn compile_case(case: &Case) -> Outcome {
 
 /// The fields of a case as facts. Keys that begin with `_` describe the situation.
 pub(crate) fn facts(fields: &Value) -> Result<GivenFacts, String> {
-    let mut given = fields.as_object().cloned().unwrap_or_default();
-    if let Some(Value::Array(ancestors)) = given.remove("_ancestors_comm") {
-        for (level, comm) in (1..).zip(ancestors) {
-            given.insert(format!("proc.aname[{level}]"), comm);
-        }
-    }
-    given.retain(|key, _| !key.starts_with('_'));
-    GivenFacts::new(given.iter().map(|(key, value)| (key.as_str(), value)))
-        .map_err(|error| error.to_string())
+    let given = fields.as_object().cloned().unwrap_or_default();
+    GivenFacts::of(&given).map_err(|error| error.to_string())
 }
 
 pub(crate) fn eval_case(case: &Case) -> Outcome {

@@ -6,6 +6,7 @@ mod cases;
 mod conditions;
 mod loading;
 mod outputs;
+mod protocol;
 mod syntax;
 
 use std::collections::BTreeMap;
@@ -78,4 +79,41 @@ fn every_conformance_case_gives_the_established_answer() {
         failed.extend(tally.failed.iter().cloned());
     }
     assert!(failed.is_empty(), "{} cases differ:\n{}", failed.len(), failed.join("\n"));
+}
+
+#[test]
+fn every_case_has_the_same_answer_when_it_is_asked() {
+    let cases = match cases::load() {
+        Ok(cases) => cases,
+        Err(why) => {
+            eprintln!("SKIPPED: {why}");
+            return;
+        }
+    };
+    let mut failed = Vec::new();
+    let mut asked = 0;
+    for case in &cases {
+        let deliberate = DELIBERATE.iter().any(|(id, _)| *id == case.id);
+        let Some(outcome) = protocol::ask(case).filter(|_| !deliberate) else { continue };
+        asked += 1;
+        if let Outcome::Failed(why) = outcome {
+            failed.push(format!("{}: {why}", case.id));
+        }
+    }
+    println!("{asked} of {} cases asked, {} differ", cases.len(), failed.len());
+    assert!(failed.is_empty(), "{} answers differ:\n{}", failed.len(), failed.join("\n"));
+}
+
+#[test]
+fn every_line_of_anything_has_an_answer() {
+    let cases = cases::load().unwrap_or_default();
+    let own = ["", "{", "[]", "\u{0}", "{\"grammar\":\"((((\"}", "{\"condition\":\"a.b = 1\"}"];
+    let inputs = cases.iter().map(|case| case.json.to_string());
+    for line in inputs.chain(own.map(str::to_owned)) {
+        // Every beginning of a question is a question, too.
+        for end in (0..line.len()).step_by(7).chain([line.len()]) {
+            let answer = eyas_rules::ask::answer(&line.as_bytes()[..end]);
+            assert!(protocol::is_answer(&answer), "{line}: {answer}");
+        }
+    }
 }
