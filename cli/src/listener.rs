@@ -82,6 +82,17 @@ fn record(event: &Event<'_>) -> Option<Record> {
             Record::new(LogLevel::Warn, format!("generation {refused} was taken back: {to}"))
                 .with("refused", *refused)
         }
+        Event::Published { directory, report } => {
+            let (written, removed) = (report.written.len(), report.removed.len());
+            let repaired = report.repaired.len();
+            let place = directory.display().to_string();
+            if written + removed + repaired == 0 {
+                return Some(debug(format!("`{place}` is as it should be")));
+            }
+            info(format!("`{place}`: {written} written, {repaired} restored, {removed} removed"))
+                .with("directory", place)
+                .with("files", report.written.clone())
+        }
         Event::Warning(text) => Record::new(LogLevel::Warn, *text),
         Event::Detail(text) => debug((*text).to_owned()),
         _ => return None,

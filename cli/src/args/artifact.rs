@@ -269,6 +269,9 @@ pub(crate) struct GcArgs {
     /// Generations to keep beside the active one
     #[arg(long, value_name = "NUMBER", default_value_t = eyas_store::DEFAULT_KEPT_GENERATIONS)]
     pub(crate) keep: usize,
+    /// Say what would be removed and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 fn parse_score(text: &str) -> Result<f64, String> {

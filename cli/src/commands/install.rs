@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use eyas_artifact::{Generation, Name};
 use eyas_index::Action;
-use eyas_ops::{Confirmation, Context, InstallOptions, OpsError, Outcome};
+use eyas_ops::{Confirmation, Context, InstallOptions, OpsError, Outcome, RollbackOptions};
 use eyas_store::Store;
 use serde::Serialize;
 
@@ -228,7 +228,8 @@ pub(super) fn rollback(
     let sensor = SocketSensor::new(path, true);
     let require = settings.require_sensor(args.require_sensor)?;
     let listener = Teller::new(printer.clone());
-    let done = eyas_ops::rollback(&store, &sensor, &listener, args.to, require, args.dry_run)?;
+    let options = RollbackOptions { to: args.to, require_sensor: require, dry_run: args.dry_run };
+    let done = eyas_ops::rollback(&store, &sensor, &listener, None, options)?;
     Ok(printer.data(&RollbackDocument {
         dry_run: args.dry_run,
         from: done.from,

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::install::store;
 use crate::args::{GcArgs, Global, RepairArgs};
+use crate::listener::Teller;
 use crate::printer::{Document, Printer};
 use crate::settings::Settings;
 
@@ -48,14 +49,8 @@ pub(super) fn repair(
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let store = store(global, settings)?;
-    let findings = match store.current().map_err(OpsError::from)? {
-        None => Vec::new(),
-        Some(active) if args.dry_run => store.verify(&active).map_err(OpsError::from)?,
-        Some(_) => {
-            let locked = store.lock().map_err(OpsError::from)?;
-            locked.repair().map_err(OpsError::from)?.repaired
-        }
-    };
+    let listener = Teller::new(printer.clone());
+    let findings = eyas_ops::repair(&store, None, &listener, args.dry_run)?;
     let files = findings.iter().map(line).collect();
     Ok(printer.data(&RepairDocument { dry_run: args.dry_run, files })?)
 }
@@ -75,6 +70,7 @@ fn line(finding: &Finding) -> FileLine {
 
 #[derive(Serialize)]
 struct GcDocument {
+    dry_run: bool,
     generations: Vec<u64>,
     blobs: usize,
     freed_bytes: u64,
@@ -84,9 +80,9 @@ impl Document for GcDocument {
     const KIND: &'static str = "artifact.gc";
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Self { generations, blobs, freed_bytes } = self;
-        let count = generations.len();
-        writeln!(out, "removed {count} generations and {blobs} blobs of {freed_bytes} bytes")
+        let Self { dry_run, generations, blobs, freed_bytes } = self;
+        let (verb, count) = (if *dry_run { "would remove" } else { "removed" }, generations.len());
+        writeln!(out, "{verb} {count} generations and {blobs} blobs of {freed_bytes} bytes")
     }
 }
 
@@ -102,9 +98,10 @@ pub(super) fn gc(
         printer.info("nothing is installed, so nothing is removed");
         return Ok(());
     }
-    let locked = store.lock().map_err(OpsError::from)?;
-    let report = locked.gc(args.keep).map_err(OpsError::from)?;
+    let listener = Teller::new(printer.clone());
+    let report = eyas_ops::gc(&store, None, &listener, args.keep, args.dry_run)?;
     Ok(printer.data(&GcDocument {
+        dry_run: args.dry_run,
         generations: report.generations,
         blobs: report.blobs,
         freed_bytes: report.blob_bytes,

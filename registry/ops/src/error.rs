@@ -182,6 +182,19 @@ pub enum OpsError {
         /// Why it could not be taken back.
         source: Box<StoreError>,
     },
+    /// A plain directory is not at the generation that the store is at.
+    #[error(
+        "plain directories are not at generation {}, which is active: {source}, after {failure}",
+        generation.map_or("none".to_owned(), |number| number.to_string())
+    )]
+    Split {
+        /// The generation that is active.
+        generation: Option<u64>,
+        /// What went wrong first.
+        failure: String,
+        /// Why the directories could not be brought to it.
+        source: Box<OpsError>,
+    },
     /// The title under which an archive was pushed is no plain file name.
     #[error("`{reference}` calls its archive `{title}`, expected a plain file name")]
     UnsafeTitle {
@@ -259,7 +272,9 @@ impl OpsError {
             | Self::Input { .. }
             | Self::NothingToDo { .. }
             | Self::Typed(_) => Class::Usage,
-            Self::Storage { .. } | Self::Scratch(_) | Self::Stuck { .. } => Class::Storage,
+            Self::Storage { .. } | Self::Scratch(_) | Self::Stuck { .. } | Self::Split { .. } => {
+                Class::Storage
+            }
             Self::IndexFetch { source, .. } | Self::Registry(source) => of_registry(source),
             Self::IndexContent { source, .. } => of_index(source),
             Self::NameNeedsIndex { class, .. } => *class,
@@ -306,6 +321,9 @@ impl OpsError {
                     .to_owned(),
             ),
             Self::Stuck { .. } => Some("run `eyas artifact rollback`".to_owned()),
+            Self::Split { .. } => {
+                Some("when the disk works again, `eyas artifact repair` puts it right".to_owned())
+            }
             Self::IndexContent { source, .. } => source.hint(),
             Self::Index(source) => source.hint(),
             Self::Typed(source) | Self::Document { source, .. } => source.hint(),

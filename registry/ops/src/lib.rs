@@ -13,6 +13,7 @@ mod error;
 mod flat;
 mod follow;
 mod found;
+mod gc;
 mod indexes;
 mod inspect;
 mod install;
@@ -20,6 +21,7 @@ mod listener;
 mod listing;
 mod pull;
 mod push;
+mod repair;
 mod requires;
 mod rollback;
 mod sensor;
@@ -39,6 +41,7 @@ pub use follow::{
     When, keep_checks, last_checks,
 };
 pub use found::MAX_ARTIFACTS;
+pub use gc::gc;
 pub use indexes::{
     AddedIndex, Catalog, Copies, IndexBook, IndexLocation, IndexSource, MAX_INDEX_NAME_BYTES,
     check_index_name, update,
@@ -49,7 +52,8 @@ pub use listener::{Event, Listener, SignerWords, Silent};
 pub use listing::{Listing, update_index_file};
 pub use pull::{Pulled, pull};
 pub use push::{Content, PushRequest, Pushed, parse_dependency, parse_requirement, push};
-pub use rollback::{RolledBack, reload, rollback};
+pub use repair::{Watch, repair};
+pub use rollback::{RollbackOptions, RolledBack, reload, rollback};
 pub use sensor::{Activation, InForce, Offer, Presence, Sensor, Unreachable, Verdict};
 pub use serve::{prepare_layout, serve};
 pub use sign::{Form, Signed, sign_reference};

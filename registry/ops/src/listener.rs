@@ -3,9 +3,11 @@
 //! Operations tell; whether and how it is shown is left to the caller. Nothing here decides anything.
 
 use std::fmt;
+use std::path::Path;
 
 use eyas_artifact::{Digest, Generation, Reference, SignerRecord, Version};
 use eyas_index::{Cause, Plan};
+use eyas_store::FlatReport;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -78,6 +80,13 @@ pub enum Event<'a> {
         refused: u64,
         /// The generation in force again; none when nothing was installed before.
         restored: Option<u64>,
+    },
+    /// A plain directory is at the active generation.
+    Published {
+        /// Where.
+        directory: &'a Path,
+        /// What was done there.
+        report: &'a FlatReport,
     },
     /// Something a person should look at.
     Warning(&'a str),

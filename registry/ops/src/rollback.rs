@@ -3,8 +3,9 @@
 use eyas_artifact::Generation;
 use eyas_store::{LockedStore, Store};
 
-use crate::transaction::{Confirmation, Told, activation, unreachable};
-use crate::{Event, Listener, OpsError, Presence, Sensor, Verdict};
+use crate::flat::Flat;
+use crate::transaction::{Confirmation, LOCK_PATIENCE, Told, activation, unreachable};
+use crate::{Event, FlatTargets, Listener, OpsError, Presence, Sensor, Verdict};
 
 /// What came of a rollback.
 #[derive(Debug)]
@@ -17,32 +18,50 @@ pub struct RolledBack {
     pub confirmation: Option<Confirmation>,
 }
 
-/// Goes back to generation `to`, or to the one before.
+/// How a rollback is to be done.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RollbackOptions {
+    /// The generation to go to; the one before when there is none.
+    pub to: Option<u64>,
+    /// Whether a sensor must confirm.
+    pub require_sensor: bool,
+    /// Whether to stop before anything is changed.
+    pub dry_run: bool,
+}
+
+/// Goes back to an earlier generation.
 pub fn rollback(
     store: &Store,
     sensor: &dyn Sensor,
     listener: &dyn Listener,
-    to: Option<u64>,
-    require_sensor: bool,
-    dry_run: bool,
+    flat: Option<&FlatTargets>,
+    options: RollbackOptions,
 ) -> Result<RolledBack, OpsError> {
     let from = store.current_number()?;
-    let number = to.map_or_else(|| store.previous(), Ok)?;
+    let number = options.to.map_or_else(|| store.previous(), Ok)?;
     let target = store.generation(number)?;
-    if dry_run {
+    if options.dry_run {
         return Ok(RolledBack { from, to: target, confirmation: None });
     }
-    let told = Told { sensor, listener, require: require_sensor };
+    let told = Told { sensor, listener, require: options.require_sensor };
     let presence = told.presence()?;
-    let locked = store.lock()?;
+    let locked = store.lock_within(LOCK_PATIENCE)?;
+    let flat = Flat::of(store, flat, listener)?;
+    flat.recover(&locked)?;
+    // Before anybody sees it, and before its files are copied.
+    locked.repair_generation(&target)?;
+    let prepared = flat.prepare(&locked, &target, &store.generation_dir(number), &[])?;
     let generation = locked.rollback(Some(number))?;
     listener.tell(&Event::Activated { generation: &generation, previous: from });
-    match told.tell(store, &generation, &presence) {
-        Ok(confirmation) => {
-            Ok(RolledBack { from, to: generation, confirmation: Some(confirmation) })
-        }
-        Err(refusal) => Err(undo(&locked, listener, number, from, refusal)),
+    let confirmation = match told.tell(store, &generation, &presence) {
+        Ok(confirmation) => confirmation,
+        Err(refusal) => return Err(undo(&locked, listener, number, from, refusal)),
+    };
+    if let Err(error) = flat.commit(&locked, prepared) {
+        let error = undo(&locked, listener, number, from, error);
+        return Err(told.after_failure(&locked, &flat, &presence, error));
     }
+    Ok(RolledBack { from, to: generation, confirmation: Some(confirmation) })
 }
 
 /// The sensor runs on with what it had, so the store goes back to that too.

@@ -1,7 +1,9 @@
 //! One change of what is active: plan, stage, validate, activate, tell the sensor, or take it back.
 //!
 //! Shared by install and follow. Until the rename in `activate` nothing is visible; after it, a
-//! refusal by the sensor brings the generation before back. One lock is held from plan to answer.
+//! refusal by the sensor brings the generation before back. Plain directories are prepared before the
+//! activation and changed after the answer of the sensor, so that they never show what it refuses.
+//! One lock is held from plan to answer.
 
 use std::time::Duration;
 
@@ -10,14 +12,16 @@ use eyas_index::{Plan, PlanOptions};
 use eyas_oci::{Metered, OciError};
 use eyas_store::{DEFAULT_KEPT_GENERATIONS, ExtractLimits, LockedStore, Staged, Store, StoreError};
 
+use crate::flat::Flat;
 use crate::found::{Found, check_offer};
+use crate::repair::Watch;
 use crate::{
     Activation, Context, Event, InstallOptions, Listener, Offer, OpsError, Presence, Sensor,
     Unreachable, Verdict,
 };
 
 /// How long to wait for another process that changes the store.
-const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What came of a change.
 #[derive(Debug)]
@@ -86,6 +90,33 @@ impl Told<'_> {
         }
     }
 
+    /// After a generation was taken back because a plain directory could not be brought to it: the
+    /// directories and the sensor go back too. Gives the error to report.
+    pub(crate) fn after_failure(
+        &self,
+        locked: &LockedStore,
+        flat: &Flat<'_>,
+        presence: &Presence,
+        error: OpsError,
+    ) -> OpsError {
+        if matches!(error, OpsError::Stuck { .. }) {
+            return error;
+        }
+        let number = locked.current_number().ok().flatten();
+        if let Err(source) = flat.bring(locked) {
+            let failure = error.to_string();
+            return OpsError::Split { generation: number, failure, source: Box::new(source) };
+        }
+        if let Ok(Some(active)) = locked.current()
+            && let Err(refusal) = self.tell(locked, &active, presence)
+        {
+            let text =
+                format!("the sensor does not go back to generation {}: {refusal}", active.number);
+            self.listener.tell(&Event::Warning(&text));
+        }
+        error
+    }
+
     fn absent(&self, generation: &Generation, reason: String) -> Confirmation {
         let generation = generation.number;
         self.listener.tell(&Event::NoSensor { generation, reason: &reason });
@@ -119,29 +150,73 @@ pub(crate) async fn apply(
     found.retain(|artifact| changes(&plan, artifact));
     check_offer(&found, &offer(context, presence))?;
     if found.is_empty() || options.dry_run {
+        if !options.dry_run {
+            Watch::default().restore(context.store, context.flat, context.listener)?;
+        }
         return Ok(Outcome { plan, generation: installed, changed: false, confirmation: None });
     }
     let locked = context.store.lock_within(LOCK_PATIENCE)?;
+    let flat = Flat::of(context.store, context.flat, context.listener)?;
+    flat.recover(&locked)?;
     // Somebody else may have been faster: what is active is settled only now.
     let (again, installed) = plan_for(context, &found, options)?;
     found.retain(|artifact| changes(&again, artifact));
     if found.is_empty() {
+        flat.bring(&locked)?;
         return Ok(Outcome { plan, generation: installed, changed: false, confirmation: None });
     }
     let staged = stage(context, &locked, found, &again).await?;
-    let previous = installed.map(|generation| generation.number);
-    let generation = activate(context, &locked, staged, previous)?;
-    let confirmation = context
-        .told(options)
-        .tell(context.store, &generation, presence)
-        .or_else(|refusal| take_back(context, &locked, generation.number, refusal))?;
-    tidy(context, &locked);
+    let change = Change { locked: &locked, flat: &flat, told: context.told(options), presence };
+    let (generation, confirmation) = change.put_in_force(context, staged, &[])?;
     Ok(Outcome {
         plan,
         generation: Some(generation),
         changed: true,
         confirmation: Some(confirmation),
     })
+}
+
+/// What a change of the store and of all that follows it works with.
+pub(crate) struct Change<'a> {
+    pub(crate) locked: &'a LockedStore,
+    pub(crate) flat: &'a Flat<'a>,
+    pub(crate) told: Told<'a>,
+    pub(crate) presence: &'a Presence,
+}
+
+impl Change<'_> {
+    /// Puts a new set in force: validated, prepared in every plain directory, activated, confirmed by
+    /// the sensor, then put in place in the directories. Whatever fails takes everything back.
+    pub(crate) fn put_in_force(
+        &self,
+        context: &Context<'_>,
+        staged: Vec<Staged>,
+        removed: &[(Kind, String)],
+    ) -> Result<(Generation, Confirmation), OpsError> {
+        let previous = self.locked.current_number()?;
+        let composed = self.locked.compose(staged, removed)?;
+        let validated = composed.validate(context.validate)?;
+        context.listener.tell(&Event::Validated);
+        let (generation, candidate) = (validated.get().generation(), validated.get().candidate());
+        let prepared = self.flat.prepare(
+            self.locked,
+            generation,
+            candidate.directory(),
+            candidate.changed(),
+        )?;
+        let generation = self.locked.activate(validated)?;
+        context.listener.tell(&Event::Activated { generation: &generation, previous });
+        let confirmation = self
+            .told
+            .tell(context.store, &generation, self.presence)
+            .map_err(|refusal| take_back(context, self.locked, generation.number, refusal))?;
+        if let Err(error) = self.flat.commit(self.locked, prepared) {
+            let error = take_back(context, self.locked, generation.number, error);
+            return Err(self.told.after_failure(self.locked, self.flat, self.presence, error));
+        }
+        tidy(context, self.locked);
+        Ok((generation, confirmation))
+    }
 }
 
 fn plan_for(
@@ -210,21 +285,6 @@ fn fetch_failure(error: OciError) -> OpsError {
     }
 }
 
-fn activate(
-    context: &Context<'_>,
-    locked: &LockedStore,
-    staged: Vec<Staged>,
-    previous: Option<u64>,
-) -> Result<Generation, OpsError> {
-    let none: &[(Kind, String)] = &[];
-    let composed = locked.compose(staged, none)?;
-    let validated = composed.validate(context.validate)?;
-    context.listener.tell(&Event::Validated);
-    let generation = locked.activate(validated)?;
-    context.listener.tell(&Event::Activated { generation: &generation, previous });
-    Ok(generation)
-}
-
 /// What the sensor is told.
 pub(crate) fn activation(store: &Store, generation: &Generation) -> Result<Activation, OpsError> {
     let lock_digest = generation
@@ -235,23 +295,24 @@ pub(crate) fn activation(store: &Store, generation: &Generation) -> Result<Activ
     Ok(Activation { generation: generation.number, lock_digest, dir })
 }
 
+/// Leaves a generation that was activated; gives the error to report.
 fn take_back(
     context: &Context<'_>,
     locked: &LockedStore,
     number: u64,
     refusal: OpsError,
-) -> Result<Confirmation, OpsError> {
+) -> OpsError {
     match locked.reject(number, &refusal.to_string()) {
         Ok(restored) => {
             let restored = restored.map(|generation| generation.number);
             context.listener.tell(&Event::RolledBack { refused: number, restored });
-            Err(refusal)
+            refusal
         }
-        Err(source) => Err(OpsError::Stuck {
+        Err(source) => OpsError::Stuck {
             generation: number,
             refusal: refusal.to_string(),
             source: Box::new(source),
-        }),
+        },
     }
 }
 

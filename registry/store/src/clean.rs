@@ -4,10 +4,11 @@
 //! others, and the one with the highest number, so that no number is ever used twice.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use eyas_artifact::Generation;
 
-use crate::{LockedStore, StoreError, disk};
+use crate::{LockedStore, Store, StoreError, disk};
 
 /// Generations kept beside the active one.
 pub const DEFAULT_KEPT_GENERATIONS: usize = 3;
@@ -23,11 +24,21 @@ pub struct GarbageReport {
     pub blob_bytes: u64,
 }
 
-impl LockedStore {
-    /// Removes generations beyond the `keep` newest besides the active one, then every blob that no
-    /// remaining generation refers to.
-    pub fn gc(&self, keep: usize) -> Result<GarbageReport, StoreError> {
-        let mut report = GarbageReport::default();
+/// What is to go, and what stays.
+#[derive(Default)]
+struct Doomed {
+    report: GarbageReport,
+    remaining: Vec<Generation>,
+    blobs: Vec<PathBuf>,
+}
+
+impl Store {
+    /// What [`LockedStore::gc`] would remove now.
+    pub fn garbage(&self, keep: usize) -> Result<GarbageReport, StoreError> {
+        Ok(self.doomed(keep)?.report)
+    }
+
+    fn doomed(&self, keep: usize) -> Result<Doomed, StoreError> {
         let numbers = self.numbers()?;
         let current = self.current_number()?;
         let mut kept: BTreeSet<u64> = current.into_iter().collect();
@@ -35,22 +46,21 @@ impl LockedStore {
         // Where a refusal by the sensor would lead.
         kept.extend(self.previous().ok());
         kept.extend(numbers.iter().rev().filter(|number| Some(**number) != current).take(keep));
-        for number in numbers.into_iter().filter(|number| !kept.contains(number)) {
-            disk::remove_tree(&self.generation_dir(number))?;
-            report.generations.push(number);
+        let mut doomed = Doomed::default();
+        for number in numbers {
+            if kept.contains(&number) {
+                doomed.remaining.push(self.generation(number)?);
+            } else {
+                doomed.report.generations.push(number);
+            }
         }
-        let remaining = self.generations()?;
-        self.write_layout_index(&remaining)?;
-        self.drop_blobs(&remaining, &mut report)?;
-        Ok(report)
+        self.unneeded_blobs(&mut doomed)?;
+        Ok(doomed)
     }
 
-    fn drop_blobs(
-        &self,
-        remaining: &[Generation],
-        report: &mut GarbageReport,
-    ) -> Result<(), StoreError> {
-        let needed: BTreeSet<String> = remaining
+    fn unneeded_blobs(&self, doomed: &mut Doomed) -> Result<(), StoreError> {
+        let needed: BTreeSet<String> = doomed
+            .remaining
             .iter()
             .flat_map(|generation| &generation.entries)
             .flat_map(|entry| {
@@ -63,11 +73,27 @@ impl LockedStore {
             if needed.contains(&name) {
                 continue;
             }
-            let size = std::fs::symlink_metadata(&path).map_or(0, |meta| meta.len());
-            disk::remove_file(&path)?;
-            report.blobs += 1;
-            report.blob_bytes += size;
+            doomed.report.blobs += 1;
+            doomed.report.blob_bytes +=
+                std::fs::symlink_metadata(&path).map_or(0, |meta| meta.len());
+            doomed.blobs.push(path);
         }
         Ok(())
+    }
+}
+
+impl LockedStore {
+    /// Removes generations beyond the `keep` newest besides the active one, then every blob that no
+    /// remaining generation refers to, whole or in part.
+    pub fn gc(&self, keep: usize) -> Result<GarbageReport, StoreError> {
+        let Doomed { report, remaining, blobs } = self.doomed(keep)?;
+        for number in &report.generations {
+            disk::remove_tree(&self.generation_dir(*number))?;
+        }
+        self.write_layout_index(&remaining)?;
+        for path in blobs {
+            disk::remove_file(&path)?;
+        }
+        Ok(report)
     }
 }

@@ -4,6 +4,7 @@
 //! from the content store again; it fetches nothing.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -11,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use eyas_artifact::{Entry, Generation, Kind};
 
-use crate::blobs::digest_of;
 use crate::extract::{ExtractLimits, unpack};
+use crate::seen::Seen;
 use crate::stage::Scratch;
 use crate::{LockedStore, Store, StoreError, disk};
 
@@ -31,6 +32,17 @@ pub enum Fault {
     Mode,
     /// It is there and belongs to nobody.
     Unknown,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "missing",
+            Self::Changed => "changed",
+            Self::Mode => "readable or writable by others than it should be",
+            Self::Unknown => "left behind or not recorded",
+        })
+    }
 }
 
 /// A file that is not as it was installed.
@@ -56,6 +68,15 @@ pub struct RepairReport {
 impl Store {
     /// Compares every file of a generation with its lock file.
     pub fn verify(&self, generation: &Generation) -> Result<Vec<Finding>, StoreError> {
+        self.verify_again(generation, &mut Seen::default())
+    }
+
+    /// As [`Store::verify`], not hashing what was seen before and has not been touched since.
+    pub fn verify_again(
+        &self,
+        generation: &Generation,
+        seen: &mut Seen,
+    ) -> Result<Vec<Finding>, StoreError> {
         let root = self.generation_dir(generation.number);
         let mut findings = Vec::new();
         for entry in &generation.entries {
@@ -63,7 +84,7 @@ impl Store {
             let mut expected = BTreeSet::new();
             for file in &entry.files {
                 let path = directory.join(&file.path);
-                if let Some(fault) = examine(&path, file, u64::MAX)? {
+                if let Some(fault) = examine(&path, file, u64::MAX, seen)? {
                     findings.push(finding(entry, path.clone(), fault));
                 }
                 expected.insert(path);
@@ -88,10 +109,7 @@ impl LockedStore {
     }
 
     /// Restores one generation. Each artifact's directory is replaced as a whole.
-    pub(crate) fn repair_generation(
-        &self,
-        generation: &Generation,
-    ) -> Result<RepairReport, StoreError> {
+    pub fn repair_generation(&self, generation: &Generation) -> Result<RepairReport, StoreError> {
         let repaired = self.verify(generation)?;
         let root = self.generation_dir(generation.number);
         for entry in &generation.entries {
@@ -165,7 +183,9 @@ impl LockedStore {
 /// Whether an artifact's files may be carried to a new generation.
 pub(crate) fn quick_check(entry: &Entry, directory: &Path) -> Result<bool, StoreError> {
     for file in &entry.files {
-        if examine(&directory.join(&file.path), file, QUICK_HASH_BYTES)?.is_some() {
+        if examine(&directory.join(&file.path), file, QUICK_HASH_BYTES, &mut Seen::default())?
+            .is_some()
+        {
             return Ok(false);
         }
     }
@@ -173,10 +193,11 @@ pub(crate) fn quick_check(entry: &Entry, directory: &Path) -> Result<bool, Store
 }
 
 /// Compares one file; its content only when it has at most `hash_up_to` bytes.
-fn examine(
+pub(crate) fn examine(
     path: &Path,
     expected: &eyas_artifact::InstalledFile,
     hash_up_to: u64,
+    seen: &mut Seen,
 ) -> Result<Option<Fault>, StoreError> {
     let meta = match fs::symlink_metadata(path) {
         Ok(meta) => meta,
@@ -190,7 +211,7 @@ fn examine(
     if !meta.is_file() || meta.len() != expected.size {
         return Ok(Some(Fault::Changed));
     }
-    if expected.size <= hash_up_to && digest_of(path)? != Some(expected.digest) {
+    if expected.size <= hash_up_to && seen.digest_of(path, &meta)? != Some(expected.digest) {
         return Ok(Some(Fault::Changed));
     }
     if meta.permissions().mode() & 0o7777 != expected.mode {

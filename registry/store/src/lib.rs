@@ -11,6 +11,7 @@
 //!       generations/.staging-*                       being filled; removed after a crash
 //!       current -> generations/<N>                   replaced by rename
 //!       pending                                      the activation that has begun and not ended
+//!       flat.json                                    plain directories that follow the active one
 //!       checks.json                                  how the last checks for updates went
 //!       lock                                         held by the one process that writes
 //! ```
@@ -37,6 +38,7 @@ mod integrity;
 mod lock;
 mod paths;
 mod recover;
+mod seen;
 mod stage;
 mod validate;
 
@@ -46,12 +48,14 @@ pub use compose::Composed;
 pub use error::StoreError;
 pub use extract::ExtractLimits;
 pub use flat::{
-    FlatDirectory, FlatReport, Foreign, OwnedFile, Ownership, Prepared as PreparedFlat,
+    FlatDirectories, FlatDirectory, FlatPlan, FlatReport, FlatSet, FlatSetReport, Foreign,
+    OwnedFile, Ownership, Prepared as PreparedFlat, PreparedSet,
 };
 pub use generations::Store;
 pub use history::{HistoryEntry, Refusal};
 pub use integrity::{Fault as FileFault, Finding, RepairReport};
 pub use lock::LockedStore;
+pub use seen::Seen;
 pub use stage::{Source, Stage, Staged};
 pub use validate::{CandidateFile, CandidateSet, Validate, Validated, ValidationError};
 

@@ -14,6 +14,7 @@ impl LockedStore {
     /// Finishes or undoes an activation that was cut, then removes temporary files.
     pub(crate) fn recover(&self) -> Result<(), StoreError> {
         self.settle_pending()?;
+        self.settle_flat_directories()?;
         self.sweep()
     }
 

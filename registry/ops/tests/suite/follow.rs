@@ -1,6 +1,8 @@
 //! Follow: one small request while nothing is new, each refusal told once, and never a change by one.
 
-use eyas_ops::{CheckResult, Checked, Follower, InstallOptions, Standing, Verdict};
+use eyas_ops::{
+    CheckResult, Checked, Follower, InstallOptions, RollbackOptions, Standing, Verdict,
+};
 
 use crate::stage::{Bundle, Stage};
 
@@ -126,8 +128,14 @@ async fn what_a_rollback_has_left_stays_away_until_the_tag_moves() {
         stage.publish(&Bundle::new("demo", version)).await;
         check(&stage, &mut follower).await;
     }
-    eyas_ops::rollback(&stage.store(), &stage.sensor, &stage.heard, None, false, false)
-        .expect("rolled back");
+    eyas_ops::rollback(
+        &stage.store(),
+        &stage.sensor,
+        &stage.heard,
+        None,
+        RollbackOptions::default(),
+    )
+    .expect("rolled back");
     // Also for one that was not there at the time.
     let mut restarted = Follower::new(vec![stage.name("demo")]).expect("one");
     assert!(matches!(check(&stage, &mut restarted).await, CheckResult::StillRefused));

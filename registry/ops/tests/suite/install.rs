@@ -1,7 +1,7 @@
 //! Install and rollback: all of it or nothing, and the sensor has the last word.
 
 use eyas_index::Action;
-use eyas_ops::{Class, Confirmation, InstallOptions, OpsError, Verdict};
+use eyas_ops::{Class, Confirmation, InstallOptions, OpsError, RollbackOptions, Verdict};
 
 use crate::stage::{Bundle, Stage};
 
@@ -201,8 +201,10 @@ async fn rollback_goes_back_and_returns_when_the_sensor_refuses() {
         stage.install(stage.name("demo")).await.expect("installed");
     }
     let store = stage.store();
-    let back =
-        |to, dry_run| eyas_ops::rollback(&store, &stage.sensor, &stage.heard, to, false, dry_run);
+    let back = |to, dry_run| {
+        let options = RollbackOptions { to, dry_run, ..RollbackOptions::default() };
+        eyas_ops::rollback(&store, &stage.sensor, &stage.heard, None, options)
+    };
     assert_eq!(back(None, true).expect("planned").to.number, 1);
     assert_eq!(stage.active(), ["demo 1.1.0"]);
     stage.sensor.will_say(Verdict::Refused(vec!["no".to_owned()]));

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 
 use eyas_artifact::Digest;
 use eyas_oci::Digesting;
-use rustix::fs::{Advice, OFlags};
+use rustix::fs::{Advice, OFlags, copy_file_range};
 
 use super::{FILE_MODE, change, rename};
 use crate::StoreError;
 
 /// Bytes copied at a time; memory does not grow with the file.
 const COPY_BYTES: usize = 128 * 1024;
+/// Most bytes that the kernel copies in one call, so that a signal is not kept waiting.
+const CLONE_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes after which the disk is asked to begin writing.
 const HAND_OVER_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -83,6 +85,26 @@ impl NewFile {
                 Ok(count) => self.write(&buffer[..count])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(StoreError::io("read", from, error)),
+            }
+        }
+    }
+
+    /// Appends all of a file whose content is known, without hashing it: [`NewFile::digest`] knows
+    /// nothing of it. The kernel shares the blocks where it can.
+    pub(crate) fn clone_from(&mut self, source: &File, from: &Path) -> Result<(), StoreError> {
+        loop {
+            let copied = change("write", &self.path, || {
+                copy_file_range(source, None, &self.file, None, CLONE_BYTES)
+                    .map_err(io::Error::from)
+            });
+            match copied {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.written += count as u64,
+                // Not between these two file systems.
+                Err(StoreError::Io { .. } | StoreError::Denied { .. }) if self.written == 0 => {
+                    return self.fill_from(&mut &*source, from);
+                }
+                Err(error) => return Err(error),
             }
         }
     }

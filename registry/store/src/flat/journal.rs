@@ -1,12 +1,15 @@
 //! What a transaction on a plain directory is going to do.
 //!
-//! Owns `.eyas/journal.json`: once it is there the transaction will be finished, by us or by the
-//! next to open the directory. Every operation can be done twice.
+//! Owns `.eyas/prepared.json` and `.eyas/journal.json`. The first says what will be done once its
+//! generation is active, the second, which it becomes by a rename, that it is being done: once that
+//! is there the transaction will be finished, by us or by the next to open the directory. Every
+//! operation can be done twice.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use eyas_artifact::Kind;
 use serde::{Deserialize, Serialize};
 
 use super::record::Ownership;
@@ -14,14 +17,22 @@ use crate::{StoreError, disk};
 
 /// Prefix of staged content, beside the journal.
 pub(super) const STAGED: &str = "new-";
+/// File name of a journal that does not count yet.
+pub(super) const PREPARED: &str = "prepared.json";
 /// File name of the journal.
-const FILE: &str = "journal.json";
+pub(super) const BOUND: &str = "journal.json";
 /// Largest journal that is read, in bytes.
 const MAX_JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
 
 /// The steps, and who owns what afterwards.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Journal {
+    /// The store whose generation this is for.
+    #[serde(default)]
+    pub(super) owner: String,
+    /// Number of the generation; 0 when none is active afterwards.
+    #[serde(default)]
+    pub(super) generation: u64,
     pub(super) operations: Vec<Operation>,
     pub(super) ownership: Ownership,
 }
@@ -44,24 +55,52 @@ pub(super) enum Operation {
     },
 }
 
+/// The order in which kinds are put in place: rules come after what they need, and go before it.
+pub(super) fn rank(kind: Kind) -> u8 {
+    match kind {
+        Kind::Plugin => 0,
+        Kind::Asset => 1,
+        Kind::Rulesfile => 2,
+        Kind::Probe => 3,
+    }
+}
+
 impl Journal {
+    /// The journal of a transaction that has begun.
     pub(super) fn read(own: &Path) -> Result<Option<Self>, StoreError> {
-        let path = own.join(FILE);
+        Self::read_from(own.join(BOUND))
+    }
+
+    /// The journal of a transaction that was prepared.
+    pub(super) fn read_prepared(own: &Path) -> Result<Option<Self>, StoreError> {
+        Self::read_from(own.join(PREPARED))
+    }
+
+    fn read_from(path: PathBuf) -> Result<Option<Self>, StoreError> {
         let Some(bytes) = disk::read(&path, MAX_JOURNAL_BYTES)? else { return Ok(None) };
         serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|error| StoreError::Damaged { path, why: error.to_string() })
     }
 
+    /// Writes it, not counting yet.
     pub(super) fn write(&self, own: &Path) -> Result<(), StoreError> {
-        let path = own.join(FILE);
+        let path = own.join(PREPARED);
         let bytes = serde_json::to_vec(self)
             .map_err(|error| StoreError::Damaged { path: path.clone(), why: error.to_string() })?;
         disk::replace_file(&path, &bytes)
     }
 
+    /// Makes it count. Takes no space on the disk.
+    pub(super) fn bind(own: &Path) -> Result<(), StoreError> {
+        disk::rename(&own.join(PREPARED), &own.join(BOUND))?;
+        disk::sync_dir(own)
+    }
+
+    /// Takes it back, in either state.
     pub(super) fn remove(own: &Path) -> Result<(), StoreError> {
-        disk::remove_file(&own.join(FILE))?;
+        disk::remove_file(&own.join(PREPARED))?;
+        disk::remove_file(&own.join(BOUND))?;
         disk::sync_dir(own)
     }
 }
@@ -98,6 +137,11 @@ impl Operation {
                 Ok(folders)
             }
         }
+    }
+
+    /// Whether it brings a file, rather than taking one.
+    pub(super) fn is_put(&self) -> bool {
+        matches!(self, Self::Put { .. })
     }
 }
 

@@ -1,16 +1,30 @@
 //! Plain directories for programs that know nothing of generations.
 //!
-//! Owns the transaction that brings such a directory from one set of files to the next: new content
-//! is staged inside the directory's own file system and flushed, a journal is written, files are
-//! renamed into place one by one, and the record of ownership is replaced. A crash before the
-//! journal undoes everything, after it the next run finishes everything; each single file is the
-//! old or the new one at any moment. Files that no artifact owns are left alone.
+//! Owns the transaction that brings such directories from one set of files to the next. For each:
 //!
-//! Its own files are in `<directory>/.eyas/`, which programs that list the directory pass over.
+//! 1. new content is staged in `<directory>/.eyas/`, on the directory's own file system, and flushed,
+//!    and a journal is written that does not count yet;
+//! 2. the generation is activated in the store, which is the point of no return: from there a crash
+//!    is finished by the next to open the directory, before it everything is undone;
+//! 3. the journals are made to count, files are renamed into place, old ones removed, and the record
+//!    of ownership is replaced. Nothing of this takes space on the disk but for new directories.
+//!
+//! What a reader sees: each file is the old or the new one, whole, at any moment. With several files
+//! there is no moment for all of them; the time between the first and the last is that of the renames
+//! alone. Plugins come first, then assets, then rules, and what goes goes in the opposite order, so
+//! that rules never stand there without what they need.
+//!
+//! Every file has the mode 0644 and every directory 0755. Files that no artifact owns are left alone.
+//! A program that lists the directory passes over `.eyas/`.
 
 mod announce;
+mod findings;
+mod foreign;
 mod journal;
+mod prepared;
 mod record;
+mod served;
+mod set;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,33 +34,28 @@ use std::time::Duration;
 
 use eyas_artifact::{Generation, Kind};
 
+pub use foreign::Foreign;
+pub use prepared::Prepared;
 pub use record::{OwnedFile, Ownership};
+pub use served::FlatDirectories;
+pub use set::{FlatSet, FlatSetReport, PreparedSet};
 
-use crate::blobs::digest_of;
-use crate::disk::{self, NewFile};
+use crate::disk;
 use crate::lock::Held;
 use crate::{Store, StoreError};
-use announce::Announcement;
-use journal::{Journal, Operation};
+use journal::Journal;
+use prepared::Planning;
 
 /// Directory with our own files, inside the flat directory.
 const OWN_DIRECTORY: &str = ".eyas";
-
-/// What to do with a file that is in the way and that no artifact owns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Foreign {
-    /// Refuse the transaction, unless the content is the same.
-    #[default]
-    Refuse,
-    /// Take it over and replace it.
-    Replace,
-}
 
 /// A plain directory, held for changing.
 #[derive(Debug)]
 pub struct FlatDirectory {
     root: PathBuf,
     owner: String,
+    /// Whether a crash left it at a generation that is not the active one.
+    behind: bool,
     _lock: Held,
 }
 
@@ -70,14 +79,25 @@ pub struct FlatReport {
 struct Wanted {
     record: OwnedFile,
     source: PathBuf,
+    /// Whether the content was hashed a moment ago.
+    fresh: bool,
+    /// Whether an older tool had this artifact installed.
+    before: bool,
 }
 
-/// A transaction that is staged and not begun. Dropping it leaves the directory as it was.
-#[derive(Debug)]
-pub struct Prepared {
-    directory: FlatDirectory,
-    journal: Journal,
-    report: FlatReport,
+/// What directories are brought to.
+#[derive(Debug, Clone, Copy)]
+pub struct FlatPlan<'a> {
+    /// The generation.
+    pub generation: &'a Generation,
+    /// Where its files are now, laid out as in its own directory.
+    pub files: &'a Path,
+    /// Artifacts whose files were hashed a moment ago and need not be again.
+    pub fresh: &'a [(Kind, String)],
+    /// What becomes of files in the way.
+    pub foreign: Foreign,
+    /// References that an older tool installed here.
+    pub installed_before: &'a BTreeSet<String>,
 }
 
 impl FlatDirectory {
@@ -99,9 +119,20 @@ impl FlatDirectory {
         let own = root.join(OWN_DIRECTORY);
         disk::ensure_dir(&own)?;
         let lock = Held::take(&own.join("lock"), patience)?;
-        let held = Self { root, owner: owner.to_string_lossy().into_owned(), _lock: lock };
-        held.recover()?;
+        let owner = owner.to_string_lossy().into_owned();
+        let mut held = Self { root, owner, behind: false, _lock: lock };
+        held.recover(store)?;
         Ok(held)
+    }
+
+    /// Where it is, links resolved.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether a crash left it at a generation that is no longer the active one.
+    pub fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// What is owned in the directory, by whom.
@@ -111,30 +142,27 @@ impl FlatDirectory {
 
     /// Stages everything that must change so that the directory holds the files of `kinds` of a
     /// generation, and nothing else of this store's. Nothing is visible yet.
-    pub fn prepare(
-        self,
-        store: &Store,
-        generation: &Generation,
-        kinds: &[Kind],
-        foreign: Foreign,
-    ) -> Result<Prepared, StoreError> {
-        let wanted = self.wanted(store, generation, kinds)?;
+    pub fn prepare(self, kinds: &[Kind], plan: &FlatPlan<'_>) -> Result<Prepared, StoreError> {
+        let wanted = self.wanted(kinds, plan)?;
         let before = self.ownership()?;
         let mut after = before.without(&self.owner);
-        let mut plan = Planning { journal: Journal::default(), report: FlatReport::default() };
-        for (path, file) in &wanted {
-            let known = before.find(path);
-            self.check_owner(path, file, known)?;
-            plan.consider(&self, path, file, known, foreign)?;
+        let mut planned = Planning::new(plan.foreign);
+        let mut gone: Vec<_> = before
+            .of(&self.owner)
+            .filter(|(path, _)| !wanted.contains_key(*path))
+            .map(|(path, file)| (std::cmp::Reverse(journal::rank(file.kind)), path.clone()))
+            .collect();
+        for (path, file) in wanted {
+            let known = before.find(&path);
+            self.check_owner(&path, &file, known)?;
             after.insert(path.clone(), file.record.clone());
+            planned.consider(&self, &path, file, known)?;
         }
-        for (path, _) in before.of(&self.owner).filter(|(path, _)| !wanted.contains_key(*path)) {
-            plan.journal.operations.push(Operation::Remove { path: path.clone() });
-            plan.report.removed.push(path.clone());
+        gone.sort();
+        for (_, path) in gone {
+            planned.remove(&path);
         }
-        plan.journal.ownership = after;
-        disk::sync_dir(&self.own())?;
-        Ok(Prepared { directory: self, journal: plan.journal, report: plan.report })
+        Prepared::stage(self, planned, after, plan.generation.number)
     }
 
     fn own(&self) -> PathBuf {
@@ -144,15 +172,16 @@ impl FlatDirectory {
     /// The files a generation wants here; two artifacts cannot want one path.
     fn wanted(
         &self,
-        store: &Store,
-        generation: &Generation,
         kinds: &[Kind],
+        plan: &FlatPlan<'_>,
     ) -> Result<BTreeMap<String, Wanted>, StoreError> {
-        let root = store.generation_dir(generation.number);
         let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
-        for entry in generation.entries.iter().filter(|entry| kinds.contains(&entry.kind)) {
+        for entry in plan.generation.entries.iter().filter(|entry| kinds.contains(&entry.kind)) {
+            let fresh =
+                plan.fresh.iter().any(|(kind, name)| (*kind, name) == (entry.kind, &entry.name));
+            let before = plan.installed_before.contains(&entry.reference);
             for file in &entry.files {
-                let source = root.join(entry.directory()).join(&file.path);
+                let source = plan.files.join(entry.directory()).join(&file.path);
                 let record = OwnedFile {
                     owner: self.owner.clone(),
                     kind: entry.kind,
@@ -161,7 +190,8 @@ impl FlatDirectory {
                     size: file.size,
                 };
                 self.check_path(&file.path)?;
-                if let Some(other) = wanted.insert(file.path.clone(), Wanted { record, source }) {
+                let new = Wanted { record, source, fresh, before };
+                if let Some(other) = wanted.insert(file.path.clone(), new) {
                     return Err(self.conflict(&file.path, Some(&other.record)));
                 }
             }
@@ -215,152 +245,38 @@ impl FlatDirectory {
         }
     }
 
-    fn recover(&self) -> Result<(), StoreError> {
-        if let Some(journal) = Journal::read(&self.own())? {
-            return self.carry_out(&journal);
+    /// Finishes or undoes what a crash left: what was prepared for the generation that is active now
+    /// was cut after the activation, anything else before it.
+    fn recover(&mut self, store: &Store) -> Result<(), StoreError> {
+        let own = self.own();
+        let active = store.current_number()?.unwrap_or_default();
+        if let Some(prepared) = Journal::read_prepared(&own)?
+            && prepared.owner == self.owner
+            && prepared.generation == active
+        {
+            Journal::bind(&own)?;
         }
-        self.sweep()
+        let Some(journal) = Journal::read(&own)? else { return self.sweep() };
+        prepared::carry_out(self, &journal)?;
+        self.behind = journal.owner == self.owner && journal.generation != active;
+        Ok(())
     }
 
-    /// Does what a journal says. Each step may have been done already.
-    fn carry_out(&self, journal: &Journal) -> Result<(), StoreError> {
-        let announcement = Announcement::of(journal, &self.root);
-        let mut folders = BTreeSet::from([self.root.clone()]);
-        for operation in &journal.operations {
-            folders.extend(operation.run(&self.root, &self.own())?);
-        }
-        for folder in folders.iter().filter(|folder| folder.is_dir()) {
-            disk::sync_dir(folder)?;
-        }
-        drop(announcement);
-        journal.ownership.write(&self.own().join(record::FILE))?;
-        Journal::remove(&self.own())?;
-        self.sweep()
-    }
-
-    /// Removes staged content that nobody will use.
+    /// Removes what was staged and nobody will use, and a journal that does not count.
     fn sweep(&self) -> Result<(), StoreError> {
-        for path in disk::list(&self.own())? {
+        let own = self.own();
+        let mut swept = false;
+        for path in disk::list(&own)? {
             let name = path.file_name().unwrap_or_default().as_encoded_bytes();
             if name.starts_with(journal::STAGED.as_bytes())
                 || name.starts_with(disk::TEMPORARY.as_bytes())
+                || name == journal::PREPARED.as_bytes()
             {
                 disk::remove_file(&path)?;
+                swept = true;
             }
         }
-        Ok(())
-    }
-}
-
-/// What is being put together by [`FlatDirectory::prepare`].
-struct Planning {
-    journal: Journal,
-    report: FlatReport,
-}
-
-impl Planning {
-    fn consider(
-        &mut self,
-        directory: &FlatDirectory,
-        path: &str,
-        file: &Wanted,
-        known: Option<&OwnedFile>,
-        foreign: Foreign,
-    ) -> Result<(), StoreError> {
-        let target = directory.root.join(path);
-        let found = look(&target)?;
-        let report = &mut self.report;
-        match (&found, known) {
-            (Found::Directory, _) => return Err(directory.conflict(path, None)),
-            (Found::Digest(digest), _) if *digest == file.record.digest => {
-                report.unchanged += 1;
-                if known.is_none() {
-                    report.adopted.push(path.to_owned());
-                }
-                return Ok(());
-            }
-            (Found::Nothing, None) => report.written.push(path.to_owned()),
-            (_, None) if foreign == Foreign::Refuse => {
-                return Err(directory.conflict(path, None));
-            }
-            (_, None) => {
-                report.adopted.push(path.to_owned());
-                report.written.push(path.to_owned());
-            }
-            (Found::Digest(digest), Some(before)) if *digest == before.digest => {
-                report.written.push(path.to_owned());
-            }
-            (_, Some(before)) if before.digest == file.record.digest => {
-                report.repaired.push(path.to_owned());
-            }
-            (_, Some(_)) => {
-                report.repaired.push(path.to_owned());
-                report.written.push(path.to_owned());
-            }
-        }
-        self.stage(directory, path, file)
-    }
-
-    /// Copies the content next to where it will be. Not a link: whoever edits the file in place must
-    /// not edit the store.
-    fn stage(
-        &mut self,
-        directory: &FlatDirectory,
-        path: &str,
-        file: &Wanted,
-    ) -> Result<(), StoreError> {
-        let staged = format!("{}{}", journal::STAGED, self.journal.operations.len());
-        let mut copy = NewFile::create(directory.own().join(&staged))?;
-        copy.fill_from(&mut disk::open(&file.source)?, &file.source)?;
-        let found = copy.digest();
-        if found != file.record.digest {
-            return Err(StoreError::Damaged {
-                path: file.source.clone(),
-                why: format!("it has digest `{found}`, expected `{}`", file.record.digest),
-            });
-        }
-        copy.keep()?;
-        self.journal.operations.push(Operation::Put { path: path.to_owned(), staged });
-        Ok(())
-    }
-}
-
-impl Prepared {
-    /// What the transaction will do.
-    pub fn report(&self) -> &FlatReport {
-        &self.report
-    }
-
-    /// Writes the journal and does it. After an error the next [`FlatDirectory::open`] finishes or
-    /// undoes it.
-    pub fn commit(self) -> Result<FlatReport, StoreError> {
-        let Self { directory, journal, report } = self;
-        if journal.operations.is_empty() && directory.ownership()? == journal.ownership {
-            return Ok(report);
-        }
-        journal.write(&directory.own())?;
-        directory.carry_out(&journal)?;
-        Ok(report)
-    }
-}
-
-/// What is at a path now.
-enum Found {
-    Nothing,
-    /// A regular file with this content.
-    Digest(eyas_artifact::Digest),
-    /// A link or something stranger; replaced like a changed file.
-    Other,
-    Directory,
-}
-
-fn look(path: &Path) -> Result<Found, StoreError> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => Ok(Found::Directory),
-        Ok(meta) if meta.is_file() => Ok(digest_of(path)?.map_or(Found::Nothing, Found::Digest)),
-        Ok(_) => Ok(Found::Other),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
-        Err(error) => Err(StoreError::io("read", path, error)),
+        if swept { disk::sync_dir(&own) } else { Ok(()) }
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use super::*;
 use crate::disk::{Fault, arm};
-use crate::{FlatDirectory, Foreign};
+use crate::{FlatDirectory, FlatPlan, Foreign};
 
 const DIRECTORY: &str = "EYAS_TEST_CRASH_STORE";
 const SCENE: &str = "EYAS_TEST_CRASH_SCENE";
@@ -67,8 +67,15 @@ fn plain(store: &Store) -> PathBuf {
 
 fn flat(store: &Store, number: u64) -> Result<(), StoreError> {
     let generation = store.generation(number)?;
+    let plan = FlatPlan {
+        generation: &generation,
+        files: &store.generation_dir(number),
+        fresh: &[],
+        foreign: Foreign::Refuse,
+        installed_before: &std::collections::BTreeSet::new(),
+    };
     FlatDirectory::open(&plain(store), store)?
-        .prepare(store, &generation, &[Kind::Rulesfile], Foreign::Refuse)?
+        .prepare(&[Kind::Rulesfile], &plan)?
         .commit()
         .map(drop)
 }

@@ -1,12 +1,12 @@
 //! Plain directories: what is written, kept, refused, and finished after a crash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::disk::{Fault, arm, disarm, points_passed};
-use crate::{FlatDirectory, FlatReport, Foreign};
+use crate::{FlatDirectory, FlatPlan, FlatReport, Foreign};
 
 const ENOSPC: i32 = 28;
 
@@ -17,9 +17,23 @@ fn with(name: &'static str, files: &[(&'static str, &str)]) -> Sample {
 
 fn put(store: &Store, target: &Path, foreign: Foreign) -> Result<FlatReport, StoreError> {
     let generation = store.current()?.unwrap();
-    FlatDirectory::open(target, store)?
-        .prepare(store, &generation, &[Kind::Rulesfile, Kind::Asset], foreign)?
-        .commit()
+    prepare(store, target, &generation, foreign)?.commit()
+}
+
+fn prepare(
+    store: &Store,
+    target: &Path,
+    generation: &Generation,
+    foreign: Foreign,
+) -> Result<crate::PreparedFlat, StoreError> {
+    let plan = FlatPlan {
+        generation,
+        files: &store.generation_dir(generation.number),
+        fresh: &[],
+        foreign,
+        installed_before: &BTreeSet::new(),
+    };
+    FlatDirectory::open(target, store)?.prepare(&[Kind::Rulesfile, Kind::Asset], &plan)
 }
 
 /// Files in a directory but ours, with their content.

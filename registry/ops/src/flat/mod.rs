@@ -3,10 +3,14 @@
 //! Owns which directory takes which kind of artifact, and what may become of a file in the way that
 //! no artifact owns. How a directory is written is the store's business.
 
+mod keep;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use eyas_artifact::Kind;
+
+pub(crate) use keep::Flat;
 
 /// The plain directories that are kept at the active generation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
