@@ -21,7 +21,8 @@ pub use auth::{
     docker_config_path,
 };
 pub use client::{
-    BlobSink, BlobSource, Client, Fetched, Metered, Ping, Pinned, Pushed, Resolved, fallback_tag,
+    BlobSink, BlobSource, Client, Document, Fetched, Metered, Object, Ping, Pinned, Pushed,
+    Resolved, fallback_tag,
 };
 pub use config::{
     ClientCertificate, ClientConfig, Limits, Listener, Location, MAX_ERROR_BYTES,
@@ -30,6 +31,8 @@ pub use config::{
 };
 pub use digesting::Digesting;
 pub use error::{NetworkKind, OciError};
-pub use layout::{BlobWriter, Layout, LayoutIndex, REPOSITORY_ANNOTATION};
+pub use layout::{
+    BlobWriter, Layout, LayoutIndex, REPOSITORY_ANNOTATION, Removal, layout_host, layout_of_host,
+};
 pub use secret::{Secret, printable};
 pub use transport::RetryPolicy;

@@ -12,7 +12,15 @@ mod clouds;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod guarded;
+#[cfg(test)]
 mod layouts;
+#[cfg(test)]
+mod lies;
+#[cfg(test)]
+mod objects;
+#[cfg(test)]
+mod paths;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! is decided by `place`.
 
 mod blob;
+mod bucket;
 mod document;
 mod local;
 mod manifest;
@@ -26,6 +27,8 @@ use std::{
 use eyas_artifact::{Digest, Reference};
 use http::Method;
 
+pub use bucket::Object;
+pub use document::Document;
 pub use manifest::{Fetched, Resolved};
 pub use pin::Pinned;
 pub use ping::Ping;

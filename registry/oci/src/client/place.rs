@@ -107,7 +107,9 @@ impl Client {
     /// The registry itself, or the directory that stands for it.
     pub(super) fn origin(&self, reference: &Reference) -> Result<Place, OciError> {
         let repository = reference.repository().to_owned();
-        match &self.config().registry(reference.registry()).layout {
+        let named = crate::layout::layout_of_host(reference.registry());
+        let configured = &self.config().registry(reference.registry()).layout;
+        match named.as_ref().or(configured.as_ref()) {
             Some(directory) => self.local(directory, repository),
             None => Ok(Place::Registry(Remote {
                 registry: reference.registry().to_owned(),

@@ -127,6 +127,37 @@ impl LayoutIndex {
     }
 }
 
+impl LayoutIndex {
+    /// Takes a tag away; what had it stays listed. False when nothing had it.
+    pub(super) fn remove_tag(
+        &mut self,
+        repository: &str,
+        tag: &str,
+        unnamed: Option<&str>,
+    ) -> bool {
+        let mut removed = false;
+        for entry in &mut self.entries {
+            if belongs(entry, unnamed) == Some(repository) && tag_of(entry) == Some(tag) {
+                entry.annotations.remove(ANNOTATION_REF_NAME);
+                removed = true;
+            }
+        }
+        removed
+    }
+
+    /// Takes all entries of a digest out of a repository; false when there were none.
+    pub(super) fn remove_digest(
+        &mut self,
+        repository: &str,
+        digest: &Digest,
+        unnamed: Option<&str>,
+    ) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|e| !(belongs(e, unnamed) == Some(repository) && e.digest == *digest));
+        self.entries.len() != before
+    }
+}
+
 fn belongs<'a>(entry: &'a Descriptor, unnamed: Option<&'a str>) -> Option<&'a str> {
     entry.annotations.get(REPOSITORY_ANNOTATION).map(String::as_str).or(unnamed)
 }

@@ -5,6 +5,7 @@
 //! state, never a mix, and writers of several processes take turns. What a directory means
 //! (a mirror, a cache, a registry's content) is left to whoever uses it.
 
+mod host;
 mod index;
 mod subject;
 mod writer;
@@ -16,8 +17,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use eyas_artifact::{Descriptor, Digest, ImageIndex, media};
+use eyas_artifact::{Descriptor, Digest, Document, ImageIndex, media};
 
+pub use host::{layout_host, layout_of_host};
 pub use index::{LayoutIndex, REPOSITORY_ANNOTATION};
 pub use writer::BlobWriter;
 
@@ -208,6 +210,69 @@ impl Layout {
         Ok(())
     }
 
+    /// Takes a tag away from what it points at, which stays listed. False when there is no such tag.
+    pub fn untag(
+        &self,
+        repository: &str,
+        tag: &str,
+        unnamed: Option<&str>,
+    ) -> Result<bool, OciError> {
+        self.edit(|index| index.remove_tag(repository, tag, unnamed))
+    }
+
+    /// Takes a manifest out of a repository with all its tags; its bytes stay, since others may list
+    /// them. False when it was not listed.
+    pub fn unlist(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        unnamed: Option<&str>,
+    ) -> Result<bool, OciError> {
+        self.edit(|index| index.remove_digest(repository, digest, unnamed))
+    }
+
+    fn edit(&self, change: impl FnOnce(&mut LayoutIndex) -> bool) -> Result<bool, OciError> {
+        let _lock = self.lock()?;
+        let mut index = self.read_index()?;
+        let changed = change(&mut index);
+        if changed {
+            self.write_index(&index)?;
+        }
+        Ok(changed)
+    }
+
+    /// Removes a blob, unless something that is listed needs it.
+    pub fn remove_blob(&self, digest: &Digest) -> Result<Removal, OciError> {
+        let _lock = self.lock()?;
+        if self.blob_size(digest)?.is_none() {
+            return Ok(Removal::Absent);
+        }
+        let mut open: Vec<Descriptor> = self.read_index()?.entries().to_vec();
+        while let Some(entry) = open.pop() {
+            if entry.digest == *digest {
+                return Ok(Removal::Needed);
+            }
+            if !media::is_index(&entry.media_type) && !media::is_manifest(&entry.media_type) {
+                continue;
+            }
+            let Some(bytes) = self.document(&entry.digest)? else { continue };
+            // What is neither needs nothing.
+            let Ok(document) = Document::from_slice(&entry.media_type, &bytes) else { continue };
+            match document {
+                Document::Manifest(manifest) => {
+                    let mut named = std::iter::once(&manifest.config).chain(&manifest.layers);
+                    if named.any(|descriptor| descriptor.digest == *digest) {
+                        return Ok(Removal::Needed);
+                    }
+                }
+                Document::Index(index) => open.extend(index.manifests),
+            }
+        }
+        let path = self.blob_path(digest);
+        fs::remove_file(&path).map_err(at(&path))?;
+        Ok(Removal::Done)
+    }
+
     /// Removes what writers that died have left behind.
     pub fn sweep(&self) -> Result<(), OciError> {
         let directory = self.incoming()?;
@@ -273,6 +338,17 @@ impl Layout {
         file.persist(path).map_err(|error| at(path)(error.error))?;
         sync_parent(path)
     }
+}
+
+/// What came of removing a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone.
+    Done,
+    /// It was not there.
+    Absent,
+    /// Something that is listed needs it.
+    Needed,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

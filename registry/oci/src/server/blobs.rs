@@ -16,13 +16,36 @@ use super::{
     Registry,
     answer::{Refusal, with},
     empty,
-    manifests::DIGEST_HEADER,
+    manifests::{DIGEST_HEADER, stopped},
     route::Route,
 };
-use crate::error::OciError;
+use crate::{error::OciError, layout::Removal};
 
 /// Bytes read from a file at once.
 const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Removes a blob that no manifest needs. All repositories share one blob directory: what another one
+/// needs stays.
+async fn delete(
+    registry: &Arc<Registry>,
+    route: &Route,
+    digest: Digest,
+) -> Result<Response, Refusal> {
+    let shared = Arc::clone(registry);
+    let removed = tokio::task::spawn_blocking(move || shared.layout.remove_blob(&digest));
+    match removed.await.map_err(|_| stopped())?? {
+        Removal::Done => Ok(empty(StatusCode::ACCEPTED)),
+        Removal::Absent => {
+            let message = format!("`{}` has no such blob", route.repository);
+            Err(Refusal::unknown(OciErrorCode::BlobUnknown, message))
+        }
+        Removal::Needed => Err(Refusal::new(
+            StatusCode::CONFLICT,
+            OciErrorCode::Denied,
+            "a manifest needs this blob: delete that first",
+        )),
+    }
+}
 
 /// The part of a blob that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +64,10 @@ pub(super) async fn handle(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return Err(Refusal::method());
+    match *method {
+        Method::GET | Method::HEAD => {}
+        Method::DELETE => return delete(registry, route, digest).await,
+        _ => return Err(Refusal::method()),
     }
     let Some(size) = registry.layout.blob_size(&digest)? else {
         let message = format!("`{}` has no such blob", route.repository);

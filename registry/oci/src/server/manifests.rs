@@ -30,6 +30,7 @@ pub(super) async fn handle(
     match *request.method() {
         Method::GET | Method::HEAD => get(registry, route, key, &request),
         Method::PUT => put(registry, route, key, request).await,
+        Method::DELETE => delete(registry, route, key).await,
         _ => Err(Refusal::method()),
     }
 }
@@ -61,6 +62,23 @@ fn get(
     let response = with(response, CONTENT_LENGTH, &length);
     let response = with(response, ETAG, &tag);
     Ok(with(response, DIGEST_HEADER, &entry.digest.to_string()))
+}
+
+/// Takes a tag away from what it points at, or a manifest with all its tags out of the repository.
+async fn delete(registry: &Arc<Registry>, route: &Route, key: &Key) -> Result<Response, Refusal> {
+    let (shared, repository, key) = (Arc::clone(registry), route.repository.clone(), key.clone());
+    let removed = tokio::task::spawn_blocking(move || {
+        let unnamed = Some(shared.unnamed());
+        match &key {
+            Key::Tag(tag) => shared.layout.untag(&repository, tag, unnamed),
+            Key::Digest(digest) => shared.layout.unlist(&repository, digest, unnamed),
+        }
+    });
+    if removed.await.map_err(|_| stopped())?? {
+        return Ok(empty(StatusCode::ACCEPTED));
+    }
+    let message = format!("`{}` has no such manifest", route.repository);
+    Err(Refusal::unknown(OciErrorCode::ManifestUnknown, message))
 }
 
 /// The entry for a tag or digest.
@@ -121,7 +139,7 @@ async fn put(
     })
 }
 
-fn stopped() -> Refusal {
+pub(super) fn stopped() -> Refusal {
     Refusal::new(
         StatusCode::SERVICE_UNAVAILABLE,
         OciErrorCode::Other("UNKNOWN".to_owned()),

@@ -2,14 +2,16 @@
 //! 1.1) for one or several repositories, reading and, where allowed, writing.
 //!
 //! Owns the HTTP side. Every name is held against its grammar before it meets a path; blobs stream
-//! both ways. It knows no users and no TLS: it is for loopback, or behind something that has both.
+//! both ways. Users are owned by `users`, TLS by `tls`; without either it is for loopback alone.
 
 mod answer;
 mod blobs;
 mod listing;
 mod manifests;
 mod route;
+mod tls;
 mod uploads;
+mod users;
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -20,13 +22,15 @@ use axum::{
     response::Response,
     serve::ListenerExt as _,
 };
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header::WWW_AUTHENTICATE};
 use oci_distribution::errors::OciErrorCode;
 use tokio::net::TcpListener;
 
 use crate::{error::OciError, layout::Layout};
 use answer::Refusal;
 use route::{Route, Target};
+pub use tls::ServerTls;
+pub use users::Users;
 
 /// Called with method, path and status of each request.
 pub type RequestListener = Arc<dyn Fn(&Method, &str, StatusCode) + Send + Sync>;
@@ -43,6 +47,10 @@ pub struct ServeOptions {
     pub max_blob_bytes: u64,
     /// Most uploads at a time. Default 64.
     pub max_uploads: usize,
+    /// Who may use it; `None` for everybody.
+    pub users: Option<Arc<Users>>,
+    /// Certificate and key; `None` for no TLS.
+    pub tls: Option<ServerTls>,
     /// Told of each request when it has been answered.
     pub on_request: Option<RequestListener>,
 }
@@ -54,6 +62,8 @@ impl Default for ServeOptions {
             unnamed_repository: "layout".to_owned(),
             max_blob_bytes: 16 * 1024 * 1024 * 1024,
             max_uploads: 64,
+            users: None,
+            tls: None,
             on_request: None,
         }
     }
@@ -66,6 +76,8 @@ impl fmt::Debug for ServeOptions {
             .field("unnamed_repository", &self.unnamed_repository)
             .field("max_blob_bytes", &self.max_blob_bytes)
             .field("max_uploads", &self.max_uploads)
+            .field("users", &self.users)
+            .field("tls", &self.tls)
             .finish_non_exhaustive()
     }
 }
@@ -99,24 +111,37 @@ pub async fn serve(
         layout
     };
     let uploads = uploads::Uploads::new(options.max_uploads);
+    let tls = options.tls.clone();
     let registry = Arc::new(Registry { layout, options, uploads });
     let app = Router::new().fallback(entry).with_state(registry);
-    let listener = listener.tap_io(|connection| {
-        // Small answers must not wait for a full packet; without it they are merely slower.
-        let _ = connection.set_nodelay(true);
-    });
-    axum::serve(listener, app)
-        .with_graceful_shutdown(shutdown)
-        .await
-        .map_err(|source| OciError::Io { path: directory.to_owned(), source })
+    let served = if let Some(tls) = tls {
+        let listener = tls::Secured::over(listener, &tls);
+        axum::serve(listener, app).with_graceful_shutdown(shutdown).await
+    } else {
+        let listener = listener.tap_io(|connection| {
+            // Small answers must not wait for a full packet; without it they are merely slower.
+            let _ = connection.set_nodelay(true);
+        });
+        axum::serve(listener, app).with_graceful_shutdown(shutdown).await
+    };
+    served.map_err(|source| OciError::Io { path: directory.to_owned(), source })
 }
 
 async fn entry(State(registry): State<Arc<Registry>>, request: Request) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = match handle(&registry, request).await {
+    let outcome = match admit(&registry, request.headers()).await {
+        Ok(()) => handle(&registry, request).await,
+        Err(refusal) => Err(refusal),
+    };
+    let mut response = match outcome {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(&method),
     };
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"eyas\""));
+    }
     response
         .headers_mut()
         .insert("docker-distribution-api-version", HeaderValue::from_static("registry/2.0"));
@@ -124,6 +149,22 @@ async fn entry(State(registry): State<Arc<Registry>>, request: Request) -> Respo
         told(&method, &path, response.status());
     }
     response
+}
+
+/// Whether the one who asks is a user, where there are users.
+async fn admit(registry: &Registry, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(users) = registry.options.users.clone() else { return Ok(()) };
+    let headers = headers.clone();
+    // Comparing takes long on purpose and must not hold up other requests.
+    let admitted = tokio::task::spawn_blocking(move || users.admit(&headers)).await;
+    if admitted.unwrap_or(false) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        StatusCode::UNAUTHORIZED,
+        OciErrorCode::Unauthorized,
+        "this registry is for its users, give a user and a password",
+    ))
 }
 
 async fn handle(registry: &Arc<Registry>, request: Request) -> Result<Response, Refusal> {

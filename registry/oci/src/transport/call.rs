@@ -38,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) what: String,
     /// Statuses beside 2xx that the caller wants to see itself.
     pub(crate) expected: &'static [StatusCode],
+    /// Whether it is for its own address alone: what signs it must reach nobody else.
+    pub(crate) stays: bool,
 }
 
 impl Call {
@@ -57,6 +59,7 @@ impl Call {
             body: Body::None,
             what,
             expected: &[],
+            stays: false,
         }
     }
 

@@ -156,8 +156,8 @@ impl Transport {
         for _ in 0..=MAX_REDIRECTS {
             let own = url.origin() == call.url.origin();
             let response = self.hop(call, &url, authorization.filter(|_| own)).await?;
-            if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED
-            {
+            let status = response.status();
+            if call.stays || !status.is_redirection() || status == StatusCode::NOT_MODIFIED {
                 return Ok(response);
             }
             url = redirect_target(call, &url, &response)?;

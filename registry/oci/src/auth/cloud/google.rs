@@ -30,6 +30,8 @@ use crate::{
 const TOKEN_USER: &str = "oauth2accesstoken";
 /// What a token for registries is good for.
 const REGISTRY_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+/// What a token for reading objects is good for.
+pub(crate) const STORAGE_SCOPE: &str = "https://www.googleapis.com/auth/devstorage.read_only";
 /// Where tokens are had when a file does not say.
 const TOKEN_ADDRESS: &str = "https://oauth2.googleapis.com/token";
 /// Address of the metadata service, by number so that no name server can move it.

@@ -6,9 +6,9 @@
 //! machine is asked where the configuration lists the host, and for registries that let nobody in
 //! without it. Endpoints can be overridden by the variables that the clouds' own tools know.
 
-mod aws;
+pub(crate) mod aws;
 mod azure;
-mod google;
+pub(crate) mod google;
 
 use std::{
     fmt,
@@ -134,7 +134,7 @@ fn until_time(asked: Instant, end: jiff::Timestamp) -> Instant {
 }
 
 /// An address that secrets may be sent to: by TLS, or on this machine and its metadata service.
-fn secure(address: &str, origin: &str) -> Result<Url, String> {
+pub(crate) fn secure(address: &str, origin: &str) -> Result<Url, String> {
     let url = Url::parse(address).ok().filter(Url::has_host);
     let url = url.ok_or_else(|| format!("{origin} is no address"))?;
     match url.scheme() {

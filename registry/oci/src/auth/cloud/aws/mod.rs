@@ -14,9 +14,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use url::Url;
 
-use keys::{Keys, find as find_keys};
+pub(crate) use keys::{Keys, find as find_keys};
 use profile::region as profile_region;
-use signature::{Signing, sign};
+pub(crate) use signature::{Signing, encode, sign};
 
 use super::{Asking, secure, until, until_time};
 use crate::{
