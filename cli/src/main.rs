@@ -10,6 +10,7 @@ mod args;
 mod commands;
 mod exit;
 mod judge;
+mod layouts;
 mod listener;
 mod printer;
 mod probe;
@@ -30,7 +31,7 @@ use self::printer::{Printer, Record};
 use self::settings::{Environment, Settings};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(layouts::in_arguments(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => return refuse_arguments(&error),
     };

@@ -32,7 +32,11 @@ pub(crate) fn content(args: &PushArgs) -> anyhow::Result<Content> {
             return Err(Failure::usage(message).into());
         }
     };
-    let version: Version = parse_from(&args.version, "`--version`", "a version such as `1.4.0`")?;
+    let version: Version = parse_from(
+        args.version.as_deref().unwrap_or_default(),
+        "`--version`",
+        "a version such as `1.4.0`",
+    )?;
     let config =
         eyas_probe::describe(&object, "probe", &version, &architecture).map_err(|error| {
             let hint = error.hint().map(str::to_owned);

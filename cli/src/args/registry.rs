@@ -45,12 +45,14 @@ pub(crate) struct PushArgs {
     /// Files, a directory or a `.tar.gz`; one per platform for plugins; none with --embedded
     #[arg(value_name = "FILE", required_unless_present = "embedded")]
     pub(crate) files: Vec<PathBuf>,
-    /// Kind of the artifact: rulesfile, plugin, asset or probe
+    /// Kind of the artifact: rulesfile, plugin, asset or probe; or `index` for an index file
     #[arg(long = "type", value_name = "KIND")]
     pub(crate) kind: String,
-    /// Version of the artifact, `MAJOR.MINOR.PATCH`
-    #[arg(long, value_name = "VERSION")]
-    pub(crate) version: String,
+    /// Version of the artifact, `MAJOR.MINOR.PATCH`; an index has none
+    #[arg(long, value_name = "VERSION", required_unless_present = "kind", required_if_eq_any = [
+        ("kind", "rulesfile"), ("kind", "plugin"), ("kind", "asset"), ("kind", "probe"),
+    ])]
+    pub(crate) version: Option<String>,
     /// Name of the artifact [default: last part of the reference's path]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -124,6 +126,15 @@ pub(crate) struct ServeArgs {
     /// Refuse pushes
     #[arg(long)]
     pub(crate) read_only: bool,
+    /// File with the users that may come in, as `htpasswd -B` writes it (bcrypt)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) user_file: Option<PathBuf>,
+    /// Certificate with its chain (PEM): speak TLS, and HTTP/2 to who speaks it
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 /// Arguments of `registry keygen`.

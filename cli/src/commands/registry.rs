@@ -58,6 +58,9 @@ impl Document for PushedDocument {
 }
 
 fn push(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
+    if args.kind == "index" {
+        return push_index(args, settings, printer);
+    }
     let request = push_request(args)?;
     let listing = args.update_index.as_ref().map(|index| (index, request.kind));
     let client = wiring::client(settings, &args.transport, printer)?;
@@ -89,9 +92,59 @@ fn push(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow::Resu
     Ok(())
 }
 
+#[derive(Serialize)]
+struct PushedIndexDocument {
+    reference: String,
+    digest: String,
+    tags: Vec<String>,
+    size_bytes: u64,
+    signed_by: Option<String>,
+}
+
+impl Document for PushedIndexDocument {
+    const KIND: &'static str = "registry.push-index";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "pushed the index\n  {}", self.reference)?;
+        writeln!(out, "  tags: {}", self.tags.join(", "))?;
+        match &self.signed_by {
+            Some(key) => writeln!(out, "  signed with key {key}"),
+            None => writeln!(out, "  not signed"),
+        }
+    }
+}
+
+/// Pushes an index file, to be used as `oci://REF`.
+fn push_index(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
+    let [file] = args.files.as_slice() else {
+        return Err(Failure::usage("an index is one file").into());
+    };
+    let signing = match &args.sign_key {
+        Some(path) => Some((read_key(path)?, forms(args.sign_form))),
+        None => None,
+    };
+    let reference = parse_target(&args.reference)?;
+    let client = wiring::client(settings, &args.transport, printer)?;
+    let pushed = wiring::block_on(async {
+        let push = eyas_ops::push_index(&client, &reference, file, &args.tags, signing.as_ref());
+        Ok(push.await?)
+    })?;
+    printer.data(&PushedIndexDocument {
+        reference: pushed.reference.to_string(),
+        digest: pushed.digest.to_string(),
+        tags: pushed.tags,
+        size_bytes: pushed.size,
+        signed_by: pushed.signed_by,
+    })?;
+    Ok(())
+}
+
 fn push_request(args: &PushArgs) -> anyhow::Result<PushRequest> {
     let kind = wiring::kind(&args.kind, "`--type`")?;
-    let version: Version = parse_from(&args.version, "`--version`", "a version such as `1.4.0`")?;
+    let Some(version) = &args.version else {
+        return Err(Failure::usage(format!("a {kind} needs a `--version`")).into());
+    };
+    let version: Version = parse_from(version, "`--version`", "a version such as `1.4.0`")?;
     let dependencies: Result<_, _> =
         args.depends_on.iter().map(|text| eyas_ops::parse_dependency(text)).collect();
     let requirements: Result<_, _> =
@@ -101,7 +154,7 @@ fn push_request(args: &PushArgs) -> anyhow::Result<PushRequest> {
         None => None,
     };
     Ok(PushRequest {
-        reference: parse_reference(&args.reference)?,
+        reference: parse_target(&args.reference)?,
         kind,
         name: args.name.clone(),
         version,
@@ -143,6 +196,15 @@ fn content(args: &PushArgs, kind: Kind) -> anyhow::Result<Content> {
 /// A reference that must have a registry.
 fn parse_reference(text: &str) -> Result<Reference, OpsError> {
     Ok(text.parse::<Reference>()?)
+}
+
+/// A reference to push to; a directory that it names is made when it does not exist.
+fn parse_target(text: &str) -> Result<Reference, OpsError> {
+    let reference = parse_reference(text)?;
+    if let Some(directory) = eyas_oci::layout_of_host(reference.registry()) {
+        eyas_ops::prepare_layout(&directory, false)?;
+    }
+    Ok(reference)
 }
 
 fn forms(form: SignForm) -> Vec<Form> {
@@ -238,15 +300,23 @@ impl Document for ServingDocument {
 }
 
 fn serve(args: &ServeArgs, printer: &Printer) -> anyhow::Result<()> {
+    // The embedded server may be the first in this process to speak TLS.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let tls = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
+    let guarded = eyas_ops::Guarded::read(args.user_file.as_deref(), tls)?;
     eyas_ops::prepare_layout(&args.dir, args.read_only)?;
     wiring::block_on(async {
         let failed = |source| OpsError::Listen { address: args.listen.to_string(), source };
         let listener = TcpListener::bind(args.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        if !address.ip().is_loopback() {
-            printer.warn(format!(
-                "`{address}` can be reached from other machines, without TLS and without login"
-            ));
+        let lacking = match (args.tls_cert.is_some(), args.user_file.is_some()) {
+            (true, true) => None,
+            (true, false) => Some("without login"),
+            (false, true) => Some("without TLS"),
+            (false, false) => Some("without TLS and without login"),
+        };
+        if let Some(lacking) = lacking.filter(|_| !address.ip().is_loopback()) {
+            printer.warn(format!("`{address}` can be reached from other machines, {lacking}"));
         }
         printer.data(&ServingDocument {
             address: address.to_string(),
@@ -254,7 +324,7 @@ fn serve(args: &ServeArgs, printer: &Printer) -> anyhow::Result<()> {
             read_only: args.read_only,
         })?;
         let stop = crate::signals::until_told();
-        eyas_ops::serve(&args.dir, listener, args.read_only, stop).await?;
+        eyas_ops::serve(&args.dir, listener, args.read_only, guarded, stop).await?;
         Ok(())
     })
 }

@@ -19,7 +19,7 @@ use thiserror::Error;
 pub(crate) use self::environment::Environment;
 use self::file::{ConfigFile, Remark};
 pub(crate) use self::paths::Paths;
-pub(crate) use self::registries::OneRegistry;
+pub(crate) use self::registries::{LAYOUT_PREFIX, OneRegistry};
 use crate::args::{
     Global, IndexArgs, LogFormat, LogLevel, Output, StartupBehavior, TransportArgs, TrustArgs,
 };
@@ -233,7 +233,8 @@ impl Settings {
         command: &str,
     ) -> Result<Vec<String>, SettingsError> {
         if typed.is_empty() {
-            return self.list(&format!("artifact.{command}.refs"), ';');
+            let configured = self.list(&format!("artifact.{command}.refs"), ';')?;
+            return Ok(configured.iter().map(|text| crate::layouts::in_text(text)).collect());
         }
         Ok(typed.to_vec())
     }

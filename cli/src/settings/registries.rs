@@ -87,16 +87,14 @@ impl Settings {
     /// The lists `registry.auth.oauth`, `gcp`, `aws` and `azure`.
     pub(crate) fn identities(&self) -> Result<Identities, SettingsError> {
         const OAUTH: &str = "registry.auth.oauth";
-        let clients = match self.environment.key(OAUTH) {
-            Some((text, origin)) => {
-                split(&text, ';').iter().map(|part| client_of_list(part, &origin)).collect()
-            }
-            None => {
-                let origin = self.file.origin(OAUTH);
-                let entries = self.file.entries(OAUTH)?;
-                entries.into_iter().map(|entry| client_of_entry(entry, &origin)).collect()
-            }
+        let clients = if let Some((text, origin)) = self.environment.key(OAUTH) {
+            split(&text, ';').iter().map(|part| client_of_list(part, &origin)).collect()
+        } else {
+            let origin = self.file.origin(OAUTH);
+            let entries = self.file.entries(OAUTH)?;
+            entries.into_iter().map(|entry| client_of_entry(entry, &origin)).collect()
         };
+        let clients: Result<Vec<_>, SettingsError> = clients;
         let mut clouds = Vec::new();
         for cloud in [Cloud::Google, Cloud::Aws, Cloud::Azure] {
             let key = format!("registry.auth.{cloud}");
@@ -106,7 +104,7 @@ impl Settings {
             };
             clouds.extend(hosts.into_iter().map(|host| (host_of(&host), cloud)));
         }
-        Ok(Identities { clients: Result::<_, SettingsError>::from(clients)?, clouds })
+        Ok(Identities { clients: clients?, clouds })
     }
 
     /// Where OAuth2 clients are kept.
@@ -294,10 +292,9 @@ mod tests {
         ];
         let found = settings_of("", &variables).identities().unwrap();
         assert_eq!((found.clouds.len(), found.clients.len()), (2, 1));
-        for variables in [[("FALCOCTL_REGISTRY_AUTH_OAUTH", "o,s3cret")]] {
-            let said = settings_of("", &variables).identities().unwrap_err().to_string();
-            assert!(said.contains("clientID") && !said.contains("s3cret"), "{said}");
-        }
+        let variables = [("FALCOCTL_REGISTRY_AUTH_OAUTH", "o,s3cret")];
+        let said = settings_of("", &variables).identities().unwrap_err().to_string();
+        assert!(said.contains("clientID") && !said.contains("s3cret"), "{said}");
         let text = "registry: {auth: {oauth: [{registry: o, clientSecret: [s3cret]}]}}";
         let said = settings_of(text, &[]).identities().unwrap_err().to_string();
         assert!(!said.contains("s3cret"), "{said}");

@@ -342,7 +342,9 @@ fn of_registry(error: &OciError) -> Class {
         OciError::Credentials { .. } | OciError::Tls { .. } | OciError::Config { .. } => {
             Class::Usage
         }
-        OciError::Io { .. } | OciError::Sink { .. } => Class::Storage,
+        OciError::Io { .. } | OciError::Sink { .. } | OciError::CredentialStore { .. } => {
+            Class::Storage
+        }
         _ => Class::Network,
     }
 }

@@ -43,8 +43,8 @@ pub use follow::{
 pub use found::MAX_ARTIFACTS;
 pub use gc::gc;
 pub use indexes::{
-    AddedIndex, Catalog, Copies, IndexBook, IndexLocation, IndexSource, MAX_INDEX_NAME_BYTES,
-    check_index_name, update,
+    AddedIndex, Catalog, Copies, Copy, IndexBook, IndexLocation, IndexSource, MAX_INDEX_NAME_BYTES,
+    PushedIndex, check_index_name, push_index, update,
 };
 pub use inspect::{config, list, manifest, search, tags, verify};
 pub use install::install;
@@ -55,6 +55,6 @@ pub use push::{Content, PushRequest, Pushed, parse_dependency, parse_requirement
 pub use repair::{Watch, repair};
 pub use rollback::{RollbackOptions, RolledBack, reload, rollback};
 pub use sensor::{Activation, InForce, Offer, Presence, Sensor, Unreachable, Verdict};
-pub use serve::{prepare_layout, serve};
+pub use serve::{Guarded, prepare_layout, serve};
 pub use sign::{Form, Signed, sign_reference};
 pub use transaction::{Confirmation, Outcome};

@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 
 use eyas_oci::Layout;
-use eyas_oci::server::ServeOptions;
+use eyas_oci::server::{ServeOptions, ServerTls, Users};
 use tokio::net::TcpListener;
 
 use crate::OpsError;
@@ -16,14 +17,33 @@ pub fn prepare_layout(dir: &Path, read_only: bool) -> Result<(), OpsError> {
     Ok(())
 }
 
+/// What stands between the registry and whoever reaches it.
+#[derive(Debug, Clone, Default)]
+pub struct Guarded {
+    users: Option<Arc<Users>>,
+    tls: Option<ServerTls>,
+}
+
+impl Guarded {
+    /// Reads the file of users, and the certificate with its key, as far as they are given.
+    pub fn read(users: Option<&Path>, tls: Option<(&Path, &Path)>) -> Result<Self, OpsError> {
+        Ok(Self {
+            users: users.map(Users::read).transpose()?.map(Arc::new),
+            tls: tls.map(|(certificate, key)| ServerTls::read(certificate, key)).transpose()?,
+        })
+    }
+}
+
 /// Serves `dir` until `stop` ends.
 pub async fn serve(
     dir: &Path,
     listener: TcpListener,
     read_only: bool,
+    guarded: Guarded,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), OpsError> {
-    let options = ServeOptions { read_only, ..ServeOptions::default() };
+    let Guarded { users, tls } = guarded;
+    let options = ServeOptions { read_only, users, tls, ..ServeOptions::default() };
     eyas_oci::server::serve(dir, listener, options, stop).await?;
     Ok(())
 }

@@ -2,13 +2,27 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use eyas_artifact::Digest;
 
 use super::{IndexSource, LIMIT};
 use crate::OpsError;
+
+/// Largest note beside a copy that is read, in bytes.
+const MAX_NOTE_BYTES: u64 = 4096;
+
+/// A copy of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// When they were last known to be the newest.
+    pub kept: SystemTime,
+    /// What the other side calls this state, for asking whether there is a newer one.
+    pub tag: Option<String>,
+}
 
 /// A directory of copies, or none.
 #[derive(Debug, Clone, Default)]
@@ -22,20 +36,32 @@ impl Copies {
         Self { dir }
     }
 
-    /// Keeps the bytes of an index. The copy is whole or not there.
-    pub fn keep(&self, source: &IndexSource, bytes: &[u8]) -> Result<(), OpsError> {
+    /// Keeps the bytes of an index, and the tag of their state. The copy is whole or not there.
+    pub fn keep(
+        &self,
+        source: &IndexSource,
+        bytes: &[u8],
+        tag: Option<&str>,
+    ) -> Result<(), OpsError> {
         let Some(path) = self.path(source) else { return Ok(()) };
-        let failed = |error| OpsError::storage("keep the copy", &path, error);
-        let dir = path.parent().unwrap_or(&path);
-        fs::create_dir_all(dir).map_err(failed)?;
-        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
-        file.write_all(bytes).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        replace(&path, bytes)?;
+        // The note says which bytes it is about: one that does not fit them counts for nothing.
+        let note = tag.map(|tag| format!("{} {tag}\n", Digest::sha256(bytes)));
+        replace(&note_beside(&path), note.unwrap_or_default().as_bytes())
     }
 
-    /// The copy of an index and when it was kept.
-    pub fn find(&self, source: &IndexSource) -> Result<Option<(Vec<u8>, SystemTime)>, OpsError> {
+    /// Notes that a copy is still the newest.
+    pub fn confirm(&self, source: &IndexSource) -> Result<(), OpsError> {
+        let Some(path) = self.path(source) else { return Ok(()) };
+        fs::File::options()
+            .append(true)
+            .open(&path)
+            .and_then(|file| file.set_modified(SystemTime::now()))
+            .map_err(|error| OpsError::storage("touch the copy", &path, error))
+    }
+
+    /// The copy of an index.
+    pub fn find(&self, source: &IndexSource) -> Result<Option<Copy>, OpsError> {
         let Some(path) = self.path(source) else { return Ok(None) };
         let failed = |error| OpsError::storage("read the copy", &path, error);
         let file = match fs::File::open(&path) {
@@ -46,12 +72,15 @@ impl Copies {
         let kept = file.metadata().and_then(|found| found.modified()).map_err(failed)?;
         let mut bytes = Vec::new();
         file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
-        Ok(Some((bytes, kept)))
+        let tag = read_note(&note_beside(&path), &bytes);
+        Ok(Some(Copy { bytes, kept, tag }))
     }
 
     /// Removes the copy of an index, if there is one.
     pub fn forget(&self, source: &IndexSource) -> Result<(), OpsError> {
         let Some(path) = self.path(source) else { return Ok(()) };
+        // A note alone counts for nothing.
+        let _ = fs::remove_file(note_beside(&path));
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(OpsError::storage("remove the copy", &path, error))
@@ -68,6 +97,29 @@ impl Copies {
     }
 }
 
+fn note_beside(path: &Path) -> PathBuf {
+    path.with_extension("tag")
+}
+
+/// The tag of a note, if it is about these bytes.
+fn read_note(path: &Path, bytes: &[u8]) -> Option<String> {
+    let mut note = String::new();
+    fs::File::open(path).ok()?.take(MAX_NOTE_BYTES).read_to_string(&mut note).ok()?;
+    let (digest, tag) = note.trim_end().split_once(' ')?;
+    (digest == Digest::sha256(bytes).to_string() && !tag.is_empty()).then(|| tag.to_owned())
+}
+
+/// Writes a file whole or not at all.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), OpsError> {
+    let failed = |error| OpsError::storage("keep the copy", path, error);
+    let dir = path.parent().unwrap_or(path);
+    fs::create_dir_all(dir).map_err(failed)?;
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,9 +133,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("dir");
         let copies = Copies::new(Some(dir.path().to_owned()));
         let one = source("https://i.example.org/1.yaml");
-        copies.keep(&one, b"- name: a\n").expect("kept");
-        let (bytes, _) = copies.find(&one).expect("readable").expect("there");
-        assert_eq!(bytes, b"- name: a\n");
+        copies.keep(&one, b"- name: a\n", Some("\"v1\"")).expect("kept");
+        let copy = copies.find(&one).expect("readable").expect("there");
+        assert_eq!(copy.bytes, b"- name: a\n");
+        assert_eq!(copy.tag.as_deref(), Some("\"v1\""));
+        copies.confirm(&one).expect("noted");
+        assert!(copies.find(&one).expect("readable").expect("there").kept >= copy.kept);
         assert!(copies.find(&source("https://i.example.org/2.yaml")).expect("readable").is_none());
         copies.forget(&one).expect("removed");
         assert!(copies.find(&one).expect("readable").is_none());
@@ -94,7 +149,20 @@ mod tests {
     fn without_a_directory_nothing_is_kept() {
         let copies = Copies::default();
         let one = source("https://i.example.org/1.yaml");
-        copies.keep(&one, b"x").expect("ignored");
+        copies.keep(&one, b"x", None).expect("ignored");
         assert!(copies.find(&one).expect("readable").is_none());
+    }
+
+    #[test]
+    fn a_note_about_other_bytes_counts_for_nothing() {
+        let dir = tempfile::tempdir().expect("dir");
+        let copies = Copies::new(Some(dir.path().to_owned()));
+        let one = source("https://i.example.org/1.yaml");
+        copies.keep(&one, b"old", Some("v1")).expect("kept");
+        let path = copies.path(&one).expect("a place");
+        fs::write(&path, b"new").expect("written");
+        assert_eq!(copies.find(&one).expect("readable").expect("there").tag, None);
+        copies.keep(&one, b"new", None).expect("kept");
+        assert_eq!(copies.find(&one).expect("readable").expect("there").tag, None);
     }
 }

@@ -5,17 +5,19 @@
 
 mod book;
 mod copies;
+mod publish;
 mod source;
 
 pub use self::book::{AddedIndex, IndexBook};
-pub use self::copies::Copies;
+pub use self::copies::{Copies, Copy};
+pub use self::publish::{PushedIndex, push_index};
 pub use self::source::{IndexLocation, IndexSource, MAX_INDEX_NAME_BYTES, check_index_name};
 
 use std::time::SystemTime;
 
 use eyas_artifact::{Name, Reference};
 use eyas_index::{Index, IndexError, MAX_INDEX_BYTES};
-use eyas_oci::Client;
+use eyas_oci::{Client, OciError};
 use eyas_trust::{CosignSection, Policy, SystemKeys};
 
 use crate::{Event, Listener, OpsError};
@@ -142,10 +144,37 @@ pub async fn update(
     copies: &Copies,
     client: &Client,
 ) -> Result<Index, OpsError> {
-    let bytes = source.fetch(client).await?;
-    let index = source.read_index(&bytes)?;
-    copies.keep(source, &bytes)?;
-    Ok(index)
+    let copy = usable(source, copies);
+    let known = copy.as_ref().and_then(|copy| copy.tag.as_deref());
+    match (source.fetch(client, known).await?, copy) {
+        (Some(document), _) => {
+            let index = source.read_index(&document.bytes)?;
+            copies.keep(source, &document.bytes, document.tag.as_deref())?;
+            Ok(index)
+        }
+        (None, Some(copy)) => {
+            let index = source.read_index(&copy.bytes)?;
+            copies.confirm(source)?;
+            Ok(index)
+        }
+        // Nothing was known, so nothing can be unchanged.
+        (None, None) => Err(unchanged_from_nothing(source)),
+    }
+}
+
+/// The copy, if it is one that can stand for the index.
+fn usable(source: &IndexSource, copies: &Copies) -> Option<Copy> {
+    if source.is_local() {
+        return None;
+    }
+    let copy = copies.find(source).ok().flatten()?;
+    source.read_index(&copy.bytes).is_ok().then_some(copy)
+}
+
+fn unchanged_from_nothing(source: &IndexSource) -> OpsError {
+    let detail = "it is unchanged, says the server, but nothing of it was known".to_owned();
+    let what = source.address();
+    OpsError::IndexFetch { name: source.name.clone(), source: OciError::Malformed { what, detail } }
 }
 
 async fn load_one(
@@ -154,12 +183,21 @@ async fn load_one(
     client: &Client,
     listener: &dyn Listener,
 ) -> Result<Index, OpsError> {
-    let fetched = source.fetch(client).await;
-    let reason = match fetched {
-        Ok(bytes) => {
-            let index = source.read_index(&bytes)?;
+    let copy = usable(source, copies);
+    let known = copy.as_ref().and_then(|copy| copy.tag.as_deref());
+    let reason = match source.fetch(client, known).await {
+        Ok(document) => {
+            let (bytes, kept) = match (document, copy) {
+                (Some(document), _) => {
+                    let kept = copies.keep(source, &document.bytes, document.tag.as_deref());
+                    (document.bytes, kept)
+                }
+                (None, Some(copy)) => (copy.bytes, copies.confirm(source)),
+                (None, None) => return Err(unchanged_from_nothing(source)),
+            };
+            let index = source.read_index(&bytes);
             if !source.is_local()
-                && let Err(error) = copies.keep(source, &bytes)
+                && let Err(error) = kept
             {
                 // A read-only root is no reason to refuse work; it only costs the copy.
                 listener.tell(&Event::Detail(&format!(
@@ -167,18 +205,18 @@ async fn load_one(
                     source.name
                 )));
             }
-            return Ok(index);
+            return index;
         }
         Err(reason) if source.is_local() => return Err(reason),
         Err(reason) => reason,
     };
-    let Some((bytes, kept)) = copies.find(source)? else { return Err(reason) };
+    let Some(copy) = copy else { return Err(reason) };
     listener.tell(&Event::Warning(&format!(
         "index `{}` does not answer ({reason}); using the copy kept {}",
         source.name,
-        age(kept)
+        age(copy.kept)
     )));
-    source.read_index(&bytes)
+    source.read_index(&copy.bytes)
 }
 
 /// How long ago something was, in the largest unit that fits.

@@ -4,8 +4,9 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use eyas_artifact::Reference;
 use eyas_index::Index;
-use eyas_oci::Client;
+use eyas_oci::{Client, Document, Object};
 use url::Url;
 
 use super::LIMIT;
@@ -13,6 +14,11 @@ use crate::OpsError;
 
 /// Longest name of an index, in bytes.
 pub const MAX_INDEX_NAME_BYTES: usize = 64;
+
+/// Begins the address of an index in a registry.
+const REGISTRY_SCHEME: &str = "oci://";
+/// Media type of an index in a registry.
+pub(super) const INDEX_LAYER: &str = "application/vnd.eyas.index.layer.v1+yaml";
 
 /// An index that is to be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +36,14 @@ pub enum IndexLocation {
     Web(Url),
     /// In a file.
     File(PathBuf),
+    /// In the storage of a cloud.
+    Object(Object),
+    /// In a registry, as an artifact.
+    Registry(Reference),
 }
 
 impl IndexSource {
-    /// Reads an address: `https://…`, `http://…`, `file://…` or a path.
+    /// Reads an address: `https://…`, `http://…`, `file://…`, `s3://…`, `gs://…`, `oci://…` or a path.
     pub fn parse(name: &str, address: &str) -> Result<Self, OpsError> {
         check_index_name(name)?;
         let location = if address.contains("://") {
@@ -50,14 +60,18 @@ impl IndexSource {
             IndexLocation::Web(url) => url.to_string(),
             IndexLocation::File(path) if path.is_absolute() => format!("file://{}", path.display()),
             IndexLocation::File(path) => path.display().to_string(),
+            IndexLocation::Object(object) => object.to_string(),
+            IndexLocation::Registry(reference) => format!("{REGISTRY_SCHEME}{reference}"),
         }
     }
 
-    /// Name of the way it is fetched: `https`, `http` or `file`.
+    /// Name of the way it is fetched: `https`, `http`, `file`, `s3`, `gcs` or `oci`.
     pub fn backend(&self) -> &str {
         match &self.location {
             IndexLocation::Web(url) => url.scheme(),
             IndexLocation::File(_) => "file",
+            IndexLocation::Object(object) => object.backend(),
+            IndexLocation::Registry(_) => "oci",
         }
     }
 
@@ -68,7 +82,7 @@ impl IndexSource {
             IndexLocation::File(path) => IndexLocation::File(
                 path.canonicalize().map_err(|error| OpsError::input(&path, error))?,
             ),
-            web @ IndexLocation::Web(_) => web,
+            elsewhere => elsewhere,
         };
         Ok(Self { name, location })
     }
@@ -77,15 +91,23 @@ impl IndexSource {
         matches!(self.location, IndexLocation::File(_))
     }
 
-    /// The bytes of the index, of bounded size.
-    pub(super) async fn fetch(&self, client: &Client) -> Result<Vec<u8>, OpsError> {
-        match &self.location {
-            IndexLocation::File(path) => self.read(path),
-            IndexLocation::Web(url) => client
-                .document(url, LIMIT)
-                .await
-                .map_err(|source| OpsError::IndexFetch { name: self.name.clone(), source }),
-        }
+    /// The bytes of the index, of bounded size; `None` when it is still in the state `known`.
+    pub(super) async fn fetch(
+        &self,
+        client: &Client,
+        known: Option<&str>,
+    ) -> Result<Option<Document>, OpsError> {
+        let fetched = match &self.location {
+            IndexLocation::File(path) => {
+                return Ok(Some(Document { bytes: self.read(path)?, tag: None }));
+            }
+            IndexLocation::Web(url) => client.document_if_new(url, LIMIT, known).await,
+            IndexLocation::Object(object) => client.object_if_new(object, LIMIT, known).await,
+            IndexLocation::Registry(reference) => {
+                client.layer_if_new(reference, INDEX_LAYER, LIMIT, known).await
+            }
+        };
+        fetched.map_err(|source| OpsError::IndexFetch { name: self.name.clone(), source })
     }
 
     /// Reads the bytes of the index; what is wrong with them is told with its address.
@@ -111,9 +133,17 @@ fn from_url(address: &str) -> Result<IndexLocation, OpsError> {
     let wrong = |why: &str| {
         OpsError::usage(
             format!("`{address}` cannot be the address of an index: {why}"),
-            Some("give an `https://`, `http://` or `file://` address"),
+            Some("give an `https://`, `http://`, `file://`, `s3://`, `gs://` or `oci://` address"),
         )
     };
+    if let Some(reference) = address.strip_prefix(REGISTRY_SCHEME) {
+        let reference = reference.parse().map_err(|error| wrong(&format!("{error}")))?;
+        return Ok(IndexLocation::Registry(reference));
+    }
+    if address.starts_with("s3://") || address.starts_with("gs://") {
+        let object = address.parse().map_err(|_| wrong("expected a bucket and a key"))?;
+        return Ok(IndexLocation::Object(object));
+    }
     let url = Url::parse(address).map_err(|error| wrong(&error.to_string()))?;
     match url.scheme() {
         "http" | "https" => Ok(IndexLocation::Web(url)),
@@ -149,7 +179,17 @@ mod tests {
         let file = parse("file:///srv/index.yaml").expect("file");
         assert_eq!(file.location, IndexLocation::File("/srv/index.yaml".into()));
         assert_eq!(parse("index.yaml").expect("path").backend(), "file");
-        for wrong in ["ftp://i.example.org/x", "https://", "file://host/x"] {
+        for (address, backend) in [
+            ("s3://bucket/a/index.yaml", "s3"),
+            ("gs://bucket/index.yaml", "gcs"),
+            ("oci://r.example.org/team/index:1", "oci"),
+        ] {
+            let source = parse(address).expect("an address");
+            assert_eq!((source.backend(), source.address().as_str()), (backend, address));
+        }
+        for wrong in
+            ["ftp://i.example.org/x", "https://", "file://host/x", "s3://b", "oci://x", "oci://"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
