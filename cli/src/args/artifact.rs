@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
-    IndexArgs, SocketArgs, TransportArgs, TrustArgs, durations::parse_interval,
-    durations::parse_jitter,
+    DiffArgs, IndexArgs, LockArgs, LockedArgs, PinArgs, SocketArgs, TransportArgs, TrustArgs,
+    UninstallArgs, durations::parse_interval, durations::parse_jitter,
 };
 
 /// Install, follow and inspect artifacts.
@@ -15,6 +15,16 @@ use super::{
 pub(crate) enum Artifact {
     /// Install artifacts: resolve, pin, verify, validate, activate, tell the sensor
     Install(InstallArgs),
+    /// Write a lock file: exact digests, to be committed and installed from with `--locked`
+    Lock(LockArgs),
+    /// Remove installed artifacts
+    Uninstall(UninstallArgs),
+    /// Hold installed artifacts at their version: no install and no follow moves them
+    Pin(PinArgs),
+    /// Let pinned artifacts move again
+    Unpin(PinArgs),
+    /// Say what differs: rules, macros and lists by name and key, other files by size
+    Diff(DiffArgs),
     /// Keep artifacts up to date: check again and again, install what is new
     Follow(FollowArgs),
     /// List the artifacts of the indexes, or those installed
@@ -77,10 +87,13 @@ pub(crate) struct InstallFlags {
 /// Arguments of `artifact install`.
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
-    /// Names of an index (`NAME[:TAG|@DIGEST]`) or references (`HOST/PATH[:TAG|@DIGEST]`)
+    /// Names of an index (`NAME[:TAG|:RANGE|@DIGEST]`) or references (`HOST/PATH[:TAG|:RANGE|@DIGEST]`);
+    /// a range such as `^1.4` or `>=1.2,<2` takes the newest version in it that fits
     /// [default: artifact.install.refs of the configuration]
     #[arg(value_name = "REF")]
     pub(crate) references: Vec<String>,
+    #[command(flatten)]
+    pub(crate) locked: LockedArgs,
     /// Say what would change and stop before anything is fetched or written
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -10,6 +10,7 @@ mod durations;
 mod index;
 mod registry;
 mod rules;
+mod selection;
 mod sensor;
 mod sign;
 mod version;
@@ -23,6 +24,7 @@ pub(crate) use self::durations::{parse_interval, parse_jitter};
 pub(crate) use self::index::{Index, IndexAddArgs, IndexListArgs, IndexNamesArgs, IndexUpdateArgs};
 pub(crate) use self::registry::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignForm};
 pub(crate) use self::rules::{CheckArgs, Rules};
+pub(crate) use self::selection::{DiffArgs, LockArgs, LockedArgs, PinArgs, UninstallArgs};
 pub(crate) use self::sensor::Sensor;
 pub(crate) use self::sign::SignArgs;
 pub(crate) use self::version::{VersionArgs, VersionFormat};
@@ -138,6 +140,12 @@ pub(crate) enum Command {
         /// Shell to complete for
         #[arg(value_enum)]
         shell: clap_complete::Shell,
+    },
+    /// Write the manual pages, one per command
+    Man {
+        /// Directory to write them to; it is made if it is not there
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
     },
 }
 

@@ -8,7 +8,7 @@ use eyas_oci::Client;
 use eyas_ops::Catalog;
 use serde::Serialize;
 
-use super::{follow, install, status, upkeep};
+use super::{diff, follow, held, install, lockfile, status, upkeep};
 use crate::args::{
     Artifact, Global, IndexArgs, InfoArgs, ListArgs, ManifestArgs, SearchArgs, TransportArgs,
     VerifyArgs,
@@ -28,6 +28,11 @@ pub(super) fn run(
     match command {
         Artifact::Install(args) => install::run(&args, global, settings, printer),
         Artifact::Follow(args) => follow::run(&args, global, settings, printer),
+        Artifact::Lock(args) => lockfile::run(&args, global, settings, printer),
+        Artifact::Uninstall(args) => held::uninstall(&args, global, settings, printer),
+        Artifact::Pin(args) => held::pin(&args, true, global, settings, printer),
+        Artifact::Unpin(args) => held::pin(&args, false, global, settings, printer),
+        Artifact::Diff(args) => diff::run(&args, global, settings, printer),
         Artifact::List(args) if args.installed => status::list(&args, global, settings, printer),
         Artifact::List(args) => list(&args, settings, printer),
         Artifact::Search(args) => search(&args, settings, printer),

@@ -9,6 +9,8 @@ use eyas_store::Store;
 use serde::Serialize;
 
 use super::artifact::catalog_for;
+use super::diff;
+use super::lockfile::{self, requests};
 use crate::args::{Global, InstallArgs, InstallFlags, RollbackArgs};
 use crate::judge::Judge;
 use crate::listener::Teller;
@@ -72,7 +74,8 @@ pub(super) fn run(
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let flags = &args.flags;
-    let names = names(&args.references, "install", settings)?;
+    let requests = requests(&args.references, "install", settings, args.locked.locked)?;
+    let names: Vec<Name> = requests.iter().map(|request| request.name.clone()).collect();
     let options = options(flags, settings, args.dry_run)?;
     let store = store(global, settings)?;
     let trust = wiring::trust(settings, &flags.trust, printer)?;
@@ -91,8 +94,11 @@ pub(super) fn run(
             listener: &listener,
             flat: None,
         };
-        Ok(eyas_ops::install(&context, &names, &options).await?)
+        lockfile::install(&context, &requests, &args.locked, &options).await
     })?;
+    if let Some(changed) = diff::changed_rules(&store, &outcome) {
+        printer.info(changed);
+    }
     Ok(printer.data(&InstallDocument::new(&outcome, args.dry_run))?)
 }
 
@@ -129,7 +135,7 @@ pub(super) struct SensorDocument {
 }
 
 impl SensorDocument {
-    fn new(confirmation: Option<&Confirmation>) -> Self {
+    pub(super) fn new(confirmation: Option<&Confirmation>) -> Self {
         let (state, lines) = match confirmation {
             Some(Confirmation::Confirmed(lines)) => ("confirmed", lines.clone()),
             Some(Confirmation::Absent(reason)) => ("absent", vec![reason.clone()]),

@@ -3,9 +3,13 @@
 mod artifact;
 mod auth;
 mod completion;
+pub(crate) mod diff;
 pub(crate) mod follow;
+mod held;
 mod index;
 mod install;
+mod lockfile;
+mod man;
 mod registry;
 mod rules;
 mod sensor;
@@ -30,7 +34,7 @@ pub(crate) fn run(cli: Cli, settings: &Settings, printer: &Printer) -> anyhow::R
         Command::Rules(command) => rules::run(&command, printer),
         Command::Sensor(command) => sensor::run(&command, &global, settings, printer),
         Command::Sign(args) => registry::sign(&args, settings, printer),
-        Command::Version(_) | Command::Completion { .. } => {
+        Command::Version(_) | Command::Completion { .. } | Command::Man { .. } => {
             run_without_settings(&command, printer).unwrap_or(Ok(()))
         }
     }
@@ -44,6 +48,7 @@ pub(crate) fn run_without_settings(
     match command {
         Command::Version(args) => Some(version::run(args, printer)),
         Command::Completion { shell } => Some(completion::run(*shell, printer)),
+        Command::Man { dir } => Some(man::run(dir, printer)),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! `eyas artifact status`, `history` and `list --installed`: what the store says.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use eyas_artifact::{Entry, Generation};
@@ -19,6 +20,7 @@ use crate::wiring;
 struct StatusDocument {
     store: String,
     generation: Option<Generation>,
+    pins: BTreeSet<String>,
     sensor: SensorLine,
     last_check: Option<Checks>,
 }
@@ -43,7 +45,9 @@ impl Document for StatusDocument {
             Some(generation) => {
                 let (number, created) = (generation.number, &generation.created);
                 writeln!(out, "generation {number} of {created} is active in {}", self.store)?;
-                generation.entries.iter().try_for_each(|entry| artifact(entry, out))?;
+                let pinned = |entry: &Entry| self.pins.contains(&entry.name);
+                let mut entries = generation.entries.iter();
+                entries.try_for_each(|entry| artifact(entry, pinned(entry), out))?;
             }
         }
         self.sensor.text(self.generation.as_ref(), out)?;
@@ -57,8 +61,9 @@ impl Document for StatusDocument {
     }
 }
 
-fn artifact(entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "  {} {} ({})", entry.name, entry.version, entry.kind)?;
+fn artifact(entry: &Entry, pinned: bool, out: &mut dyn Write) -> io::Result<()> {
+    let pinned = if pinned { ", pinned" } else { "" };
+    writeln!(out, "  {} {} ({}{pinned})", entry.name, entry.version, entry.kind)?;
     writeln!(out, "    from   {} {}", entry.reference, entry.manifest_digest)?;
     let signed = entry.signed_at.as_ref().map_or(String::new(), |at| format!(" at {at}"));
     writeln!(out, "    signed by {}{signed}", SignerWords(entry.signer.as_ref()))?;
@@ -129,8 +134,9 @@ pub(super) fn run(
         },
     };
     let last_check = eyas_ops::last_checks(&store)?;
+    let pins = store.pins().map_err(OpsError::from)?;
     let store = store.directory().display().to_string();
-    Ok(printer.data(&StatusDocument { store, generation, sensor, last_check })?)
+    Ok(printer.data(&StatusDocument { store, generation, pins, sensor, last_check })?)
 }
 
 #[derive(Serialize)]

@@ -96,7 +96,8 @@ pub(super) fn gc(
     let store = store(global, settings)?;
     if store.current_number().map_err(OpsError::from)?.is_none() {
         printer.info("nothing is installed, so nothing is removed");
-        return Ok(());
+        let (dry_run, generations) = (args.dry_run, Vec::new());
+        return Ok(printer.data(&GcDocument { dry_run, generations, blobs: 0, freed_bytes: 0 })?);
     }
     let listener = Teller::new(printer.clone());
     let report = eyas_ops::gc(&store, None, &listener, args.keep, args.dry_run)?;

@@ -22,6 +22,7 @@ use super::check::{Done, Turns, check};
 use super::parts::{Parts, RECORD_PATIENCE};
 use super::pulse::{Pulse, Timing};
 use super::tell;
+use crate::commands::diff::changed_rules;
 use crate::exit;
 
 /// Longest time between two turns of the loop while nothing happens.
@@ -271,6 +272,11 @@ impl Worker {
         let interval = schedule.interval(now);
         let printer = &self.parts.typed.printer;
         tell::checked(printer, &checked, &self.record, self.is_dry());
+        if let CheckResult::Installed(outcome) = &checked.result
+            && let Some(rules) = changed_rules(&self.parts.store, outcome)
+        {
+            printer.info(rules);
+        }
         if self.is_once() && self.first_failure.is_none() {
             self.first_failure = tell::as_error(&checked);
         }

@@ -49,6 +49,14 @@ fn documents_are_as_promised() {
         ("artifact history --output json".to_owned(), "artifact.history"),
         ("artifact repair --output json".to_owned(), "artifact.repair"),
         ("artifact gc --output json".to_owned(), "artifact.gc"),
+        (format!("artifact lock demo {indexed}"), "artifact.lock"),
+        (format!("artifact install --locked {indexed}"), "artifact.install"),
+        (format!("artifact diff demo {indexed}"), "artifact.diff"),
+        ("artifact diff 1 1 --output json".to_owned(), "artifact.diff"),
+        ("artifact pin demo --output json".to_owned(), "artifact.pin"),
+        ("artifact unpin demo --output json".to_owned(), "artifact.pin"),
+        ("artifact uninstall demo --dry-run --output json".to_owned(), "artifact.uninstall"),
+        ("man pages --output json".to_owned(), "man"),
         ("index list --output json".to_owned(), "index.list"),
         ("registry keygen other --output json".to_owned(), "registry.keygen"),
         (format!("registry pull {reference} -o pulled --output json"), "registry.pull"),
@@ -60,6 +68,64 @@ fn documents_are_as_promised() {
     site.publish("1.1.0").expect(0);
     site.user.run(&format!("artifact install demo {indexed}")).expect(0);
     hold(&site.user.run("artifact rollback --output json").expect(0).json(), "artifact.rollback");
+}
+
+/// Commands that answer with something else than a document of ours, and why.
+const EXEMPT: [(&str, &str); 7] = [
+    ("index-add", "its exit code; what it did goes to standard error"),
+    ("index-remove", "its exit code; what it did goes to standard error"),
+    ("index-update", "its exit code; what it did goes to standard error"),
+    ("artifact-manifest", "what the registry serves, byte for byte"),
+    ("artifact-config", "what the registry serves, byte for byte"),
+    ("artifact-follow", "one document per update, of `artifact install`"),
+    ("completion", "a script for a shell"),
+];
+
+#[test]
+fn every_command_has_a_documented_answer() {
+    let user = User::new();
+    user.run("man pages").expect(0);
+    let pages = std::fs::read_dir(user.path("pages")).expect("pages").flatten();
+    let names: BTreeSet<String> = pages
+        .map(|page| page.file_name().to_string_lossy().into_owned())
+        .filter_map(|name| Some(name.strip_prefix("eyas-")?.strip_suffix(".1")?.to_owned()))
+        .collect();
+    let is_leaf =
+        |name: &&String| !names.iter().any(|other| other.starts_with(&format!("{name}-")));
+    let leaves: Vec<&String> = names.iter().filter(is_leaf).collect();
+    assert!(leaves.len() > 25, "{leaves:?}");
+    let documented = include_str!("../../../docs/output.md");
+    for name in leaves {
+        let command = format!("`{}`", name.replace('-', " "));
+        let exempt = EXEMPT.iter().any(|(other, _)| other == name);
+        assert!(
+            exempt || documented.contains(&command),
+            "docs/output.md does not say what {command} answers with `--output json`"
+        );
+    }
+}
+
+#[test]
+fn what_a_command_did_not_do_is_one_record_on_standard_error() {
+    let user = User::new();
+    user.write("eyas.yaml", "");
+    for line in [
+        "artifact install nowhere:1",
+        "artifact uninstall absent",
+        "artifact pin absent",
+        "artifact diff 1 2",
+        "artifact install --locked",
+        "artifact rollback",
+        "rules check absent.yaml",
+    ] {
+        let done = user.run(&format!("{line} --output json --log-format json"));
+        assert_ne!(done.code, 0, "{line}");
+        assert_eq!(done.stdout, "", "{line}");
+        let errors: Vec<Value> =
+            done.messages().into_iter().filter(|message| message["level"] == "ERROR").collect();
+        assert_eq!(errors.len(), 1, "{line}: {errors:?}");
+        assert_eq!(errors[0]["exit_code"], done.code, "{line}");
+    }
 }
 
 #[test]

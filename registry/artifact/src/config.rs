@@ -6,7 +6,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::check_size;
-use crate::{ArtifactError, Digest, Version, is_artifact_name};
+use crate::{ArtifactError, Constraint, Digest, Version, is_artifact_name};
 
 /// Largest configuration document that is read, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
@@ -34,8 +34,8 @@ pub struct BundleConfig {
 pub struct Dependency {
     /// Name of the artifact.
     pub name: String,
-    /// Lowest version that will do.
-    pub version: Version,
+    /// Which versions will do: a plain version is the lowest of its major number.
+    pub version: Constraint,
     /// Artifacts that will do instead.
     #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<Alternative>,
@@ -46,8 +46,8 @@ pub struct Dependency {
 pub struct Alternative {
     /// Name of the artifact.
     pub name: String,
-    /// Lowest version that will do.
-    pub version: Version,
+    /// Which versions will do: a plain version is the lowest of its major number.
+    pub version: Constraint,
 }
 
 /// Something the sensor must offer, such as `engine_version_semver`.

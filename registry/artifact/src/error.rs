@@ -45,6 +45,14 @@ pub enum ArtifactError {
         /// What the parser expected.
         why: String,
     },
+    /// Not a range of versions.
+    #[error("`{found}` is not a range of versions: {why}")]
+    Range {
+        /// The text as given.
+        found: String,
+        /// What was expected.
+        why: String,
+    },
     /// Not `os/architecture[/variant]`.
     #[error("`{found}` is not a platform: expected `os/architecture` such as `linux/amd64`")]
     Platform {
@@ -105,6 +113,9 @@ impl ArtifactError {
             ),
             Self::Name { .. } => {
                 Some("`eyas artifact search` lists the names of the configured indexes".to_owned())
+            }
+            Self::Range { .. } => {
+                Some("write a range such as `^1.4`, `~1.4.2` or `>=1.2,<2`".to_owned())
             }
             Self::Version { .. } => Some("write a version such as `1.4.0`".to_owned()),
             Self::TooLarge { .. } | Self::Json { .. } | Self::Document { .. } => {

@@ -16,7 +16,9 @@ mod manifest;
 pub mod media;
 mod name;
 mod platform;
+mod range;
 mod reference;
+mod request;
 mod version;
 
 pub use config::{
@@ -32,5 +34,7 @@ pub use lock::{LOCK_FORMAT, Lock, Locked, MAX_LOCK_BYTES};
 pub use manifest::{Descriptor, Document, ImageIndex, MAX_MANIFEST_BYTES, Manifest};
 pub use name::{MAX_NAME_LENGTH, Name, is_artifact_name};
 pub use platform::Platform;
+pub use range::{Constraint, VersionRange};
 pub use reference::{DEFAULT_TAG, Reference};
+pub use request::Request;
 pub use version::Version;

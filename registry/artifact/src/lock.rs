@@ -42,6 +42,12 @@ pub struct Locked {
 }
 
 impl Lock {
+    /// A lock file with these artifacts.
+    pub fn new(mut artifacts: Vec<Locked>) -> Self {
+        artifacts.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+        Self { format: LOCK_FORMAT, artifacts }
+    }
+
     /// Locks what a generation has.
     pub fn of(generation: &Generation) -> Result<Self, ArtifactError> {
         let mut artifacts = Vec::with_capacity(generation.entries.len());
@@ -54,8 +60,7 @@ impl Lock {
                 digest: entry.root_digest,
             });
         }
-        artifacts.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-        Ok(Self { format: LOCK_FORMAT, artifacts })
+        Ok(Self::new(artifacts))
     }
 
     /// Reads a lock file. Unknown fields are errors: a field that was meant to restrict must not be
@@ -96,6 +101,14 @@ impl Lock {
 }
 
 impl Locked {
+    /// The reference as it was asked for, tag included, without a digest that it may have had.
+    pub fn reference_without_digest(&self) -> String {
+        match self.reference.tag() {
+            Some(tag) => format!("{}:{tag}", self.reference.locator()),
+            None => self.reference.locator(),
+        }
+    }
+
     /// What to fetch: the repository at the locked digest, whatever the tag points at today.
     pub fn pinned(&self) -> Reference {
         self.reference.with_digest(self.digest)

@@ -7,6 +7,8 @@ use std::fmt;
 
 use eyas_artifact::{ArtifactError, Kind, Version};
 
+use crate::solve::Conflict;
+
 /// Why an index, a look-up or a plan is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -58,11 +60,8 @@ pub enum IndexError {
         why: String,
     },
     /// Requests that cannot be met together.
-    #[error("the requested artifacts contradict each other: {}", join(conflicts))]
-    Conflict {
-        /// At least one.
-        conflicts: Vec<Conflict>,
-    },
+    #[error("nothing fits: {0}")]
+    Unsolvable(Box<Conflict>),
     /// Steps that the policy on older versions forbids. Nothing of the plan may be done.
     #[error("{}", join(refusals))]
     Refused {
@@ -112,7 +111,7 @@ impl IndexError {
             Self::Edit { .. } => {
                 Some("write the index as a block list, one `- name: …` per artifact".to_owned())
             }
-            Self::Conflict { .. } => Some("request only one of them".to_owned()),
+            Self::Unsolvable(conflict) => Some(conflict.hint()),
             Self::Refused { .. } => {
                 Some("`--allow-downgrade` installs an older version on purpose".to_owned())
             }
@@ -194,26 +193,6 @@ impl fmt::Display for Problem {
             }
             ProblemKind::TooMany { limit } => write!(f, "more than {limit} entries"),
         }
-    }
-}
-
-/// Two requests for one artifact that cannot both be met.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflict {
-    /// Kind of the artifact.
-    pub kind: Kind,
-    /// Name of the artifact.
-    pub name: String,
-    /// One request: version and why it is wanted.
-    pub one: String,
-    /// The other.
-    pub other: String,
-}
-
-impl fmt::Display for Conflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, name, one, other } = self;
-        write!(f, "{kind} `{name}` is wanted as {one} and as {other}")
     }
 }
 

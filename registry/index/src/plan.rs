@@ -3,12 +3,11 @@
 //! Owns the rule against silent downgrades. Pure and deterministic: the same candidates in any
 //! order give the same plan.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use eyas_artifact::{Digest, Entry, Generation, Kind, Reference, Version};
+use eyas_artifact::{Digest, Entry, Generation, Kind, Locked, Reference, Version};
 
-use crate::error::{Conflict, IndexError, Refusal, RefusalReason};
+use crate::error::{IndexError, Refusal, RefusalReason};
 
 /// An artifact that was found in a registry and verified, and might be installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +30,14 @@ pub struct Candidate {
     pub cause: Cause,
 }
 
+impl Candidate {
+    /// The candidate as a lock file has it.
+    pub fn into_locked(self) -> Locked {
+        let Self { kind, name, version, reference, root_digest: digest, .. } = self;
+        Locked { kind, name, version, reference, digest }
+    }
+}
+
 /// Why an artifact is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
@@ -40,6 +47,8 @@ pub enum Cause {
     Followed,
     /// Another artifact depends on it.
     DependencyOf(String),
+    /// What is installed does not go together with a change of this artifact.
+    FitsWith(String),
 }
 
 impl fmt::Display for Cause {
@@ -48,6 +57,7 @@ impl fmt::Display for Cause {
             Self::Requested => f.write_str("requested"),
             Self::Followed => f.write_str("followed"),
             Self::DependencyOf(name) => write!(f, "needed by `{name}`"),
+            Self::FitsWith(name) => write!(f, "to go with `{name}`"),
         }
     }
 }
@@ -133,18 +143,21 @@ impl fmt::Display for Why {
 }
 
 impl Plan {
-    /// Compares candidates with what is installed.
+    /// Compares candidates, one for each kind and name as [`crate::solve`] chose them, with what is
+    /// installed.
     ///
-    /// Fails when two candidates contradict each other, and when any would be a downgrade that the
-    /// options do not allow; in both cases nothing should be done.
+    /// Fails when any would be a downgrade that the options do not allow; nothing should be done
+    /// then.
     pub fn compute(
-        candidates: Vec<Candidate>,
+        mut candidates: Vec<Candidate>,
         installed: Option<&Generation>,
         options: PlanOptions,
     ) -> Result<Self, IndexError> {
         let mut plan = Self::default();
         let mut refusals = Vec::new();
-        for candidate in plan.select(candidates)? {
+        // A total order makes the plan independent of the order of the requests.
+        candidates.sort_by(|a, b| order(a).cmp(&order(b)));
+        for candidate in candidates {
             let current = installed.and_then(|active| active.find(candidate.kind, &candidate.name));
             match step(candidate, current, options) {
                 Ok(step) => plan.steps.push(step),
@@ -163,74 +176,11 @@ impl Plan {
     pub fn changes(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.action.changes())
     }
-
-    /// One candidate per kind and name.
-    fn select(&mut self, mut candidates: Vec<Candidate>) -> Result<Vec<Candidate>, IndexError> {
-        // A total order makes the choice independent of the order of the requests.
-        candidates.sort_by(|a, b| {
-            (a.kind, &a.name, &b.version, &a.cause, &a.manifest_digest, &a.reference).cmp(&(
-                b.kind,
-                &b.name,
-                &a.version,
-                &b.cause,
-                &b.manifest_digest,
-                &b.reference,
-            ))
-        });
-        let mut chosen: BTreeMap<(Kind, String), Candidate> = BTreeMap::new();
-        let mut conflicts = Vec::new();
-        for candidate in candidates {
-            let key = (candidate.kind, candidate.name.clone());
-            let Some(first) = chosen.get(&key) else {
-                chosen.insert(key, candidate);
-                continue;
-            };
-            match reconcile(first, &candidate) {
-                Agreement::Same => {}
-                Agreement::Higher => self.notes.push(format!(
-                    "{} `{}` is wanted as `{}` and `{}`: taking the higher version",
-                    first.kind, first.name, first.version, candidate.version
-                )),
-                Agreement::Conflict => conflicts.push(Conflict {
-                    kind: first.kind,
-                    name: first.name.clone(),
-                    one: describe(first),
-                    other: describe(&candidate),
-                }),
-            }
-        }
-        if conflicts.is_empty() {
-            Ok(chosen.into_values().collect())
-        } else {
-            Err(IndexError::Conflict { conflicts })
-        }
-    }
 }
 
-enum Agreement {
-    Same,
-    Higher,
-    Conflict,
-}
-
-/// Compares the chosen candidate with another that is not higher.
-fn reconcile(chosen: &Candidate, other: &Candidate) -> Agreement {
-    if chosen.manifest_digest == other.manifest_digest {
-        Agreement::Same
-    } else if chosen.version == other.version {
-        // Two contents under one version: which is right cannot be told.
-        Agreement::Conflict
-    } else if matches!(other.cause, Cause::DependencyOf(_))
-        && !chosen.version.satisfies(&other.version)
-    {
-        Agreement::Conflict
-    } else {
-        Agreement::Higher
-    }
-}
-
-fn describe(candidate: &Candidate) -> String {
-    format!("version `{}` from `{}` ({})", candidate.version, candidate.reference, candidate.cause)
+fn order(candidate: &Candidate) -> impl Ord + '_ {
+    let Candidate { kind, name, version, manifest_digest, cause, reference, .. } = candidate;
+    (kind, name, version, manifest_digest, cause, reference)
 }
 
 fn step(

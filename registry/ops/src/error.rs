@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use eyas_artifact::{ArtifactError, Kind};
-use eyas_index::{IndexError, Unmet};
+use eyas_index::IndexError;
 use eyas_oci::OciError;
 use eyas_store::StoreError;
 use eyas_trust::{PolicyError, TrustError};
@@ -110,15 +110,46 @@ pub enum OpsError {
         /// What is allowed.
         allowed: String,
     },
-    /// The artifact needs what the sensor does not offer.
-    #[error("{kind} `{name}` needs what the sensor does not have: {}", join(unmet))]
-    Requirements {
-        /// What it is.
-        kind: Kind,
-        /// Its name.
+    /// A lock file does not have what is asked for.
+    #[error(
+        "the lock file does not have `{wanted}`{}",
+        locked.as_ref().map_or_else(String::new, |locked| format!(", it has {locked}"))
+    )]
+    NotLocked {
+        /// What is asked for.
+        wanted: String,
+        /// What it has of that repository, if anything.
+        locked: Option<String>,
+    },
+    /// Something that is to leave, or to be pinned, is not there.
+    #[error("no artifact named `{name}` is installed")]
+    NotInstalled {
+        /// The name.
         name: String,
-        /// Each requirement that is not met.
-        unmet: Vec<Unmet>,
+        /// What is installed.
+        installed: Vec<String>,
+    },
+    /// Something that stays needs what is to leave.
+    #[error("`{name}` is needed by installed `{by}`")]
+    Needed {
+        /// What is to leave.
+        name: String,
+        /// What needs it.
+        by: String,
+    },
+    /// Something that is to leave is pinned.
+    #[error("`{name}` is pinned")]
+    Held {
+        /// The name.
+        name: String,
+    },
+    /// Something that is to be released is not pinned.
+    #[error("`{name}` is not pinned")]
+    NotPinned {
+        /// The name.
+        name: String,
+        /// What is pinned.
+        pinned: Vec<String>,
     },
     /// The policy asks for a higher version.
     #[error("{kind} `{name}` has version `{found}`, the policy asks for at least `{minimum}`")]
@@ -203,6 +234,14 @@ pub enum OpsError {
         /// What it says.
         title: String,
     },
+    /// An archive cannot be unpacked.
+    #[error("the archive of `{reference}` cannot be read: {why}")]
+    Unreadable {
+        /// Where it is from.
+        reference: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// There is no generation to tell the sensor about.
     #[error("nothing is installed in `{}`", store.display())]
     NothingInstalled {
@@ -278,10 +317,16 @@ impl OpsError {
             Self::IndexFetch { source, .. } | Self::Registry(source) => of_registry(source),
             Self::IndexContent { source, .. } => of_index(source),
             Self::NameNeedsIndex { class, .. } => *class,
-            Self::NoSuchIndex { .. } | Self::NothingInstalled { .. } => Class::NotFound,
+            Self::NoSuchIndex { .. }
+            | Self::NothingInstalled { .. }
+            | Self::NotLocked { .. }
+            | Self::NotInstalled { .. }
+            | Self::NotPinned { .. } => Class::NotFound,
             Self::KindNotAllowed { .. } | Self::BelowMinimum { .. } => Class::Verification,
-            Self::Requirements { .. }
+            Self::Needed { .. }
+            | Self::Held { .. }
             | Self::TooMany { .. }
+            | Self::Unreadable { .. }
             | Self::Document { .. }
             | Self::UnsafeTitle { .. } => Class::Validation,
             Self::NoSensor { .. } | Self::SensorUnreachable { .. } | Self::SensorRefused { .. } => {
@@ -312,8 +357,23 @@ impl OpsError {
             Self::KindNotAllowed { .. } => {
                 Some("see `--allowed-types` and `artifact.allowedTypes`".to_owned())
             }
-            Self::Requirements { .. } => {
-                Some("update the sensor, or install an older version".to_owned())
+            Self::NotLocked { .. } => Some(
+                "write the lock file again with `eyas artifact lock`, or install without `--locked`"
+                    .to_owned(),
+            ),
+            Self::NotInstalled { installed, .. } if installed.is_empty() => {
+                Some("nothing is installed".to_owned())
+            }
+            Self::NotInstalled { installed, .. } => {
+                Some(format!("installed are `{}`", installed.join("`, `")))
+            }
+            Self::Needed { .. } => Some("`--cascade` removes what needs it too".to_owned()),
+            Self::Held { name } => Some(format!("`eyas artifact unpin {name}` releases it")),
+            Self::NotPinned { pinned, .. } if pinned.is_empty() => {
+                Some("nothing is pinned".to_owned())
+            }
+            Self::NotPinned { pinned, .. } => {
+                Some(format!("pinned are `{}`", pinned.join("`, `")))
             }
             Self::SensorRefused { .. } => Some(
                 "nothing has changed: the store is back at the generation before and the sensor \
@@ -354,7 +414,8 @@ fn of_index(error: &IndexError) -> Class {
         IndexError::UnknownName { .. } => Class::NotFound,
         // An older version under the same name is an attack until somebody says otherwise.
         IndexError::Refused { .. } => Class::Verification,
-        IndexError::Conflict { .. } => Class::Validation,
+        IndexError::Unsolvable(conflict) if conflict.is_absence() => Class::NotFound,
+        IndexError::Unsolvable(_) => Class::Validation,
         IndexError::Edit { .. } => Class::Usage,
         _ => Class::Network,
     }
@@ -386,8 +447,4 @@ fn of_store(error: &StoreError) -> Class {
         | StoreError::NotInstalled { .. } => Class::NotFound,
         _ => Class::Storage,
     }
-}
-
-fn join(unmet: &[Unmet]) -> String {
-    unmet.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -8,6 +8,7 @@
 
 mod archive;
 mod class;
+mod contents;
 mod context;
 mod error;
 mod flat;
@@ -19,18 +20,22 @@ mod inspect;
 mod install;
 mod listener;
 mod listing;
+mod pin;
 mod pull;
 mod push;
 mod repair;
 mod requires;
 mod rollback;
+mod select;
 mod sensor;
 mod serve;
 mod sign;
 mod transaction;
+mod uninstall;
 
 pub use archive::MAX_FILES;
 pub use class::Class;
+pub use contents::{Contents, FileContents, fetched_contents, installed_contents};
 pub use context::{Context, InstallOptions, Trust};
 pub use error::OpsError;
 pub use flat::{FlatTargets, ForeignPolicy};
@@ -40,21 +45,23 @@ pub use follow::{
     Guard, Look, MAX_JITTER, News, Now, REMIND_AFTER, Round, Schedule, Standing, Startup, Timer,
     When, keep_checks, last_checks,
 };
-pub use found::MAX_ARTIFACTS;
 pub use gc::gc;
 pub use indexes::{
     AddedIndex, Catalog, Copies, Copy, IndexBook, IndexLocation, IndexSource, MAX_INDEX_NAME_BYTES,
     PushedIndex, check_index_name, push_index, update,
 };
 pub use inspect::{config, list, manifest, search, tags, verify};
-pub use install::install;
+pub use install::{install, install_locked, lock, lock_installed};
 pub use listener::{Event, Listener, SignerWords, Silent};
-pub use listing::{Listing, update_index_file};
+pub use listing::{Listing, replace_file, update_index_file};
+pub use pin::{Pinned, pin, unpin};
 pub use pull::{Pulled, pull};
 pub use push::{Content, PushRequest, Pushed, parse_dependency, parse_requirement, push};
 pub use repair::{Watch, repair};
 pub use rollback::{RollbackOptions, RolledBack, reload, rollback};
+pub use select::MAX_ARTIFACTS;
 pub use sensor::{Activation, InForce, Offer, Presence, Sensor, Unreachable, Verdict};
 pub use serve::{Guarded, prepare_layout, serve};
 pub use sign::{Form, Signed, sign_reference};
 pub use transaction::{Confirmation, Outcome};
+pub use uninstall::{Removal, Uninstalled, uninstall};

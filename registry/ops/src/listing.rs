@@ -40,7 +40,7 @@ pub fn update_index_file(path: &Path, listing: &Listing) -> Result<(), OpsError>
     let entry = merge(known.find(&listing.name), listing, path);
     let edited = eyas_index::upsert(&text, &entry)?;
     if edited != text {
-        write(path, &edited)?;
+        replace_file(path, edited.as_bytes())?;
     }
     Ok(())
 }
@@ -87,8 +87,9 @@ fn key_name(key: &Path, index: &Path) -> String {
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), OpsError> {
-    let failed = |error| OpsError::storage("write the index", path, error);
+/// Writes a file for everybody to read, whole or not at all.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), OpsError> {
+    let failed = |error| OpsError::storage("write", path, error);
     let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     let dir = parent.unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new();
@@ -99,7 +100,7 @@ fn write(path: &Path, text: &str) -> Result<(), OpsError> {
         file.permissions(fs::Permissions::from_mode(0o644))
     };
     let mut file = file.tempfile_in(dir).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use eyas_artifact::{Digest, Kind, Platform, Reference, media};
-use eyas_oci::{BlobSink, Client, Metered};
+use eyas_oci::{BlobSink, Client, Metered, Pinned};
 use tempfile::NamedTempFile;
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
@@ -57,6 +57,25 @@ pub async fn pull(
         size: layer.size,
         path,
     })
+}
+
+/// The archive of a pinned artifact in a file without a name, to be looked at and forgotten.
+pub(crate) async fn fetch_archive(
+    client: &Client,
+    pinned: &Pinned,
+    name: &str,
+    listener: &dyn Listener,
+) -> Result<std::fs::File, OpsError> {
+    let layer = pinned.layer();
+    let target = tempfile::tempfile().map_err(OpsError::scratch)?;
+    let mut sink =
+        FileSink { file: File::from_std(target.try_clone().map_err(OpsError::scratch)?) };
+    let mut metered = Metered::new(&mut sink, |done| {
+        listener.tell(&Event::Transfer { name, done, total: layer.size });
+    });
+    client.blob(pinned.reference(), layer, &mut metered).await?;
+    sink.file.flush().await.map_err(OpsError::scratch)?;
+    Ok(target)
 }
 
 /// The title is the publisher's word: it may name a file here and nothing else.

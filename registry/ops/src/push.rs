@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 use eyas_artifact::{
-    Alternative, BundleConfig, Dependency, Descriptor, Digest, ImageIndex, Kind, Manifest,
-    Platform, ProbeConfig, Reference, Requirement, Version, media,
+    Alternative, BundleConfig, Constraint, Dependency, Descriptor, Digest, ImageIndex, Kind,
+    Manifest, Platform, ProbeConfig, Reference, Requirement, Version, media,
 };
 use eyas_oci::{BlobSource, Client};
 use eyas_trust::SigningKey;
@@ -280,7 +280,7 @@ pub fn parse_dependency(text: &str) -> Result<Dependency, OpsError> {
             Some("write `name:version`, or `name:version|alternative:version`"),
         )
     };
-    let one = |part: &str| -> Result<(String, Version), OpsError> {
+    let one = |part: &str| -> Result<(String, Constraint), OpsError> {
         let (name, version) = part.trim().split_once(':').ok_or_else(wrong)?;
         if !eyas_artifact::is_artifact_name(name) {
             return Err(wrong());

@@ -1,12 +1,15 @@
-//! What rule files say they require, as requirements and dependencies of their bundle.
+//! What artifacts require and what machines offer: from rule files to requirements and dependencies
+//! of their bundle, from a probe's needs and from the kernel that runs.
 //!
 //! Only `required_engine_version` and `required_plugin_versions` are read. A file that is not what a
 //! rules file should be gives nothing: whether it compiles is found out elsewhere.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use eyas_artifact::{Alternative, BundleConfig, Dependency, Requirement, Version};
+use eyas_artifact::{Alternative, BundleConfig, Dependency, ProbeConfig, Requirement, Version};
+use eyas_index::KERNEL;
 use serde_json::Value;
 
 use crate::OpsError;
@@ -15,6 +18,32 @@ use crate::OpsError;
 const ENGINE: &str = "engine_version_semver";
 /// Largest rules file that is looked into, in bytes.
 const MAX_RULES_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Where the kernel says which release it is.
+const KERNEL_RELEASE: &str = "/proc/sys/kernel/osrelease";
+
+/// What the sensor offers, with what the machine offers beside it.
+pub(crate) fn offered(sensor: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut all = sensor.clone();
+    let release = fs::read_to_string(KERNEL_RELEASE).ok();
+    if let Some(version) = release.as_deref().and_then(kernel_version) {
+        all.entry(KERNEL.to_owned()).or_insert(version);
+    }
+    all
+}
+
+/// `6.1.0-13-amd64` is version 6.1.0.
+fn kernel_version(release: &str) -> Option<String> {
+    let end = release.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(release.len());
+    let version: Version = release[..end].trim_matches('.').parse().ok()?;
+    Some(version.to_string())
+}
+
+/// What a probe needs of the kernel. Its features are checked where it is loaded.
+pub(crate) fn of_probe(config: &[u8]) -> Option<Requirement> {
+    let version = ProbeConfig::from_slice(config).ok()?.kernel.min_release?;
+    Some(Requirement { name: KERNEL.to_owned(), version })
+}
 
 /// Adds what the files require and the configuration does not name yet.
 pub(crate) fn derive(paths: &[PathBuf], config: &mut BundleConfig) -> Result<(), OpsError> {
@@ -61,8 +90,9 @@ fn add(item: &Value, config: &mut BundleConfig) {
             .into_iter()
             .flatten()
             .filter_map(named)
-            .map(|(name, version)| Alternative { name, version })
+            .map(|(name, version)| Alternative { name, version: version.into() })
             .collect();
+        let version = version.into();
         config.dependencies.push(Dependency { name, version, alternatives });
     }
 }
@@ -117,6 +147,19 @@ mod tests {
             assert_eq!(config.requirements[0].name, ENGINE);
             assert_eq!(config.requirements[0].version, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_kernel_release_is_a_version() {
+        for (release, version) in
+            [("6.1.0-13-amd64\n", "6.1.0"), ("5.15", "5.15.0"), ("6.18.0+", "6.18.0")]
+        {
+            assert_eq!(kernel_version(release).as_deref(), Some(version));
+        }
+        assert_eq!(kernel_version("next"), None);
+        assert!(offered(&BTreeMap::new()).contains_key(KERNEL));
+        let given = BTreeMap::from([(KERNEL.to_owned(), "1.0.0".to_owned())]);
+        assert_eq!(offered(&given)[KERNEL], "1.0.0", "what is given counts");
     }
 
     #[test]

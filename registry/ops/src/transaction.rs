@@ -13,7 +13,7 @@ use eyas_oci::{Metered, OciError};
 use eyas_store::{DEFAULT_KEPT_GENERATIONS, ExtractLimits, LockedStore, Staged, Store, StoreError};
 
 use crate::flat::Flat;
-use crate::found::{Found, check_offer};
+use crate::found::Found;
 use crate::repair::Watch;
 use crate::{
     Activation, Context, Event, InstallOptions, Listener, Offer, OpsError, Presence, Sensor,
@@ -148,7 +148,6 @@ pub(crate) async fn apply(
     let (plan, installed) = plan_for(context, &found, options)?;
     context.listener.tell(&Event::Planned(&plan));
     found.retain(|artifact| changes(&plan, artifact));
-    check_offer(&found, &offer(context, presence))?;
     if found.is_empty() || options.dry_run {
         if !options.dry_run {
             Watch::default().restore(context.store, context.flat, context.listener)?;

@@ -13,6 +13,7 @@
 //!       pending                                      the activation that has begun and not ended
 //!       flat.json                                    plain directories that follow the active one
 //!       checks.json                                  how the last checks for updates went
+//!       pins.json                                    names that must not be moved
 //!       lock                                         held by the one process that writes
 //! ```
 //!
@@ -37,6 +38,7 @@ mod intake;
 mod integrity;
 mod lock;
 mod paths;
+mod pins;
 mod recover;
 mod seen;
 mod stage;

@@ -6,5 +6,6 @@ mod generations;
 mod locks;
 mod names;
 mod properties;
+mod ranges;
 mod references;
 mod values;

@@ -7,3 +7,5 @@ mod properties;
 mod reading;
 mod requirements;
 mod resolving;
+mod solving;
+mod world;

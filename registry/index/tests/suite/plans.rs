@@ -144,29 +144,6 @@ fn an_older_signature_is_refused_by_time_not_by_text() {
 }
 
 #[test]
-fn two_requests_for_one_artifact() {
-    // The higher one is taken, and said.
-    let both = vec![candidate("a", "1.0.0"), candidate("a", "1.2.0")];
-    let chosen = plan(both, &[], STRICT).unwrap();
-    assert_eq!(chosen.steps.len(), 1);
-    assert_eq!(chosen.steps[0].candidate.version.to_string(), "1.2.0");
-    assert_eq!(chosen.notes.len(), 1);
-    // The same twice is no news.
-    let twice = plan(vec![candidate("a", "1.0.0"), candidate("a", "1.0.0")], &[], STRICT).unwrap();
-    assert!(twice.notes.is_empty());
-    // One version with two contents cannot be decided.
-    let other = Candidate { manifest_digest: Digest::sha256(b"other"), ..candidate("a", "1.0.0") };
-    let conflict = plan(vec![candidate("a", "1.0.0"), other], &[], STRICT);
-    assert!(matches!(conflict, Err(IndexError::Conflict { .. })), "{conflict:?}");
-    // A dependency on another major version is not met by the higher one.
-    let needed =
-        Candidate { cause: Cause::DependencyOf("b".to_owned()), ..candidate("a", "1.0.0") };
-    let conflict = plan(vec![candidate("a", "2.0.0"), needed], &[], STRICT);
-    let text = conflict.unwrap_err().to_string();
-    assert!(text.contains("needed by `b`"), "{text}");
-}
-
-#[test]
 fn a_dependency_never_downgrades_what_is_installed() {
     let needed =
         Candidate { cause: Cause::DependencyOf("b".to_owned()), ..candidate("a", "0.5.0") };

@@ -8,7 +8,7 @@ use eyas_oci::Client;
 use eyas_store::Store;
 
 use super::failure::CheckFailure;
-use crate::found::find_all;
+use crate::select::{Wish, select};
 use crate::transaction::{Outcome, apply, offer};
 use crate::{Catalog, Context, InstallOptions, OpsError};
 
@@ -218,9 +218,9 @@ async fn take(
     let presence = context.told(options).presence()?;
     let installed = context.store.current()?;
     let offered = offer(context, &presence);
-    let requests = vec![(reference, Cause::Followed)];
-    let found = find_all(context, requests, installed.as_ref(), &offered, options).await?;
-    apply(context, found, &presence, options).await
+    let wishes = vec![Wish { reference, range: None, cause: Cause::Followed }];
+    let selection = select(context, wishes, installed.as_ref(), &offered, options).await?;
+    apply(context, selection.found, &presence, options).await
 }
 
 /// Whether the active generation has this content from this repository.

@@ -5,4 +5,5 @@ mod follow;
 mod indexes;
 mod install;
 mod push;
+mod selection;
 mod stage;

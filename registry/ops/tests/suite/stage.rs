@@ -196,7 +196,7 @@ impl Stage {
         name: Name,
         options: &InstallOptions,
     ) -> Result<Outcome, OpsError> {
-        self.with(async |context| eyas_ops::install(context, &[name], options).await).await
+        self.with(async |context| eyas_ops::install(context, &[name.into()], options).await).await
     }
 
     /// Names and versions that are active.

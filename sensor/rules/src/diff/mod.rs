@@ -149,13 +149,13 @@ fn items<T>(
     let missing = |from: &BTreeMap<String, usize>, than: &BTreeMap<String, usize>| {
         from.keys().filter(|name| !than.contains_key(*name)).cloned().collect()
     };
-    let mut changed = Vec::new();
+    let mut both = Vec::new();
     for (name, &was) in &before {
         let Some(&is) = after.get(name) else { continue };
         let changes = compare(&old[was], &new[is]);
         if !changes.is_empty() {
-            changed.push(ChangedItem { name: name.clone(), changes });
+            both.push(ChangedItem { name: name.clone(), changes });
         }
     }
-    ItemDiff { added: missing(&after, &before), removed: missing(&before, &after), changed }
+    ItemDiff { added: missing(&after, &before), removed: missing(&before, &after), changed: both }
 }
