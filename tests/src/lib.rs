@@ -12,12 +12,16 @@
     reason = "a harness fails its test by panicking and says what it skips on stderr"
 )]
 
+pub mod following;
+pub mod gate;
 pub mod process;
 pub mod programs;
 pub mod registry;
 pub mod sensor;
 pub mod site;
 
+pub use following::Following;
+pub use gate::{Credentials, Gate, Mood};
 pub use process::{Finished, run};
 pub use programs::{eyas, eyasd, peer, skip, workspace_root};
 pub use registry::{Registry, both_registries};

@@ -55,13 +55,14 @@ impl From<OpsError> for CheckFailure {
     }
 }
 
-/// A missing signature is not of this kind: it may arrive after what it signs.
+/// A missing signature is not of this kind: it may arrive after what it signs. Nor are requirements:
+/// the engine may be upgraded.
 fn is_hopeless(error: &OpsError) -> bool {
-    error.class() == Class::Validation
-        || matches!(
-            error,
-            OpsError::SensorRefused { .. } | OpsError::Index(IndexError::Refused { .. })
-        )
+    match error {
+        OpsError::Requirements { .. } => false,
+        OpsError::SensorRefused { .. } | OpsError::Index(IndexError::Refused { .. }) => true,
+        other => other.class() == Class::Validation,
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +76,13 @@ mod tests {
         let failure = CheckFailure::from(OpsError::Registry(error));
         assert_eq!((failure.class, failure.retry_after), (Class::Network, wish));
         assert!(!failure.hopeless);
+    }
+
+    #[test]
+    fn an_engine_that_is_too_old_may_be_upgraded() {
+        let (kind, name) = (eyas_artifact::Kind::Rulesfile, "demo".to_owned());
+        let error = OpsError::Requirements { kind, name, unmet: Vec::new() };
+        assert!(!CheckFailure::from(error).hopeless);
     }
 
     #[test]
