@@ -132,7 +132,8 @@ impl State {
                 let status = answer.split(' ').nth(1).unwrap_or_default().to_owned();
                 self.requests.lock().expect("requests").push(format!("{asked} {status}"));
                 let end = answer.find("\r\n\r\n").map_or(answer.len(), |end| end + 4);
-                client.write_all(answer[..if is_head { end } else { answer.len() }].as_bytes())?;
+                let end = if is_head { end } else { answer.len() };
+                client.write_all(&answer.as_bytes()[..end])?;
                 continue;
             }
             upstream.write_all(&head)?;

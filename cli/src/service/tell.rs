@@ -6,7 +6,6 @@ use std::time::Instant;
 use eyas_ops::{
     CheckFailure, CheckResult, Checked, CheckedReference, Checks, Outcome, REMIND_AFTER, Standing,
 };
-use eyas_store::{FileFault, Finding};
 
 use crate::args::LogLevel;
 use crate::commands::follow::{active_in, print_outcome};
@@ -108,24 +107,6 @@ fn failed(
         Some(hint) => record.detail(format!("hint: {hint}")),
         None => record,
     }
-}
-
-/// Says which installed files were put right.
-pub(super) fn repaired(printer: &Printer, findings: &[Finding]) {
-    let Some(first) = findings.first() else { return };
-    let count = findings.len();
-    let message = format!("{count} installed files of {} were put right", first.name);
-    let mut record = Record::new(LogLevel::Warn, message).with("files", count);
-    for finding in findings {
-        let fault = match finding.fault {
-            FileFault::Missing => "was missing",
-            FileFault::Changed => "was changed",
-            FileFault::Mode => "had another mode",
-            FileFault::Unknown => "belonged to nobody",
-        };
-        record = record.detail(format!("`{}` {fault}", finding.path.display()));
-    }
-    printer.record(&record);
 }
 
 /// The failure of a check as that of a command.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use eyas_artifact::Name;
 use eyas_ops::{
-    CheckResult, Checks, ClockWatch, Confirmed, ConfirmedState, Confirmer, Ended, Followed, Guard,
-    Now, Round, Startup, Timer,
+    CheckResult, Checks, ClockWatch, Confirmed, ConfirmedState, Confirmer, Ended, Followed, Now,
+    Round, Startup, Timer, Watch,
 };
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinSet, LocalSet};
@@ -56,7 +56,7 @@ pub(super) struct Worker {
     slots: Vec<Slot>,
     tasks: JoinSet<(usize, Done)>,
     turns: Turns,
-    guard: Guard,
+    watch: Watch,
     confirmer: Confirmer,
     record: Checks,
     clock: ClockWatch,
@@ -90,7 +90,7 @@ impl Worker {
             slots: Vec::new(),
             tasks: JoinSet::new(),
             turns: Rc::new(Mutex::new(())),
-            guard: Guard::new(),
+            watch: Watch::default(),
             confirmer: Confirmer::new(),
             record: Checks::default(),
             clock: ClockWatch::new(Now::read()),
@@ -187,10 +187,9 @@ impl Worker {
 
     fn repair(&mut self) -> bool {
         let printer = &self.parts.typed.printer;
-        match self.guard.inspect(&self.parts.store) {
+        match self.watch.restore(&self.parts.store, None, &self.parts.listener) {
             Ok(findings) => {
                 self.trouble.over(printer, "repair", "installed files are as they should be");
-                tell::repaired(printer, &findings);
                 self.pulse.report().files_repaired += findings.len() as u64;
                 !findings.is_empty()
             }
@@ -206,7 +205,7 @@ impl Worker {
     fn confirm(&mut self, anew: bool) {
         let parts = &self.parts;
         let sensor = parts.sensor();
-        let stands = self.confirmer.ask(&parts.store, &sensor, &parts.listener, anew);
+        let stands = self.confirmer.ask(&parts.store, None, &sensor, &parts.listener, anew);
         self.took(stands);
     }
 

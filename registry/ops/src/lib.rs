@@ -42,8 +42,8 @@ pub use flat::{FlatTargets, ForeignPolicy};
 pub use follow::{
     CHECKS_FORMAT, CheckFailure, CheckResult, Checked, CheckedReference, Checks, ClockWatch,
     Confirmed, ConfirmedState, Confirmer, Cron, CronForm, Ended, FIRST_RETRY, Followed, Follower,
-    Guard, Look, MAX_JITTER, News, Now, REMIND_AFTER, Round, Schedule, Standing, Startup, Timer,
-    When, keep_checks, last_checks,
+    Look, MAX_JITTER, News, Now, REMIND_AFTER, Round, Schedule, Standing, Startup, Timer, When,
+    keep_checks, last_checks,
 };
 pub use gc::gc;
 pub use indexes::{

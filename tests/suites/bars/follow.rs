@@ -1,5 +1,6 @@
 //! Bars of following: repair, health, steady resources, start and stop.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -67,7 +68,7 @@ fn bar_05_a_changed_or_deleted_file_is_put_right_also_after_a_restart() {
     follow.until("the changed file is put right", || is_installed(&site, "First"));
     fs::remove_file(&file).expect("removed");
     follow.until("the deleted file is put right", || is_installed(&site, "First"));
-    follow.until_said("put right");
+    follow.until_said("restored `");
     assert_eq!(follow.end(Signal::TERM), Some(0));
 
     // The registry is not needed for it, nor is a check that succeeds.
@@ -209,7 +210,7 @@ fn noise(bytes: usize) -> String {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        text.push_str(&format!("# {state:016x}\n"));
+        let _ = writeln!(text, "# {state:016x}");
     }
     text
 }

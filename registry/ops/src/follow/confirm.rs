@@ -7,8 +7,9 @@
 use eyas_store::Store;
 use serde::{Deserialize, Serialize};
 
-use crate::transaction::{Confirmation, Told, activation, unreachable};
-use crate::{Event, Listener, OpsError, Presence, Sensor};
+use crate::flat::Flat;
+use crate::transaction::{Confirmation, LOCK_PATIENCE, Told, activation, unreachable};
+use crate::{Event, FlatTargets, Listener, OpsError, Presence, Sensor};
 
 /// How the sensor stands to what is active.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,11 +62,12 @@ impl Confirmer {
     pub fn ask(
         &mut self,
         store: &Store,
+        flat: Option<&FlatTargets>,
         sensor: &dyn Sensor,
         listener: &dyn Listener,
         anew: bool,
     ) -> Confirmed {
-        let (state, reason) = match self.settle(store, sensor, listener, anew) {
+        let (state, reason) = match self.settle(store, flat, sensor, listener, anew) {
             Ok(state) => (state, None),
             Err(Trouble::Absent(reason)) => (ConfirmedState::Absent, Some(reason)),
             Err(Trouble::Refused(reason)) => (ConfirmedState::Refused, Some(reason)),
@@ -79,6 +81,7 @@ impl Confirmer {
     fn settle(
         &mut self,
         store: &Store,
+        flat: Option<&FlatTargets>,
         sensor: &dyn Sensor,
         listener: &dyn Listener,
         anew: bool,
@@ -113,7 +116,7 @@ impl Confirmer {
             Ok(Confirmation::Absent(reason)) => Err(Trouble::Absent(reason)),
             Ok(Confirmation::NotAsked) => Ok(ConfirmedState::NotAsked),
             Err(refusal @ OpsError::SensorRefused { .. }) => {
-                take_back(store, listener, active.number, &refusal)?;
+                take_back(store, flat, listener, active.number, &refusal)?;
                 Err(Trouble::Refused(refusal.to_string()))
             }
             Err(error) => Err(error.into()),
@@ -136,12 +139,16 @@ impl From<OpsError> for Trouble {
 
 fn take_back(
     store: &Store,
+    flat: Option<&FlatTargets>,
     listener: &dyn Listener,
     number: u64,
     refusal: &OpsError,
 ) -> Result<(), OpsError> {
-    let restored = store.lock()?.reject(number, &refusal.to_string())?;
+    let flat = Flat::of(store, flat, listener)?;
+    let locked = store.lock_within(LOCK_PATIENCE)?;
+    flat.recover(&locked)?;
+    let restored = locked.reject(number, &refusal.to_string())?;
     let restored = restored.map(|generation| generation.number);
     listener.tell(&Event::RolledBack { refused: number, restored });
-    Ok(())
+    flat.bring(&locked)
 }

@@ -4,13 +4,12 @@
 //! once for each digest and reason. What is installed is the memory: after a restart the store says
 //! what is active, and the last checks are kept beside it for `status`. The parts are separate, so
 //! that a service can put them on its own loop: [`Followed`] checks one artifact, [`Timer`] says when,
-//! [`Guard`] keeps what is installed right, [`Confirmer`] asks the sensor.
+//! [`Confirmer`] asks the sensor, and [`crate::Watch`] keeps what is installed right.
 
 mod confirm;
 mod cron;
 mod failure;
 mod followed;
-mod guard;
 mod record;
 mod schedule;
 
@@ -18,7 +17,6 @@ pub use self::confirm::{Confirmed, ConfirmedState, Confirmer};
 pub use self::cron::{Cron, CronForm};
 pub use self::failure::CheckFailure;
 pub use self::followed::{CheckResult, Checked, Followed, Look, News, REMIND_AFTER};
-pub use self::guard::Guard;
 pub use self::record::{
     CHECKS_FORMAT, CheckedReference, Checks, Round, Standing, keep_checks, last_checks,
 };
