@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use super::Matcher;
 use super::membership::{self, Group, Member, Subject};
 use super::search::{self, Search, Searched};
-use super::weight::weight;
 use crate::check::{Compare, Ir, Left, Source, Test as IrTest};
 use crate::fields::{Argument, FieldId};
 use crate::index::{IdSet, schema};
@@ -84,8 +83,6 @@ pub struct Graph {
     nodes: Vec<Node>,
     /// Parts used by more than one other: their answer is kept for the rest of the event.
     shared: Vec<bool>,
-    /// How much work each part is; the lighter ones of a group come first.
-    weights: Vec<u32>,
     tests: Vec<Test>,
     groups: Vec<Group>,
     searches: Vec<Search>,
@@ -118,8 +115,9 @@ impl Graph {
         self.intern(node)
     }
 
-    /// Adds the parts of a group, the lighter ones first, as no order can be told from the answer;
-    /// one that occurs twice is dropped.
+    /// Adds the parts of a group; one that occurs twice is dropped. What only asks for the event's
+    /// code comes first, as no order can be told from the answer; the rest stays as written, since
+    /// authors put first what rarely holds.
     fn add_all(&mut self, parts: &[Ir]) -> Box<[NodeId]> {
         let mut ids = Vec::with_capacity(parts.len());
         for part in parts {
@@ -128,17 +126,14 @@ impl Graph {
                 ids.push(id);
             }
         }
-        ids.sort_by_key(|id| self.weights[id.0 as usize]);
+        ids.sort_by_key(|id| !self.asks_for_code(*id));
         ids.into()
     }
 
-    fn weight_of(&self, node: &Node) -> u32 {
-        match node {
-            Node::And(parts) | Node::Or(parts) => parts
-                .iter()
-                .fold(0, |sum: u32, part| sum.saturating_add(self.weights[part.0 as usize])),
-            Node::Not(inner) => self.weights[inner.0 as usize],
-            Node::Test(place) => weight(&self.tests[*place as usize]),
+    fn asks_for_code(&self, id: NodeId) -> bool {
+        match self.node(id) {
+            Node::Test(place) => self.tests[*place as usize].codes.is_some(),
+            _ => false,
         }
     }
 
@@ -148,7 +143,6 @@ impl Graph {
             return *known;
         }
         let id = NodeId(self.nodes.len() as u32);
-        self.weights.push(self.weight_of(&node));
         self.nodes.push(node.clone());
         self.shared.push(false);
         self.known_nodes.insert(node, id);
@@ -171,12 +165,12 @@ impl Graph {
         self.groups = membership::group(&mut self.tests);
         self.searches = search::searches(&mut self.tests);
         self.keep_values();
-        self.weights = Vec::new();
         self.known_nodes = HashMap::new();
         self.known_tests = HashMap::new();
     }
 
-    /// A value that is looked at in more than one way is asked for once per event and kept.
+    /// A value that has to be put together and is looked at in more than one way is made once per
+    /// event and kept. Others are borrowed, which is cheaper than to look them up.
     fn keep_values(&mut self) {
         let mut uses: HashMap<Source, u32> = HashMap::new();
         let alone = |test: &&mut Test| test.member.is_none() && test.searched.is_none();
@@ -193,7 +187,7 @@ impl Graph {
         for search in &self.searches {
             *uses.entry(search.source.clone()).or_default() += 1;
         }
-        uses.retain(|_, count| *count > 1);
+        uses.retain(|source, count| *count > 1 && matches!(source, Source::Call(..)));
         let mut slots: HashMap<Source, u32> = HashMap::new();
         let mut slot = |source: &Source| {
             uses.contains_key(source).then(|| {
@@ -329,9 +323,9 @@ mod tests {
     }
 
     #[test]
-    fn light_parts_come_first_and_values_looked_at_twice_are_kept() {
+    fn the_code_is_asked_for_first_and_dear_values_looked_at_twice_are_kept() {
         let (mut graph, roots) = graph(&[
-            "fd.name regex 'a.*b' and (fd.name glob a* or proc.name = x) and evt.type = open",
+            "toupper(fd.name) regex 'a.*b' and (toupper(fd.name) glob a* or proc.name = x) and evt.type = open",
         ]);
         let Node::And(parts) = graph.node(roots[0]).clone() else { unreachable!() };
         let order: Vec<_> = parts
@@ -341,7 +335,7 @@ mod tests {
                 _ => u32::MAX,
             })
             .collect();
-        assert_eq!(order, [3, u32::MAX, 0]);
+        assert_eq!(order, [3, 0, u32::MAX]);
         graph.seal();
         assert_eq!(graph.slot_count(), 1);
         assert_eq!(graph.test(0).slot, graph.test(1).slot);

@@ -11,7 +11,6 @@ mod membership;
 mod paths;
 mod search;
 mod trie;
-mod weight;
 
 pub use graph::{Graph, NodeId};
 

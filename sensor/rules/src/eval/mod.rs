@@ -39,13 +39,15 @@ pub(crate) struct Walk<'e> {
 impl<'e> Walk<'e> {
     /// Begins with a scratch that was prepared for the event and the graph.
     pub(crate) fn new(graph: &'e Graph, facts: &'e dyn Facts, scratch: &'e mut Scratch) -> Self {
-        let values = scratch.take_values();
+        let values = if graph.slot_count() > 0 { scratch.take_values() } else { Vec::new() };
         Self { graph, facts, scratch, values }
     }
 
     /// Gives the memory for values back, for the next event.
     pub(crate) fn end(self) {
-        self.scratch.put_values(self.values);
+        if self.values.capacity() > 0 {
+            self.scratch.put_values(self.values);
+        }
     }
 
     /// Whether a part holds.

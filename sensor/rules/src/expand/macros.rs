@@ -80,6 +80,17 @@ impl Macros {
         self.names.iter().map(String::as_str)
     }
 
+    /// Nodes of all trees that were expanded so far.
+    pub fn spent(&self) -> usize {
+        self.spent
+    }
+
+    /// Counts nodes of a tree that was expanded before; `false` if that is too much.
+    pub fn charge(&mut self, nodes: usize) -> bool {
+        self.spent += nodes;
+        self.spent <= TOTAL_TREE_LIMIT
+    }
+
     /// The tree of a macro as parsed.
     pub fn tree(&self, name: &str) -> Option<&Expr> {
         self.all[*self.by_name.get(name)?].tree.as_ref()

@@ -1,7 +1,8 @@
 //! One compilation: everything that is collected, from texts to checked trees.
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::conditions::Conditions;
+use super::memo::{Kept, Memo};
 use super::options::EngineOptions;
 use super::told::{Subject, Told};
 use crate::check::{CheckError, Ir, Scope, check, mistakes};
@@ -70,6 +71,7 @@ pub(super) fn compile(
     collection: &Collection,
     files: &[SourceFile],
     options: &EngineOptions,
+    memo: &mut Memo,
 ) -> Compilation {
     let mut compiler = Compiler {
         collection,
@@ -79,6 +81,8 @@ pub(super) fn compile(
         macros: Macros::default(),
         conditions: Conditions::new(files),
         used: HashSet::new(),
+        macro_texts: HashMap::new(),
+        memo,
         reports: Vec::new(),
         rules: Vec::new(),
     };
@@ -103,6 +107,9 @@ struct Compiler<'c> {
     conditions: Conditions<'c>,
     /// Macros that some macro or compiled rule refers to.
     used: HashSet<String>,
+    /// Texts of macros, lists replaced.
+    macro_texts: HashMap<String, String>,
+    memo: &'c mut Memo,
     reports: Vec<Report>,
     rules: Vec<CompiledRule>,
 }
@@ -130,6 +137,7 @@ impl<'c> Compiler<'c> {
         let text = self.lists.replace(&item.condition).map_err(|error| {
             Box::new(Subject { files: self.files, kind: "macro", header }.whole(too_large(&error)))
         })?;
+        self.macro_texts.insert(header.name.clone(), text.as_str().to_owned());
         self.conditions.parse("macro", header, text)
     }
 
@@ -139,17 +147,26 @@ impl<'c> Compiler<'c> {
         if !rule.known_source {
             return;
         }
+        let text = self.text(rule);
+        if let Ok(text) = &text
+            && self.known(place, rule, text.as_str())
+        {
+            return;
+        }
+        let (told, spent) = (self.reports.len(), self.macros.spent());
         let output = self.output(rule);
         if output.is_none() && self.was_skipped() {
             return;
         }
-        let condition = self.condition(rule);
+        let kept_text =
+            text.as_ref().map_or_else(|_| String::new(), |text| text.as_str().to_owned());
+        let condition = self.condition(rule, text);
         let (Some(output), Some(condition)) = (output, condition) else { return };
         let Condition { written, tree, macros } = condition;
         let Some((ir, codes, calls)) = self.checked(rule, &tree) else { return };
         self.used.extend(macros.iter().cloned());
         self.deprecated(rule, &tree);
-        self.rules.push(CompiledRule {
+        let compiled = CompiledRule {
             rule: place,
             tree,
             written,
@@ -159,7 +176,41 @@ impl<'c> Compiler<'c> {
             calls,
             macros,
             enabled: false,
-        });
+        };
+        let text_of = |name: &String| Some((name.clone(), self.macro_texts.get(name)?.clone()));
+        // Whoever loads a single file has no use for a copy.
+        if self.files.len() > 1 {
+            let kept = Kept {
+                visibility: rule.header.visibility,
+                text: kept_text,
+                macros: compiled.macros.iter().filter_map(text_of).collect(),
+                nodes: self.macros.spent() - spent,
+                compiled: compiled.clone(),
+                reports: self.reports[told..].to_vec(),
+            };
+            self.memo.keep(place, kept);
+        }
+        self.rules.push(compiled);
+    }
+
+    /// Takes over what an earlier compilation made of a rule that means the same.
+    fn known(&mut self, place: usize, rule: &'c Rule, text: &str) -> bool {
+        let Some(kept) = self.memo.find(place, rule, text, &self.macro_texts) else { return false };
+        if !self.macros.charge(kept.nodes) {
+            return false;
+        }
+        self.used.extend(kept.compiled.macros.iter().cloned());
+        self.reports.extend(kept.reports.iter().cloned());
+        self.rules.push(kept.compiled.clone());
+        true
+    }
+
+    /// The condition of a rule with exceptions and lists in it.
+    fn text(&mut self, rule: &'c Rule) -> Result<Text, Box<Report>> {
+        let subject = self.subject(rule);
+        let text = with_exceptions(rule).map_err(|error| Box::new(bad_value(subject, &error)))?;
+        let replaced = self.lists.replace(&text);
+        replaced.map_err(|error| Box::new(subject.whole(too_large(&error))))
     }
 
     /// The last report is that a rule asked to be dropped.
@@ -193,9 +244,8 @@ impl<'c> Compiler<'c> {
         None
     }
 
-    fn condition(&mut self, rule: &'c Rule) -> Option<Condition> {
-        let expanded = self.expand_condition(rule);
-        match expanded {
+    fn condition(&mut self, rule: &'c Rule, text: Result<Text, Box<Report>>) -> Option<Condition> {
+        match text.and_then(|text| self.expand_condition(rule, text)) {
             Ok(condition) => condition,
             Err(report) => {
                 self.reports.push(*report);
@@ -204,13 +254,11 @@ impl<'c> Compiler<'c> {
         }
     }
 
-    fn expand_condition(&mut self, rule: &'c Rule) -> Result<Option<Condition>, Box<Report>> {
-        let subject = self.subject(rule);
-        let text = with_exceptions(rule).map_err(|error| Box::new(bad_value(subject, &error)))?;
-        let text = self
-            .lists
-            .replace(&text)
-            .map_err(|error| Box::new(subject.whole(too_large(&error))))?;
+    fn expand_condition(
+        &mut self,
+        rule: &'c Rule,
+        text: Text,
+    ) -> Result<Option<Condition>, Box<Report>> {
         let written = self.conditions.parse("rule", &rule.header, text)?;
         let mut macros = Vec::new();
         match self.macros.expand(&written, &mut macros) {

@@ -1,10 +1,11 @@
 //! From files to a rule set: every phase in its order, over one collection.
 //!
 //! After each file all that is collected so far is compiled, as the documented behaviour asks: a
-//! file cannot use what only a later one defines. The first file with an error ends the load; the
+//! file cannot use what only a later one defines. What no later file touches is compiled once. The first file with an error ends the load; the
 //! files behind it are still read for the problems that they have by themselves.
 mod compile;
 mod conditions;
+mod memo;
 mod options;
 mod select;
 pub(crate) mod told;
@@ -47,6 +48,7 @@ pub fn load(files: &[SourceFile], options: &EngineOptions) -> LoadOutcome {
         results: Vec::new(),
         kept: Vec::new(),
         failed: false,
+        memo: memo::Memo::default(),
     };
     let mut last = None;
     for n in 0..files.len() {
@@ -63,6 +65,7 @@ struct Load<'f> {
     /// Reports of reading and collecting, and the errors of compiling.
     kept: Vec<Report>,
     failed: bool,
+    memo: memo::Memo,
 }
 
 impl Load<'_> {
@@ -80,7 +83,8 @@ impl Load<'_> {
             return None;
         }
         self.kept.extend(reports.iter().cloned());
-        let mut compilation = compile::compile(&self.collection, self.files, self.options);
+        let mut compilation =
+            compile::compile(&self.collection, self.files, self.options, &mut self.memo);
         reports.extend(compilation.reports.iter().cloned());
         self.put_plugins_first(&mut reports);
         let result = FileResult::new(&file.name, schema, &reports);
