@@ -155,7 +155,7 @@ proptest! {
         other in proptest::collection::btree_map("[a-c]", "[x-z]{1,2}", 0..4),
     ) {
         let text = |lists: &std::collections::BTreeMap<String, String>| {
-            lists.iter().map(|(name, item)| format!("- list: {name}\n  items: [{item}]\n")).collect::<String>()
+            lists.iter().map(|(name, item)| format!("- list: {name}\n  items: [{item}]\n")).collect::<Vec<_>>().concat()
         };
         let (one, other) = (text(&one), text(&other));
         prop_assert!(between(&one, &one).is_empty());
