@@ -103,10 +103,11 @@ impl ArtifactDiff {
 /// when there was nothing before.
 pub(crate) fn changed_rules(store: &Store, outcome: &Outcome) -> Option<String> {
     let new = outcome.generation.as_ref().filter(|_| outcome.changed)?;
-    let old = store.generation(new.parent?).ok()?;
-    let old = installed_contents(store, &old).ok()?;
+    let parent = new.parent?;
+    let old = installed_contents(store, &store.generation(parent).ok()?).ok()?;
     let rules = diff(&sources(old.iter()), &sources(installed_contents(store, new).ok()?.iter()));
-    (!rules.is_empty()).then(|| rules.summary())
+    let differ = !rules.is_empty();
+    differ.then(|| format!("against generation {parent}: {}", rules.summary()))
 }
 
 /// Runs `artifact diff`.
@@ -186,7 +187,7 @@ async fn everything(context: &Context<'_>, options: &InstallOptions) -> anyhow::
     let installed = installed_contents(context.store, &active(context.store)?)?;
     let mut available = Vec::with_capacity(installed.len());
     for one in &installed {
-        let reference = one.reference.parse().map_err(OpsError::from)?;
+        let reference = eyas_ops::available(context, one).await?;
         available.push(fetched_contents(context, &reference, Some(one), options).await?);
     }
     Ok(("what is installed".to_owned(), "what the registry has".to_owned(), installed, available))
@@ -202,8 +203,7 @@ async fn one(
     let typed = name.to_string();
     let own = all.iter().find(|one| one.name == typed);
     let reference = match own {
-        // As it was installed, tag included.
-        Some(own) => own.reference.parse().map_err(OpsError::from)?,
+        Some(own) => eyas_ops::available(context, own).await?,
         None => context.catalog.resolve(name)?,
     };
     let available = fetched_contents(context, &reference, own, options).await?;

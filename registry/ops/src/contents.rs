@@ -14,6 +14,7 @@ use flate2::read::MultiGzDecoder;
 use crate::archive::MAX_FILES;
 use crate::found::find;
 use crate::pull::fetch_archive;
+use crate::select::version_of;
 use crate::{Context, InstallOptions, OpsError};
 
 /// Largest file whose text is kept, in bytes.
@@ -108,6 +109,23 @@ pub async fn fetched_contents(
         digest: candidate.manifest_digest,
         files,
     })
+}
+
+/// What to compare an installed artifact with: what its tag is now, or, where it was installed by its
+/// full version, the newest version there is.
+pub async fn available(context: &Context<'_>, installed: &Contents) -> Result<Reference, OpsError> {
+    let reference: Reference = installed.reference.parse()?;
+    match reference.tag() {
+        Some(tag) if version_of(tag).is_none() => return Ok(reference.with_tag(tag)?),
+        _ => {}
+    }
+    let tags = crate::tags(context.client, &reference).await?;
+    let versions = tags.iter().filter_map(|tag| Some((version_of(tag)?, tag)));
+    let newest = versions.filter(|(version, _)| !version.is_prerelease()).max();
+    match newest {
+        Some((_, tag)) => Ok(reference.with_tag(tag)?),
+        None => Ok(reference),
+    }
 }
 
 fn unpack(

@@ -35,7 +35,7 @@ mod uninstall;
 
 pub use archive::MAX_FILES;
 pub use class::Class;
-pub use contents::{Contents, FileContents, fetched_contents, installed_contents};
+pub use contents::{Contents, FileContents, available, fetched_contents, installed_contents};
 pub use context::{Context, InstallOptions, Trust};
 pub use error::OpsError;
 pub use flat::{FlatTargets, ForeignPolicy};

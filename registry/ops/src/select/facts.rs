@@ -116,6 +116,7 @@ impl<'a> Facts<'a> {
         let name = found.config.name.clone();
         let offered = offered(&found);
         self.places.insert(name.clone(), reference.clone());
+        self.offers.insert((name.clone(), offered.version.clone()), Known::Yes(offered.clone()));
         self.keep(name.clone(), found);
         Ok((name, offered))
     }
@@ -148,7 +149,11 @@ impl<'a> Facts<'a> {
         };
         let tag = tags.get(newest).cloned().unwrap_or_else(|| newest.to_string());
         let (name, offered) = self.this(&reference.with_tag(&tag)?, cause.clone()).await?;
-        self.offers.insert((name.clone(), newest.clone()), Known::Yes(offered));
+        // A tag that says one version and has another is not taken for what it says.
+        if offered.version != *newest {
+            let reason = format!("tag `{tag}` has version {}", offered.version);
+            self.offers.insert((name.clone(), newest.clone()), Known::No(reason));
+        }
         self.remember(&name, versions, tags);
         Ok(name)
     }
@@ -169,7 +174,6 @@ impl<'a> Facts<'a> {
                 Some("write the lock file again with `eyas artifact lock`"),
             ));
         }
-        self.offers.insert((name, locked.version.clone()), Known::Yes(offered.clone()));
         Ok(offered)
     }
 
@@ -330,7 +334,7 @@ impl<'a> Facts<'a> {
 }
 
 /// The version that a tag names in full; `1` and `1.2` are moved by their publisher and name none.
-fn version_of(tag: &str) -> Option<Version> {
+pub(crate) fn version_of(tag: &str) -> Option<Version> {
     let numbers = tag.split(['-', '+']).next().unwrap_or_default();
     (numbers.matches('.').count() == 2).then(|| tag.parse().ok()).flatten()
 }

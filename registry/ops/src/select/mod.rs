@@ -19,6 +19,7 @@ use eyas_index::solve::{
 use eyas_index::{Action, Candidate, Cause, Conflict, IndexError, Step, Why};
 
 use self::facts::Facts;
+pub(crate) use self::facts::version_of;
 use crate::found::{Found, find};
 use crate::{Class, Context, InstallOptions, Offer, OpsError};
 
@@ -271,7 +272,7 @@ async fn instead(facts: &mut Facts<'_>, problem: &Problem, conflict: &Conflict) 
         .picks
         .iter()
         .filter(|pick| names.contains(&pick.name))
-        .map(|pick| format!("`{}` {}", pick.name, pick.version))
+        .map(|pick| format!("`{}:{}`", pick.name, pick.version))
         .collect();
-    Some(format!("{} would fit, and another tag is asked for", fits.join(" and ")))
+    Some(format!("{} would fit", fits.join(" and ")))
 }

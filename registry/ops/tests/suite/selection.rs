@@ -88,7 +88,7 @@ async fn a_version_for_a_newer_sensor_is_passed_over_and_named() {
         ),
         "{text}"
     );
-    assert!(text.contains("`demo` 2.0.4 would fit"), "{text}");
+    assert!(text.contains("`demo:2.0.4` would fit"), "{text}");
     install(&stage, "demo:^2").await.expect("an older one");
     assert_eq!(stage.active(), ["demo 2.0.4"]);
 }
