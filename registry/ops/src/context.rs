@@ -41,6 +41,8 @@ impl<'a> Context<'a> {
 pub struct Trust {
     policy: Verifier,
     from_index: bool,
+    /// Applied where nothing says anything; none means that nobody is trusted there.
+    otherwise: Option<Verifier>,
 }
 
 /// How an install is to be done.
@@ -77,7 +79,12 @@ impl Default for InstallOptions {
 impl Trust {
     /// Applies `policy`; with `from_index`, what the indexes say counts where it is silent.
     pub fn new(policy: Policy, from_index: bool) -> Result<Self, OpsError> {
-        Ok(Self { policy: Verifier::new(policy)?, from_index })
+        Ok(Self { policy: Verifier::new(policy)?, from_index, otherwise: None })
+    }
+
+    /// The same, accepting unsigned artifacts that neither the policy nor an index says anything of.
+    pub fn accepting_unsigned(self) -> Result<Self, OpsError> {
+        Ok(Self { otherwise: Some(Verifier::new(Policy::allow_unsigned())?), ..self })
     }
 
     /// Verifies what was pinned, against the rule for what was asked for.
@@ -91,8 +98,11 @@ impl Trust {
         if self.from_index && silent {
             let mut policy = self.policy.policy().clone();
             catalog.add_sections(pinned.asked(), &mut policy)?;
-            return Ok(Verifier::new(policy)?.verify(client, pinned).await?);
+            if policy.rule_for(pinned.asked()).is_some() || self.otherwise.is_none() {
+                return Ok(Verifier::new(policy)?.verify(client, pinned).await?);
+            }
         }
-        Ok(self.policy.verify(client, pinned).await?)
+        let verifier = self.otherwise.as_ref().filter(|_| silent).unwrap_or(&self.policy);
+        Ok(verifier.verify(client, pinned).await?)
     }
 }

@@ -23,6 +23,7 @@ mod listing;
 mod pin;
 mod pull;
 mod push;
+mod receipts;
 mod repair;
 mod requires;
 mod rollback;
@@ -48,7 +49,7 @@ pub use follow::{
 pub use gc::gc;
 pub use indexes::{
     AddedIndex, Catalog, Copies, Copy, IndexBook, IndexLocation, IndexSource, MAX_INDEX_NAME_BYTES,
-    PushedIndex, check_index_name, push_index, update,
+    PushedIndex, check_index_name, list_indexes, push_index, unlist_indexes, update,
 };
 pub use inspect::{config, list, manifest, search, tags, verify};
 pub use install::{install, install_locked, lock, lock_installed};
@@ -57,6 +58,7 @@ pub use listing::{Listing, replace_file, update_index_file};
 pub use pin::{Pinned, pin, unpin};
 pub use pull::{Pulled, pull};
 pub use push::{Content, PushRequest, Pushed, parse_dependency, parse_requirement, push};
+pub use receipts::{Receipt, Receipts};
 pub use repair::{Watch, repair};
 pub use rollback::{RollbackOptions, RolledBack, reload, rollback};
 pub use select::MAX_ARTIFACTS;

@@ -25,6 +25,8 @@ pub struct Offer {
     pub versions: BTreeMap<String, String>,
     /// Plugins that are built in, in whatever version is asked for.
     pub plugins: Vec<String>,
+    /// Nothing is known of what will run the artifacts: requirements are told and not refused.
+    pub unknown: bool,
 }
 
 /// Whether there is a sensor.

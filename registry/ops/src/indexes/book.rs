@@ -36,7 +36,8 @@ pub struct AddedIndex {
 /// The list, as it is in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexBook {
-    path: PathBuf,
+    /// None when there is no place to keep it.
+    path: Option<PathBuf>,
     configs: Vec<AddedIndex>,
 }
 
@@ -71,7 +72,12 @@ impl IndexBook {
             })?;
             document.configs
         };
-        Ok(Self { path, configs })
+        Ok(Self { path: Some(path), configs })
+    }
+
+    /// An empty list that cannot be kept, for a user without a home.
+    pub fn nowhere() -> Self {
+        Self { path: None, configs: Vec::new() }
     }
 
     /// The indexes, in the order in which they were added.
@@ -115,16 +121,22 @@ impl IndexBook {
     }
 
     fn write(&self) -> Result<(), OpsError> {
-        let failed = |error| OpsError::storage("write the list of indexes", &self.path, error);
+        let Some(path) = &self.path else {
+            return Err(OpsError::usage(
+                "there is no place for the list of indexes: `HOME` is not set",
+                Some("set `HOME`, or list the index in the configuration file"),
+            ));
+        };
+        let failed = |error| OpsError::storage("write the list of indexes", path, error);
         let document = Document { configs: self.configs.clone() };
         let text = serde_saphyr::to_string(&document)
             .map_err(|error| failed(std::io::Error::other(error.to_string())))?;
-        let dir = self.path.parent().unwrap_or(&self.path);
+        let dir = path.parent().unwrap_or(path);
         fs::create_dir_all(dir).map_err(failed)?;
         let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
         file.write_all(text.as_bytes()).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
-        file.persist(&self.path).map_err(|error| failed(error.error))?;
+        file.persist(path).map_err(|error| failed(error.error))?;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
-//! Copies of fetched indexes, for when an index does not answer.
+//! Copies of fetched indexes, for when an index does not answer or is not to be asked.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::time::SystemTime;
 
 use eyas_artifact::Digest;
 
-use super::{IndexSource, LIMIT};
+use super::{IndexBook, IndexSource, LIMIT};
 use crate::OpsError;
 
 /// Largest note beside a copy that is read, in bytes.
@@ -28,12 +29,35 @@ pub struct Copy {
 #[derive(Debug, Clone, Default)]
 pub struct Copies {
     dir: Option<PathBuf>,
+    manner: Manner,
+}
+
+/// When a copy is made, and when it counts.
+#[derive(Debug, Clone, Default)]
+enum Manner {
+    /// Made whenever an index is fetched; it stands in for one that does not answer.
+    #[default]
+    StandIn,
+    /// Made by command, for the indexes that were added from these addresses by name; it counts until
+    /// it is made again.
+    ByCommand(BTreeMap<String, String>),
 }
 
 impl Copies {
     /// Copies in `dir`, which is made when the first one is kept; none without a directory.
     pub fn new(dir: Option<PathBuf>) -> Self {
-        Self { dir }
+        Self { dir, manner: Manner::StandIn }
+    }
+
+    /// Copies in `dir` under the names of the indexes in `book`, made by command alone.
+    pub fn by_command(dir: Option<PathBuf>, book: &IndexBook) -> Self {
+        let added = book.iter().map(|added| (added.name.clone(), added.url.clone())).collect();
+        Self { dir, manner: Manner::ByCommand(added) }
+    }
+
+    /// Whether a copy is made whenever an index is fetched.
+    pub(super) fn stand_in(&self) -> bool {
+        matches!(self.manner, Manner::StandIn)
     }
 
     /// Keeps the bytes of an index, and the tag of their state. The copy is whole or not there.
@@ -45,6 +69,9 @@ impl Copies {
     ) -> Result<(), OpsError> {
         let Some(path) = self.path(source) else { return Ok(()) };
         replace(&path, bytes)?;
+        if !self.stand_in() {
+            return Ok(());
+        }
         // The note says which bytes it is about: one that does not fit them counts for nothing.
         let note = tag.map(|tag| format!("{} {tag}\n", Digest::sha256(bytes)));
         replace(&note_beside(&path), note.unwrap_or_default().as_bytes())
@@ -63,6 +90,11 @@ impl Copies {
     /// The copy of an index.
     pub fn find(&self, source: &IndexSource) -> Result<Option<Copy>, OpsError> {
         let Some(path) = self.path(source) else { return Ok(None) };
+        if let Manner::ByCommand(added) = &self.manner
+            && added.get(&source.name) != Some(&source.address())
+        {
+            return Ok(None);
+        }
         let failed = |error| OpsError::storage("read the copy", &path, error);
         let file = match fs::File::open(&path) {
             Ok(file) => file,
@@ -89,10 +121,16 @@ impl Copies {
         }
     }
 
-    /// The address is part of the name: the copy of another address is never taken for this one.
+    /// The copy of another address is never taken for this one: the address is part of the name, or that of
+    /// the list of added indexes.
     fn path(&self, source: &IndexSource) -> Option<PathBuf> {
-        let mark = Digest::sha256(source.address()).hex();
-        let name = format!("{}-{}.yaml", source.name, &mark[..16]);
+        let name = match self.manner {
+            Manner::StandIn => {
+                let mark = Digest::sha256(source.address()).hex();
+                format!("{}-{}.yaml", source.name, &mark[..16])
+            }
+            Manner::ByCommand(_) => format!("{}.yaml", source.name),
+        };
         Some(self.dir.as_ref()?.join("indexes").join(name))
     }
 }
@@ -143,6 +181,23 @@ mod tests {
         copies.forget(&one).expect("removed");
         assert!(copies.find(&one).expect("readable").is_none());
         copies.forget(&one).expect("again is fine");
+    }
+
+    #[test]
+    fn copies_by_command_are_those_of_the_list() {
+        let dir = tempfile::tempdir().expect("dir");
+        let mut book = IndexBook::open(dir.path()).expect("empty");
+        let one = source("https://i.example.org/1.yaml");
+        let place = || Some(dir.path().to_owned());
+        Copies::by_command(place(), &book).keep(&one, b"[]\n", None).expect("kept");
+        assert!(dir.path().join("indexes/one.yaml").exists(), "under the name alone");
+        assert!(Copies::by_command(place(), &book).find(&one).expect("readable").is_none());
+        book.add(&one, "now").expect("added");
+        let copies = Copies::by_command(place(), &book);
+        assert!(copies.find(&one).expect("readable").is_some());
+        let other = source("https://i.example.org/2.yaml");
+        assert!(copies.find(&other).expect("readable").is_none(), "it has moved");
+        assert!(!copies.stand_in() && Copies::default().stand_in());
     }
 
     #[test]

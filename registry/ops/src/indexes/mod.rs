@@ -5,11 +5,13 @@
 
 mod book;
 mod copies;
+mod listed;
 mod publish;
 mod source;
 
 pub use self::book::{AddedIndex, IndexBook};
 pub use self::copies::{Copies, Copy};
+pub use self::listed::{list_indexes, unlist_indexes};
 pub use self::publish::{PushedIndex, push_index};
 pub use self::source::{IndexLocation, IndexSource, MAX_INDEX_NAME_BYTES, check_index_name};
 
@@ -184,10 +186,16 @@ async fn load_one(
     listener: &dyn Listener,
 ) -> Result<Index, OpsError> {
     let copy = usable(source, copies);
+    if let Some(copy) = copy.as_ref().filter(|_| !copies.stand_in()) {
+        let text = format!("index `{}` is the copy kept {}", source.name, age(copy.kept));
+        listener.tell(&Event::Detail(&text));
+        return source.read_index(&copy.bytes);
+    }
     let known = copy.as_ref().and_then(|copy| copy.tag.as_deref());
     let reason = match source.fetch(client, known).await {
         Ok(document) => {
             let (bytes, kept) = match (document, copy) {
+                (Some(document), _) if !copies.stand_in() => (document.bytes, Ok(())),
                 (Some(document), _) => {
                     let kept = copies.keep(source, &document.bytes, document.tag.as_deref());
                     (document.bytes, kept)

@@ -300,7 +300,7 @@ impl Sensor for FakeSensor {
 
     fn default_offer(&self) -> Offer {
         let versions = BTreeMap::from([("engine_version_semver".to_owned(), "0.63.0".to_owned())]);
-        Offer { versions, plugins: vec!["container".to_owned()] }
+        Offer { versions, plugins: vec!["container".to_owned()], unknown: false }
     }
 }
 
