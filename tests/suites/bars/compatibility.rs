@@ -1,1 +1,284 @@
 //! Bars of the command line in its compatible form: requirements, validation, configuration, indexes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use eyas_tests::{Finished, Registry, Site, both_registries, eyas, marker_rule, run};
+
+/// A host that calls the program `falcoctl`, with directories for an engine.
+struct Host {
+    site: Site,
+    registry: Registry,
+}
+
+impl Host {
+    fn new() -> Self {
+        let site = Site::new();
+        for dir in ["bin", "rules", "plugins", "assets", "state", "home"] {
+            fs::create_dir(site.path(dir)).expect("directory");
+        }
+        std::os::unix::fs::symlink(eyas(), site.path("bin/falcoctl")).expect("link");
+        Self { site, registry: Registry::embedded() }
+    }
+
+    fn falcoctl(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.site.path("bin/falcoctl"));
+        command
+            .env_clear()
+            .env("HOME", self.site.path("home"))
+            .current_dir(self.site.folder())
+            .args(arguments);
+        command
+    }
+
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> Finished {
+        run(&mut self.falcoctl(arguments))
+    }
+
+    /// `artifact install REF…` into the directories of this host.
+    #[track_caller]
+    fn install(&self, more: &[&str]) -> Finished {
+        let mut arguments =
+            vec!["artifact", "install", "--plain-http", "--config", "falcoctl.yaml"];
+        arguments.extend(["--rulesfiles-dir", "rules", "--plugins-dir", "plugins"]);
+        arguments.extend(["--assets-dir", "assets", "--state-dir", "state"]);
+        arguments.extend(more);
+        self.run(&arguments)
+    }
+
+    /// Pushes `demo-rules` with one file and the requirements that are given.
+    fn publish(&self, version: &str, text: &str, more: &[&str]) -> String {
+        let file = self.site.path("demo.yaml");
+        fs::write(&file, text).expect("rules");
+        let reference = self.registry.reference("team/demo-rules:latest");
+        let file = file.display().to_string();
+        let mut arguments = vec!["registry", "push", &reference, &file, "--type", "rulesfile"];
+        arguments.extend(["--version", version, "--plain-http"]);
+        arguments.extend(more);
+        self.site.run(&arguments).expect_code(0);
+        reference
+    }
+
+    fn installed(&self) -> PathBuf {
+        self.site.path("rules/demo.yaml")
+    }
+}
+
+fn rules(name: &str) -> String {
+    marker_rule(name, "/eyas/test/marker")
+}
+
+/// Bundles whose content is no rules, each with a word of the refusal.
+fn broken() -> Vec<(&'static str, String)> {
+    let rule = rules("Broken");
+    vec![
+        ("not YAML", "- rule: x\n  desc: [\n".to_owned()),
+        ("not a list", "engine:\n  kind: modern_ebpf\n".to_owned()),
+        (
+            "condition cut off",
+            rule.replace("evt.type in (open, openat, openat2) and", "evt.type in ("),
+        ),
+        ("no priority", rule.replace("priority: NOTICE", "priority: LOUD")),
+    ]
+}
+
+#[test]
+fn bar_13_what_does_not_parse_is_not_installed() {
+    let host = Host::new();
+    let good = rules("Good");
+    let reference = host.publish("1.0.0", &good, &[]);
+    host.install(&[&reference]).expect_code(0);
+    for (number, (what, text)) in broken().into_iter().enumerate() {
+        host.publish(&format!("1.0.{}", number + 1), &text, &[]);
+        let refused = host.install(&[&reference]);
+        refused.expect_code(1);
+        assert!(refused.stdout.contains("demo.yaml"), "{what}: {}", refused.stdout);
+        let kept = fs::read_to_string(host.installed()).expect("still there");
+        assert_eq!(kept, good, "{what}");
+    }
+    // What only the other engine can judge is left to it.
+    let theirs = rules("Theirs").replace("fd.name =", "future.field =");
+    host.publish("1.1.0", &theirs, &[]);
+    host.install(&[&reference]).expect_code(0);
+    assert_eq!(fs::read_to_string(host.installed()).expect("there"), theirs);
+}
+
+#[test]
+fn bar_13_a_sensor_of_ours_is_stricter() {
+    both_registries("bar_13", |registry| {
+        let site = Site::new();
+        site.trust_key(registry, "signer");
+        site.publish(registry, "1.0.0", Some("signer"), &[("demo.yaml", &rules("Good"))]);
+        site.install(&["demo-rules"]).expect_code(0);
+        let before = site.snapshot();
+        let unknown = rules("Bad").replace("fd.name =", "future.field =");
+        site.publish(registry, "1.0.1", Some("signer"), &[("demo.yaml", &unknown)]);
+        site.install(&["demo-rules"]).expect_code(6);
+        let active = site.store().join("current/rules/demo-rules/demo.yaml");
+        assert_eq!(fs::read_to_string(active).expect("there"), rules("Good"));
+        assert!(before.keys().all(|path| site.snapshot().contains_key(path)));
+    });
+}
+
+#[test]
+fn bar_15_requirements_are_checked_by_install() {
+    let site = Site::new();
+    let registry = Registry::embedded();
+    site.trust_key(&registry, "signer");
+    site.publish(&registry, "1.0.0", Some("signer"), &[("demo.yaml", &rules("Good"))]);
+    site.install(&["demo-rules"]).expect_code(0);
+    let file = site.path("next.yaml");
+    fs::write(&file, rules("Next")).expect("rules");
+    let reference = registry.reference("team/demo-rules:latest");
+    let file = file.display().to_string();
+    let push = ["registry", "push", &reference, &file, "--type", "rulesfile", "--version", "2.0.0"];
+    let needs =
+        ["--requires", "engine_version_semver:99.0.0", "--sign-key", "signer", "--plain-http"];
+    site.run(&[&push[..], &needs[..]].concat()).expect_code(0);
+    let before = site.generation();
+    let refused = site.install(&["demo-rules"]);
+    refused.expect_code(6);
+    assert!(refused.stderr.contains("99.0.0"), "{}", refused.stderr);
+    assert_eq!(site.generation(), before);
+}
+
+#[test]
+fn bar_21_an_index_is_needed_for_its_names_only() {
+    let host = Host::new();
+    let reference = host.publish("1.0.0", &rules("Good"), &[]);
+    // A port at which nobody listens.
+    let gone = "http://127.0.0.1:9/index.yaml";
+    fs::write(
+        host.site.path("falcoctl.yaml"),
+        format!("indexes:\n- name: gone\n  url: {gone}\n  backend: http\n"),
+    )
+    .expect("configuration");
+    host.install(&[&reference]).expect_code(0);
+    assert_eq!(fs::read_to_string(host.installed()).expect("there"), rules("Good"));
+    let refused = host.install(&["demo-rules"]);
+    refused.expect_code(1);
+    assert!(
+        refused.stdout.contains("`gone`") || refused.stdout.contains("127.0.0.1:9"),
+        "{}",
+        refused.stdout
+    );
+}
+
+#[test]
+fn bar_21_a_copy_stands_in_with_its_age() {
+    let site = Site::new();
+    let served = Registry::embedded();
+    site.trust_key(&served, "signer");
+    site.publish(&served, "1.0.0", Some("signer"), &[("demo.yaml", &rules("Good"))]);
+    let web = eyas_tests::registry::FileServer::new(&site.path("index.yaml"));
+    fs::write(
+        site.path("eyas.yaml"),
+        format!("indexes:\n- {{name: web, url: '{}'}}\n", web.address()),
+    )
+    .expect("configuration");
+    let install = |site: &Site| {
+        site.run(&["artifact", "info", "demo-rules", "--plain-http", "--cache-dir", "cache"])
+    };
+    install(&site).expect_code(0);
+    drop(web);
+    let with_copy = install(&site);
+    with_copy.expect_code(0);
+    assert!(with_copy.stderr.contains("copy kept"), "{}", with_copy.stderr);
+}
+
+#[test]
+fn bar_22_an_empty_entry_is_an_error_and_no_crash() {
+    let host = Host::new();
+    for (text, word) in [("- ~\n- name: a\n", "line"), ("- null\n", "line"), ("[{}]\n", "name")] {
+        fs::write(host.site.path("index.yaml"), text).expect("index");
+        let url = format!("file://{}", host.site.path("index.yaml").display());
+        fs::write(
+            host.site.path("falcoctl.yaml"),
+            format!("indexes: [{{name: one, url: '{url}'}}]\n"),
+        )
+        .expect("configuration");
+        let refused = host.run(&["artifact", "list", "--config", "falcoctl.yaml"]);
+        refused.expect_code(1);
+        assert!(
+            refused.stdout.contains("ERROR") && refused.stdout.contains(word),
+            "{}",
+            refused.stdout
+        );
+    }
+}
+
+#[test]
+fn bar_30_a_read_only_root_and_no_home_stop_nothing() {
+    let host = Host::new();
+    let reference = host.publish("1.0.0", &rules("Good"), &[]);
+    let list = |command: &mut Command| {
+        command.env_remove("HOME").env(
+            "FALCOCTL_INDEXES",
+            format!("one,file://{}", host.site.path("index.yaml").display()),
+        );
+        run(command)
+    };
+    // The file does not exist and neither does its directory; nobody could make them as this user.
+    let config = "/proc/eyas/falcoctl.yaml";
+    list(&mut host.falcoctl(&["artifact", "list", "--config", config])).expect_code(0);
+    list(&mut host.falcoctl(&["index", "list", "--config", config])).expect_code(0);
+    let mut install =
+        host.falcoctl(&["artifact", "install", "--plain-http", "--config", config, &reference]);
+    install.args([
+        "--rulesfiles-dir",
+        "rules",
+        "--plugins-dir",
+        "plugins",
+        "--assets-dir",
+        "assets",
+        "--state-dir",
+        "state",
+    ]);
+    list(&mut install).expect_code(0);
+    assert_eq!(fs::read_to_string(host.installed()).expect("there"), rules("Good"));
+    let left: Vec<_> = fs::read_dir(host.site.path("home")).expect("home").collect();
+    assert!(left.is_empty(), "{left:?}");
+    // A home without a configuration stays without one.
+    host.install(&[&reference]).expect_code(0);
+    assert!(!host.site.path("falcoctl.yaml").exists());
+    assert!(!host.site.path("home/.config").exists());
+}
+
+#[test]
+fn bar_34_the_name_of_an_index_stays_in_its_directory() {
+    let host = Host::new();
+    let url = format!("file://{}", host.site.path("index.yaml").display());
+    for name in ["../escape", "a/b", "..", ".hidden", ""] {
+        let refused = host.run(&["index", "add", "--config", "falcoctl.yaml", "--", name, &url]);
+        refused.expect_code(1);
+    }
+    assert!(!host.site.path("home/.config").exists());
+    assert!(!host.site.path("falcoctl.yaml").exists());
+}
+
+#[test]
+fn bar_34_the_configuration_keeps_its_comments() {
+    let host = Host::new();
+    let index = host.site.path("index.yaml").display().to_string();
+    let text = format!(
+        "# looked after by the platform team\ndriver: {{name: falco}} # not ours\nindexes:\n  # the first\n  - name: one\n    url: file://{index}\n\nartifact:\n  follow: {{every: 6h}}\n"
+    );
+    let file = host.site.path("falcoctl.yaml");
+    fs::write(&file, &text).expect("configuration");
+    let url = format!("file://{index}");
+    let added = host.run(&["index", "add", "two", &url, "file", "--config", "falcoctl.yaml"]);
+    added.expect_code(0);
+    assert!(added.stdout.contains("Index successfully added"), "{}", added.stdout);
+    let first = format!("    url: file://{index}\n");
+    let entry = format!("  - name: two\n    url: {url}\n    backend: file\n");
+    let after = fs::read_to_string(&file).expect("there");
+    assert_eq!(after, text.replacen(&first, &format!("{first}{entry}"), 1));
+    let listed = host.run(&["index", "list", "--config", "falcoctl.yaml"]);
+    listed.expect_code(0);
+    assert!(listed.stdout.starts_with("NAME\tURL"), "{}", listed.stdout);
+    assert!(listed.stdout.contains("two \t"), "{}", listed.stdout);
+    host.run(&["index", "rm", "two", "--config", "falcoctl.yaml"]).expect_code(0);
+    assert_eq!(fs::read_to_string(&file).expect("there"), text);
+}
