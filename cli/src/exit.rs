@@ -4,10 +4,19 @@ use std::process::ExitCode;
 
 use eyas_ops::{Class, OpsError};
 
+use crate::personality::{ExitCodes, Personality};
 use crate::settings::SettingsError;
 
+/// Code of a class for the program that was called.
+pub(crate) fn code(personality: Personality, class: Class) -> u8 {
+    match personality.character().exit_codes {
+        ExitCodes::ByClass => code_of_class(class),
+        ExitCodes::One => 1,
+    }
+}
+
 /// Code for each class. The numbers are promised and never reused.
-pub(crate) const fn code(class: Class) -> u8 {
+const fn code_of_class(class: Class) -> u8 {
     match class {
         Class::Failed => 1,
         Class::Usage => 2,
@@ -97,8 +106,8 @@ pub(crate) fn report_of(error: &anyhow::Error) -> Option<String> {
 }
 
 /// The exit code for `class`.
-pub(crate) fn exit_code(class: Class) -> ExitCode {
-    ExitCode::from(code(class))
+pub(crate) fn exit_code(personality: Personality, class: Class) -> ExitCode {
+    ExitCode::from(code(personality, class))
 }
 
 #[cfg(test)]
@@ -120,18 +129,26 @@ mod tests {
     fn the_documented_table_is_the_one_in_force() {
         let documented = include_str!("../../docs/exit-codes.md");
         for class in CLASSES {
-            let row = format!("| {} | `{}` |", code(class), name(class));
+            let row = format!("| {} | `{}` |", code_of_class(class), name(class));
             assert!(documented.contains(&row), "docs/exit-codes.md lacks {row}");
         }
     }
 
     #[test]
     fn codes_are_distinct_and_never_success() {
-        let mut codes: Vec<u8> = CLASSES.iter().map(|class| code(*class)).collect();
+        let mut codes: Vec<u8> = CLASSES.iter().map(|class| code_of_class(*class)).collect();
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), CLASSES.len());
         assert!(!codes.contains(&0));
+    }
+
+    #[test]
+    fn the_compatible_form_has_one_code() {
+        for class in CLASSES {
+            assert_eq!(code(Personality::Falcoctl, class), 1);
+            assert_eq!(code(Personality::Eyas, class), code_of_class(class));
+        }
     }
 
     #[test]

@@ -1,31 +1,76 @@
 //! Whether a whole new set works: the sensor's own rule compiler and the probe's layout check.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use eyas_artifact::Kind;
-use eyas_rules::report::{render_all, results_json};
+use eyas_rules::report::{Code, Report, render_all, results_json};
 use eyas_rules::{EngineOptions, LoadOutcome, Severity, SourceFile, load};
 use eyas_store::{CandidateFile, CandidateSet, Validate, ValidationError};
+
+use crate::personality::Engine;
+use crate::printer::Printer;
 
 /// Largest rules file that is compiled, in bytes.
 pub(crate) const MAX_RULES_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Largest probe object that is looked at, in bytes.
 pub(crate) const MAX_PROBE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// What is wrong with rules whatever the engine, its version, its plugins and the other files are.
+const WRONG_EVERYWHERE: [Code; 7] = [
+    Code::NotYaml,
+    Code::Structure,
+    Code::MissingKey,
+    Code::WrongType,
+    Code::Priority,
+    Code::Syntax,
+    Code::MacroLoop,
+];
+
 /// Compiles rules and checks probes.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Judge;
+#[derive(Clone, Default)]
+pub(crate) struct Judge {
+    /// Who is told what only the other engine can judge; none when the engine is ours.
+    other: Option<Printer>,
+    /// Kinds of which nothing can be installed, with the directory that cannot be written.
+    unusable: Vec<(Kind, PathBuf)>,
+}
 
 impl Judge {
     /// A judge with the sensor's settings.
     pub(crate) fn new() -> Self {
-        Self
+        Self::default()
+    }
+
+    /// A judge of rules for that engine.
+    pub(crate) fn of(engine: Engine, unusable: Vec<(Kind, PathBuf)>, printer: &Printer) -> Self {
+        match engine {
+            Engine::Ours => Self::new(),
+            Engine::Falco => Self { other: Some(printer.clone()), unusable },
+        }
     }
 }
 
 impl Validate for Judge {
     fn validate(&self, candidate: &CandidateSet<'_>) -> Result<(), ValidationError> {
-        rules(&candidate.files(Kind::Rulesfile))?;
+        for (kind, directory) in &self.unusable {
+            if !candidate.files(*kind).is_empty() {
+                return Err(homeless(*kind, directory));
+            }
+        }
+        let sources = sources(&candidate.files(Kind::Rulesfile))?;
+        match &self.other {
+            None => rules(&sources)?,
+            Some(printer) => {
+                let unjudged = rules_of_another_engine(&sources)?;
+                if let Some(first) = unjudged.first() {
+                    let count = unjudged.len();
+                    let message = &first.message;
+                    printer.aside(format!(
+                        "{count} things in the rules are for the engine to judge, such as: {message}"
+                    ));
+                }
+            }
+        }
         for file in candidate.files(Kind::Probe) {
             probe(&file)?;
         }
@@ -33,8 +78,16 @@ impl Validate for Judge {
     }
 }
 
-/// Compiles every rules file of the set together, as the sensor will.
-fn rules(files: &[CandidateFile<'_>]) -> Result<(), ValidationError> {
+/// There is no place in which the engine would find files of a kind.
+fn homeless(kind: Kind, directory: &Path) -> ValidationError {
+    let directory = directory.display();
+    ValidationError::new(format!(
+        "there is no place for a {kind}: `{directory}` cannot be written; name another directory by \
+         its flag"
+    ))
+}
+
+fn sources(files: &[CandidateFile<'_>]) -> Result<Vec<SourceFile>, ValidationError> {
     let mut sources = Vec::new();
     for file in files.iter().filter(|file| is_rules(&file.file.path)) {
         let bytes = read(file, MAX_RULES_FILE_BYTES)?;
@@ -42,28 +95,56 @@ fn rules(files: &[CandidateFile<'_>]) -> Result<(), ValidationError> {
             .map_err(|_| ValidationError::new(format!("`{}` is not UTF-8 text", file.label)))?;
         sources.push(SourceFile { name: file.label.clone(), text });
     }
-    let outcome = compile(&sources);
+    Ok(sources)
+}
+
+/// Compiles every rules file of the set together, as the sensor will.
+fn rules(sources: &[SourceFile]) -> Result<(), ValidationError> {
+    let outcome = compile(sources);
     if outcome.rule_set.is_some() {
         return Ok(());
     }
-    let errors: Vec<_> = outcome
-        .reports
-        .iter()
-        .filter(|report| report.severity == Severity::Error)
-        .cloned()
-        .collect();
+    let is_error = |report: &&Report| report.severity == Severity::Error;
+    let errors: Vec<_> = outcome.reports.iter().filter(is_error).cloned().collect();
+    Err(refusal("the rules do not compile", &errors, sources, &outcome))
+}
+
+/// Reads each rules file by itself: another engine knows other fields, sources and plugins, and loads
+/// files that are not ours. Gives what is left to it to judge.
+fn rules_of_another_engine(sources: &[SourceFile]) -> Result<Vec<Report>, ValidationError> {
+    let mut left = Vec::new();
+    for source in sources {
+        let alone = std::slice::from_ref(source);
+        let outcome = compile(alone);
+        let errors = outcome.reports.iter().filter(|report| report.severity == Severity::Error);
+        let (wrong, unjudged): (Vec<Report>, Vec<Report>) =
+            errors.cloned().partition(|report| WRONG_EVERYWHERE.contains(&report.code));
+        if !wrong.is_empty() {
+            return Err(refusal("these are no rules", &wrong, alone, &outcome));
+        }
+        left.extend(unjudged);
+    }
+    Ok(left)
+}
+
+fn refusal(
+    what: &str,
+    errors: &[Report],
+    sources: &[SourceFile],
+    outcome: &LoadOutcome,
+) -> ValidationError {
     let summary = errors.first().map_or_else(
-        || "the rules do not compile".to_owned(),
+        || what.to_owned(),
         |first| match errors.len() {
-            1 => format!("the rules do not compile: {}", first.message),
-            count => format!("the rules do not compile, {count} errors: {}", first.message),
+            1 => format!("{what}: {}", first.message),
+            count => format!("{what}, {count} errors: {}", first.message),
         },
     );
-    Err(ValidationError {
+    ValidationError {
         summary,
-        text: render_all(&errors, &sources, false),
+        text: render_all(errors, sources, false),
         reports: results_json(&outcome.results),
-    })
+    }
 }
 
 /// Loads rules with the settings of a sensor that has none of its own.
@@ -114,6 +195,47 @@ mod tests {
         assert!(!compiles(
             "- rule: a\n  desc: d\n  condition: no.such.field = 1\n  output: o\n  priority: INFO\n"
         ));
+    }
+
+    fn left_to_falco(text: &str) -> Result<usize, String> {
+        let file = SourceFile { name: "demo.yaml".to_owned(), text: text.to_owned() };
+        rules_of_another_engine(&[file]).map(|left| left.len()).map_err(|error| error.text)
+    }
+
+    #[test]
+    fn what_another_engine_may_know_is_left_to_it() {
+        let rule = |condition: &str, more: &str| {
+            format!(
+                "- rule: a\n  desc: d\n  condition: {condition}\n  output: o %ka.verb\n  priority: INFO\n{more}"
+            )
+        };
+        for text in [
+            rule("ka.verb = create", "  source: k8s_audit\n"),
+            rule("evt.type = open and new.field = 1", ""),
+            rule("macro_of_another_file and evt.type = open", ""),
+            format!("- required_engine_version: 99.0.0\n{}", rule("evt.type = open", "")),
+            format!(
+                "- required_plugin_versions:\n  - name: k8saudit\n    version: 0.99.0\n{}",
+                rule("evt.type = open", "")
+            ),
+        ] {
+            assert!(left_to_falco(&text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_everywhere_is_refused_with_its_place() {
+        for text in [
+            "- rule: a\n  desc: [\n",
+            "rules: {}\n",
+            "- rule: a\n  desc: d\n  output: o\n  priority: INFO\n",
+            "- rule: a\n  desc: d\n  condition: evt.type = \n  output: o\n  priority: INFO\n",
+            "- rule: a\n  desc: d\n  condition: (evt.type = open\n  output: o\n  priority: INFO\n",
+            "- rule: a\n  desc: d\n  condition: evt.type = open\n  output: o\n  priority: LOUD\n",
+        ] {
+            let said = left_to_falco(text).expect_err(text);
+            assert!(said.contains("demo.yaml"), "{said}");
+        }
     }
 
     #[test]

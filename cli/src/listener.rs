@@ -1,19 +1,63 @@
 //! What operations tell, as messages and progress.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use eyas_ops::{Event, Listener, SignerWords};
 
 use crate::args::LogLevel;
+use crate::personality::Words;
+use crate::phrases;
 use crate::printer::{Printer, Record};
+
+/// Form of the record of a signer when none was needed.
+const UNSIGNED: &str = "unsigned-accepted";
 
 /// Passes what happens on to the printer.
 pub(crate) struct Teller {
     printer: Printer,
+    /// Artifacts of which it was said that nobody signed them: once is enough.
+    unsigned: Mutex<BTreeSet<String>>,
 }
 
 impl Teller {
     /// A listener that prints.
     pub(crate) fn new(printer: Printer) -> Self {
-        Self { printer }
+        Self { printer, unsigned: Mutex::default() }
+    }
+
+    /// Passes an event on in the words of `falcoctl`; false for one that has none there.
+    fn tell_compatibly(&self, event: &Event<'_>) -> bool {
+        let record = match event {
+            // A follower says what it found and what it installed.
+            Event::Pinned { .. } | Event::Staged { .. } if self.printer.is_service() => {
+                return true;
+            }
+            Event::Pinned { asked, .. } => phrases::preparing(asked),
+            Event::Verified { name, signers, .. } => match signers.first() {
+                Some(signer) if signer.form != UNSIGNED => {
+                    phrases::verified(name, &SignerWords(Some(signer)).to_string())
+                }
+                _ => {
+                    let mut said = self.unsigned.lock().unwrap_or_else(PoisonError::into_inner);
+                    if !said.insert((*name).to_owned()) {
+                        return true;
+                    }
+                    phrases::unverified(name)
+                }
+            },
+            Event::Planned(plan) if !self.printer.is_service() => {
+                let references = plan.steps.iter().map(|step| &step.candidate.reference);
+                self.printer.record(&phrases::installing(references));
+                return false;
+            }
+            // Told with each artifact.
+            Event::Published { .. } => return true,
+            Event::Staged { name, files, .. } => phrases::extracting(name, *files),
+            _ => return false,
+        };
+        self.printer.record(&record);
+        true
     }
 }
 
@@ -21,6 +65,9 @@ impl Listener for Teller {
     fn tell(&self, event: &Event<'_>) {
         if let Event::Transfer { name, done, total } = event {
             self.printer.bars().advance(name, *done, *total);
+            return;
+        }
+        if self.printer.words() == Words::Falcoctl && self.tell_compatibly(event) {
             return;
         }
         if let Some(record) = record(event) {

@@ -12,6 +12,8 @@ mod exit;
 mod judge;
 mod layouts;
 mod listener;
+mod personality;
+mod phrases;
 mod printer;
 mod probe;
 mod sensor;
@@ -21,22 +23,26 @@ mod signals;
 mod terminal;
 mod wiring;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use self::args::{Cli, LogFormat, LogLevel, Output};
+use self::args::{Cli, LogFormat, LogLevel};
+use self::personality::{Personality, Stream, Words};
 use self::printer::{Printer, Record};
 use self::settings::{Environment, Settings};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(layouts::in_arguments(std::env::args_os())) {
+    let personality = Personality::of_process();
+    let words = layouts::in_arguments(std::env::args_os());
+    let cli = match args::read(personality, words) {
         Ok(cli) => cli,
-        Err(error) => return refuse_arguments(&error),
+        Err(error) => return refuse_arguments(personality, &error),
     };
     let fallback = Printer::new(
-        cli.global.output.unwrap_or(Output::Text),
+        personality,
+        cli.global.output,
         cli.global.log_format,
         cli.global.log_level.unwrap_or(LogLevel::Info),
     );
@@ -44,10 +50,11 @@ fn main() -> ExitCode {
     if let Some(outcome) = commands::run_without_settings(&cli.command, &fallback) {
         return outcome.map_or_else(|error| refuse(&error, &fallback), |()| ExitCode::SUCCESS);
     }
-    let outcome =
-        prepare(&cli).map_err(|error| (error, fallback)).and_then(|(settings, printer)| {
+    let outcome = prepare(&cli, personality).map_err(|error| (error, fallback)).and_then(
+        |(settings, printer)| {
             commands::run(cli, &settings, &printer).map_err(|error| (error, printer))
-        });
+        },
+    );
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err((error, printer)) => refuse(&error, &printer),
@@ -55,11 +62,16 @@ fn main() -> ExitCode {
 }
 
 /// Settles settings and printer.
-fn prepare(cli: &Cli) -> anyhow::Result<(Settings, Printer)> {
-    let settings = Settings::load(&cli.global, Environment::of_process())?;
+fn prepare(cli: &Cli, personality: Personality) -> anyhow::Result<(Settings, Printer)> {
+    let settings = Settings::load(&cli.global, Environment::of_process(personality))?
+        .in_section(cli.command.section());
     let format: Option<LogFormat> = settings.log_format(&cli.global)?;
-    let printer =
-        Printer::new(settings.output(cli.global.output)?, format, settings.log_level(&cli.global)?);
+    let printer = Printer::new(
+        personality,
+        settings.output(cli.global.output)?,
+        format,
+        settings.log_level(&cli.global)?,
+    );
     for remark in settings.remarks() {
         let level = if remark.missed { LogLevel::Warn } else { LogLevel::Debug };
         printer.record(&Record::new(level, remark.text));
@@ -68,12 +80,33 @@ fn prepare(cli: &Cli) -> anyhow::Result<(Settings, Printer)> {
 }
 
 /// Prints help or a refusal of the command line. Help that was asked for is data.
-fn refuse_arguments(error: &clap::Error) -> ExitCode {
-    // Nowhere is left to say that the stream is gone.
-    let _ = error.print();
+fn refuse_arguments(personality: Personality, error: &clap::Error) -> ExitCode {
+    let character = personality.character();
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => exit::exit_code(eyas_ops::Class::Usage),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Nowhere is left to say that the stream is gone.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            if character.messages == Stream::Stdout =>
+        {
+            // Nobody reads it is no failure.
+            let _ = io::stdout().lock().write_all(error.render().to_string().as_bytes());
+            ExitCode::SUCCESS
+        }
+        _ if character.messages == Stream::Stdout => {
+            let said = error.render().to_string();
+            let mut lines = said.lines().filter(|line| !line.trim().is_empty());
+            let first = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let record = lines.fold(Record::new(LogLevel::Error, first), Record::detail);
+            Printer::new(personality, None, None, LogLevel::Info).record(&record);
+            exit::exit_code(personality, eyas_ops::Class::Usage)
+        }
+        _ => {
+            let _ = error.print();
+            exit::exit_code(personality, eyas_ops::Class::Usage)
+        }
     }
 }
 
@@ -81,9 +114,12 @@ fn refuse_arguments(error: &clap::Error) -> ExitCode {
 fn refuse(error: &anyhow::Error, printer: &Printer) -> ExitCode {
     let class = exit::class_of(error);
     printer.bars().clear();
-    let mut record = Record::new(LogLevel::Error, exit::message_of(error))
-        .with("class", exit::name(class))
-        .with("exit_code", exit::code(class));
+    let mut record = Record::new(LogLevel::Error, exit::message_of(error));
+    if printer.words() == Words::Ours {
+        record = record
+            .with("class", exit::name(class))
+            .with("exit_code", exit::code(printer.personality(), class));
+    }
     if let Some(report) = exit::report_of(error) {
         record = record.detail(report);
     }
@@ -91,5 +127,5 @@ fn refuse(error: &anyhow::Error, printer: &Printer) -> ExitCode {
         record = record.detail(format!("hint: {hint}"));
     }
     printer.record(&record);
-    exit::exit_code(class)
+    exit::exit_code(printer.personality(), class)
 }

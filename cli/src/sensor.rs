@@ -35,6 +35,11 @@ impl SocketSensor {
         self
     }
 
+    /// Whether it is asked and told anything.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told
+    }
+
     /// Where it listens.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -120,7 +125,7 @@ fn offer(engine: &str) -> Offer {
         ("engine_version_semver".to_owned(), engine.to_owned()),
         ("plugin_api_version".to_owned(), PLUGIN_API_VERSION.to_owned()),
     ]);
-    Offer { versions, plugins: BUILT_IN_PLUGINS.map(str::to_owned).to_vec() }
+    Offer { versions, plugins: BUILT_IN_PLUGINS.map(str::to_owned).to_vec(), unknown: false }
 }
 
 #[cfg(test)]
@@ -173,7 +178,7 @@ mod tests {
     fn what_is_declared_counts_where_nobody_answers() {
         let dir = tempfile::tempdir().expect("dir");
         let versions = BTreeMap::from([("engine_version".to_owned(), "9".to_owned())]);
-        let declared = Offer { versions, plugins: Vec::new() };
+        let declared = Offer { versions, ..Offer::default() };
         let sensor = at(&dir.path().join("none.sock")).with_declared(Some(declared.clone()));
         assert_eq!(sensor.default_offer(), declared);
         assert_eq!(sensor.with_declared(None).default_offer(), offer(ENGINE_VERSION));

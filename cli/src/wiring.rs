@@ -18,8 +18,11 @@ use eyas_trust::{MAX_POLICY_BYTES, Policy};
 
 use crate::args::{IndexArgs, LogLevel, TransportArgs, TrustArgs};
 use crate::exit::Failure;
+use crate::personality::{IndexCopies, Unsigned, Words};
+use crate::phrases;
 use crate::printer::{Printer, Record};
 use crate::settings::{self, OneRegistry, Settings};
+use crate::signals;
 
 /// Runs a future to its end on this thread; one is enough for what waits for the network.
 pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -28,6 +31,26 @@ pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(work)
+}
+
+/// The same, until this process is told to stop. What waits can be dropped at any point: nothing is half
+/// done until the store is changed, and that happens without waiting.
+pub(crate) fn block_on_until_told<T>(
+    printer: &Printer,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    block_on(async {
+        tokio::select! {
+            done = work => done,
+            () = signals::until_told() => {
+                if printer.words() == Words::Falcoctl {
+                    printer.record(&phrases::stopping());
+                }
+                let message = "told to stop before it was done; nothing has changed".to_owned();
+                Err(Failure { class: Class::Failed, message, hint: None }.into())
+            }
+        }
+    })
 }
 
 /// A client of registries.
@@ -147,12 +170,19 @@ pub(crate) fn sources(settings: &Settings, args: &IndexArgs) -> anyhow::Result<V
 
 /// The list of indexes that were added by command.
 pub(crate) fn book(settings: &Settings) -> anyhow::Result<IndexBook> {
-    Ok(IndexBook::open(&settings.config_dir()?)?)
+    match settings.book_dir() {
+        Some(dir) => Ok(IndexBook::open(&dir)?),
+        None => Ok(IndexBook::nowhere()),
+    }
 }
 
 /// The copies of indexes.
-pub(crate) fn copies(settings: &Settings, args: &IndexArgs) -> Copies {
-    Copies::new(settings.cache_dir(args))
+pub(crate) fn copies(settings: &Settings, args: &IndexArgs) -> anyhow::Result<Copies> {
+    let dir = settings.cache_dir(args);
+    Ok(match settings.character().copies {
+        IndexCopies::StandIn => Copies::new(dir),
+        IndexCopies::ByCommand => Copies::by_command(dir, &book(settings)?),
+    })
 }
 
 /// The names that are known; indexes are asked only when one of `typed` is a bare name.
@@ -167,7 +197,7 @@ pub(crate) async fn catalog(
         return Ok(Catalog::default());
     }
     let sources = sources(settings, args)?;
-    Ok(Catalog::load(&sources, &copies(settings, args), client, listener).await)
+    Ok(Catalog::load(&sources, &copies(settings, args)?, client, listener).await)
 }
 
 /// Who is trusted.
@@ -176,16 +206,20 @@ pub(crate) fn trust(
     args: &TrustArgs,
     printer: &Printer,
 ) -> anyhow::Result<Trust> {
-    let (policy, from_index) = match settings.trust(args)? {
+    let (policy, from_index, unsigned) = match settings.trust(args)? {
         settings::Trust::NoVerify => {
             printer.warn("nothing is verified, as asked; the generation records it");
-            (Policy::allow_unsigned(), false)
+            (Policy::allow_unsigned(), false, Unsigned::Refused)
         }
-        settings::Trust::Policy { file, explicit, trust_index } => {
-            (read_policy(&file, explicit)?, trust_index)
+        settings::Trust::Policy { file, explicit, trust_index, unsigned } => {
+            (read_policy(&file, explicit)?, trust_index, unsigned)
         }
     };
-    Ok(Trust::new(policy, from_index)?)
+    let trust = Trust::new(policy, from_index)?;
+    match unsigned {
+        Unsigned::Refused => Ok(trust),
+        Unsigned::Accepted => Ok(trust.accepting_unsigned()?),
+    }
 }
 
 fn read_policy(file: &Path, explicit: bool) -> anyhow::Result<Policy> {

@@ -1,13 +1,14 @@
 //! `eyas artifact …`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
-    DiffArgs, IndexArgs, LockArgs, LockedArgs, PinArgs, SocketArgs, TransportArgs, TrustArgs,
-    UninstallArgs, durations::parse_interval, durations::parse_jitter,
+    DiffArgs, FlatArgs, IndexArgs, LockArgs, LockedArgs, PinArgs, SocketArgs, TransportArgs,
+    TrustArgs, UninstallArgs, durations::parse_interval, durations::parse_jitter,
 };
 
 /// Install, follow and inspect artifacts.
@@ -81,6 +82,8 @@ pub(crate) struct InstallFlags {
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
     #[command(flatten)]
+    pub(crate) flat: FlatArgs,
+    #[command(flatten)]
     pub(crate) socket: SocketArgs,
 }
 
@@ -151,6 +154,9 @@ pub(crate) struct FollowArgs {
     /// Longest time for reading --falco-versions [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = parse_interval)]
     pub(crate) timeout: Option<Duration>,
+    /// Accepted and without effect: files are completed where they belong, so that nothing is copied
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tmp_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) flags: InstallFlags,
 }

@@ -7,6 +7,7 @@
 mod artifact;
 mod auth;
 mod durations;
+mod form;
 mod index;
 mod registry;
 mod rules;
@@ -21,6 +22,7 @@ pub(crate) use self::artifact::{
 };
 pub(crate) use self::auth::{Auth, BasicArgs, CloudArgs, LogoutArgs, OauthArgs};
 pub(crate) use self::durations::{parse_interval, parse_jitter};
+pub(crate) use self::form::{command, read};
 pub(crate) use self::index::{Index, IndexAddArgs, IndexListArgs, IndexNamesArgs, IndexUpdateArgs};
 pub(crate) use self::registry::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignForm};
 pub(crate) use self::rules::{CheckArgs, Rules};
@@ -74,8 +76,12 @@ pub(crate) struct Global {
     pub(crate) disable_styling: bool,
     /// Directory that holds blobs and generations [default: /var/lib/eyas as root, else
     /// $XDG_STATE_HOME/eyas] [env: EYAS_STORE]
-    #[arg(long, visible_alias = "state-dir", global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
+    /// The same; called as falcoctl, the directory that holds the store in `.eyas` and the state files
+    /// [env: EYAS_STATE_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 /// Form of data on standard output.
@@ -149,13 +155,24 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// The section of the configuration that is for this command.
+    pub(crate) fn section(&self) -> &'static str {
+        match self {
+            Self::Artifact(Artifact::Follow(_)) => "follow",
+            _ => "install",
+        }
+    }
+}
+
 /// How registries are reached, for commands that reach one.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Transport")]
 pub(crate) struct TransportArgs {
     /// Speak HTTP without TLS to every registry of this run [env: EYAS_PLAIN_HTTP]
-    #[arg(long)]
-    pub(crate) plain_http: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true)]
+    pub(crate) plain_http: Option<bool>,
     /// Additional certificate authorities (PEM) for registries and indexes; repeatable
     #[arg(long = "ca-file", value_name = "FILE")]
     pub(crate) ca_files: Vec<PathBuf>,
@@ -189,8 +206,27 @@ pub(crate) struct TrustArgs {
     #[arg(long, conflicts_with = "no_verify")]
     pub(crate) trust_index: bool,
     /// Accept artifacts without verifying them; said aloud and recorded in the generation
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true)]
+    pub(crate) no_verify: Option<bool>,
+}
+
+/// Directories in which another engine, such as Falco, looks for files.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Directories")]
+pub(crate) struct FlatArgs {
+    /// Also write rules files into this directory [env: EYAS_ARTIFACT_INSTALL_RULESFILESDIR]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) rulesfiles_dir: Option<PathBuf>,
+    /// Also write plugins into this directory [env: EYAS_ARTIFACT_INSTALL_PLUGINSDIR]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) plugins_dir: Option<PathBuf>,
+    /// Also write assets into this directory [env: EYAS_ARTIFACT_INSTALL_ASSETSDIR]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) assets_dir: Option<PathBuf>,
+    /// Take over files in the way that no artifact owns, whatever they are
     #[arg(long)]
-    pub(crate) no_verify: bool,
+    pub(crate) adopt: bool,
 }
 
 /// How the sensor is reached.

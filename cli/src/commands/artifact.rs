@@ -67,16 +67,26 @@ impl<'a> EntriesDocument<'a> {
     }
 }
 
-impl Document for EntriesDocument<'_> {
-    const KIND: &'static str = "artifact.list";
-
-    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+impl EntriesDocument<'_> {
+    fn table(&self) -> Table {
         let mut table = Table::new(&["INDEX", "ARTIFACT", "TYPE", "REGISTRY", "REPOSITORY"]);
         for ListedEntry { index, entry } in &self.artifacts {
             let cells = [*index, &entry.name, &entry.kind, &entry.registry, &entry.repository];
             table.row(cells.map(str::to_owned));
         }
-        table.write(out)
+        table
+    }
+}
+
+impl Document for EntriesDocument<'_> {
+    const KIND: &'static str = "artifact.list";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.table().write(out)
+    }
+
+    fn compatible(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.table().write_tabs(out)
     }
 }
 
@@ -92,7 +102,7 @@ fn search(args: &SearchArgs, settings: &Settings, printer: &Printer) -> anyhow::
     let catalog = all_indexes(settings, &args.transport, &args.indexes, printer)?;
     let entries = eyas_ops::search(&catalog, &args.keywords, args.min_score, kind);
     if entries.is_empty() {
-        printer.info("nothing found; `eyas artifact list` shows all names");
+        printer.aside("nothing found; `eyas artifact list` shows all names");
     }
     Ok(printer.data(&EntriesDocument::new(entries))?)
 }
@@ -108,7 +118,7 @@ fn all_indexes(
     let teller = Teller::new(printer.clone());
     let catalog = wiring::block_on(wiring::catalog(settings, indexes, &client, &teller, true))?;
     if catalog.is_unconfigured() {
-        printer.info("no index is configured; `eyas index add NAME URL` adds one");
+        printer.aside("no index is configured; `eyas index add NAME URL` adds one");
     }
     Ok(catalog.expect_complete()?)
 }
@@ -125,15 +135,25 @@ struct InfoDocument {
     artifacts: Vec<TagsOf>,
 }
 
-impl Document for InfoDocument {
-    const KIND: &'static str = "artifact.info";
-
-    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+impl InfoDocument {
+    fn table(&self) -> Table {
         let mut table = Table::new(&["REF", "TAGS"]);
         for artifact in &self.artifacts {
             table.row([artifact.reference.clone(), artifact.tags.join(", ")]);
         }
-        table.write(out)
+        table
+    }
+}
+
+impl Document for InfoDocument {
+    const KIND: &'static str = "artifact.info";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.table().write(out)
+    }
+
+    fn compatible(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.table().write_tabs(out)
     }
 }
 

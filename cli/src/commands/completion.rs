@@ -1,13 +1,13 @@
 //! `eyas completion`.
 
-use clap::CommandFactory as _;
-
-use crate::args::Cli;
+use crate::args;
 use crate::printer::Printer;
 
 /// Prints a completion script for `shell`.
 pub(crate) fn run(shell: clap_complete::Shell, printer: &Printer) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "eyas", &mut script);
+    let personality = printer.personality();
+    let program = personality.character().program;
+    clap_complete::generate(shell, &mut args::command(personality), program, &mut script);
     Ok(printer.bytes(&script)?)
 }

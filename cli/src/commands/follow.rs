@@ -3,14 +3,17 @@
 //! The service shares with `artifact install` what flags mean and how an update is printed.
 
 use eyas_artifact::{Generation, Name};
-use eyas_ops::{InstallOptions, Outcome};
+use eyas_ops::{FlatTargets, InstallOptions, Outcome};
 use eyas_store::Store;
 
+use super::compatible;
 use super::install::{self, InstallDocument};
 use crate::args::{FollowArgs, Global, InstallFlags};
+use crate::judge::Judge;
+use crate::phrases;
 use crate::printer::Printer;
 use crate::sensor::SocketSensor;
-use crate::service;
+use crate::service::{self, Parts};
 use crate::settings::Settings;
 
 /// Runs `artifact follow`.
@@ -31,6 +34,34 @@ pub(crate) fn options_of(
     dry_run: bool,
 ) -> anyhow::Result<InstallOptions> {
     install::options(flags, settings, dry_run)
+}
+
+/// The directories for another engine.
+pub(crate) fn flat_of(
+    flags: &InstallFlags,
+    global: &Global,
+    settings: &Settings,
+) -> anyhow::Result<Option<FlatTargets>> {
+    install::flat(flags, global, settings)
+}
+
+/// What must hold for rules and probes.
+pub(crate) fn judge_of(
+    flags: &InstallFlags,
+    settings: &Settings,
+    printer: &Printer,
+) -> anyhow::Result<Judge> {
+    install::judge(flags, settings, printer)
+}
+
+/// Says what was installed in the words of `falcoctl`, and writes its state files.
+pub(crate) fn told_compatibly(parts: &Parts, outcome: &Outcome, printer: &Printer) {
+    compatible::keep_receipts(outcome, &parts.typed.global, &parts.settings, printer);
+    if compatible::speaks(printer) {
+        compatible::each_installed(outcome, parts.flat.as_ref(), &parts.store, |installed| {
+            printer.record(&phrases::followed(installed));
+        });
+    }
 }
 
 /// The sensor that the flags name.

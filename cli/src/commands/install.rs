@@ -4,19 +4,25 @@ use std::io::{self, Write};
 
 use eyas_artifact::{Generation, Name};
 use eyas_index::Action;
-use eyas_ops::{Confirmation, Context, InstallOptions, OpsError, Outcome, RollbackOptions};
+use eyas_ops::{
+    Confirmation, Context, FlatTargets, ForeignPolicy, InstallOptions, OpsError, Outcome, Receipts,
+    RollbackOptions,
+};
 use eyas_store::Store;
 use serde::Serialize;
 
 use super::artifact::catalog_for;
+use super::compatible;
 use super::diff;
 use super::lockfile::{self, requests};
 use crate::args::{Global, InstallArgs, InstallFlags, RollbackArgs};
 use crate::judge::Judge;
 use crate::listener::Teller;
+use crate::personality::Engine;
+use crate::phrases;
 use crate::printer::{Document, Printer};
 use crate::sensor::SocketSensor;
-use crate::settings::Settings;
+use crate::settings::{FlatDirectories, Settings};
 use crate::wiring;
 
 /// What the flags of install and follow mean.
@@ -40,10 +46,12 @@ pub(super) fn options(
     })
 }
 
-/// The sensor that the flags name.
+/// The sensor that the flags name. Where rules are for another engine, ours is told only if it is named.
 pub(super) fn sensor(flags: &InstallFlags, settings: &Settings) -> SocketSensor {
-    let path = settings.sensor_socket(flags.socket.sensor_socket.as_deref());
-    SocketSensor::new(path, !flags.no_reload)
+    let named = settings.named_sensor_socket(flags.socket.sensor_socket.as_deref());
+    let ours = settings.character().engine == Engine::Ours || flags.require_sensor;
+    let told = !flags.no_reload && (ours || named.is_some());
+    SocketSensor::new(named.unwrap_or_else(|| settings.sensor_socket(None)), told)
 }
 
 /// The artifacts that were typed, else those that are configured.
@@ -66,6 +74,31 @@ pub(super) fn store(global: &Global, settings: &Settings) -> anyhow::Result<Stor
     Ok(Store::open(settings.store(global)?).map_err(OpsError::from)?)
 }
 
+/// The directories for another engine that the flags of a command name, if there are any.
+pub(super) fn flat(
+    flags: &InstallFlags,
+    global: &Global,
+    settings: &Settings,
+) -> anyhow::Result<Option<FlatTargets>> {
+    let FlatDirectories { rulesfiles, plugins, assets, .. } = settings.flat(&flags.flat)?;
+    if rulesfiles.is_none() && plugins.is_none() && assets.is_none() {
+        return Ok(None);
+    }
+    let foreign = if flags.flat.adopt { ForeignPolicy::Adopt } else { ForeignPolicy::default() };
+    let installed_before = Receipts::below(&settings.state_dir(global)?).references();
+    Ok(Some(FlatTargets { rulesfiles, plugins, assets, foreign, installed_before }))
+}
+
+/// What must hold for rules and probes, for the engine that they are for.
+pub(super) fn judge(
+    flags: &InstallFlags,
+    settings: &Settings,
+    printer: &Printer,
+) -> anyhow::Result<Judge> {
+    let unusable = settings.flat(&flags.flat)?.unusable;
+    Ok(Judge::of(settings.character().engine, unusable, printer))
+}
+
 /// Runs `artifact install`.
 pub(super) fn run(
     args: &InstallArgs,
@@ -78,12 +111,18 @@ pub(super) fn run(
     let names: Vec<Name> = requests.iter().map(|request| request.name.clone()).collect();
     let options = options(flags, settings, args.dry_run)?;
     let store = store(global, settings)?;
+    let flat = flat(flags, global, settings)?;
     let trust = wiring::trust(settings, &flags.trust, printer)?;
     let client = wiring::client(settings, &flags.transport, printer)?;
-    let (sensor, judge) = (sensor(flags, settings), Judge::new());
+    let (sensor, judge) = (sensor(flags, settings), judge(flags, settings, printer)?);
     let listener = Teller::new(printer.clone());
-    let outcome = wiring::block_on(async {
+    if compatible::speaks(printer) && options.resolve_dependencies {
+        printer.record(&phrases::resolving());
+    }
+    let outcome = wiring::block_on_until_told(printer, async {
         let catalog = catalog_for(&names, settings, &flags.indexes, &client, printer).await?;
+        let sensor =
+            compatible::sensor_for_engine(sensor, settings, &flags.transport, printer).await?;
         let context = Context {
             store: &store,
             client: &client,
@@ -92,12 +131,21 @@ pub(super) fn run(
             validate: &judge,
             sensor: &sensor,
             listener: &listener,
-            flat: None,
+            flat: flat.as_ref(),
         };
         lockfile::install(&context, &requests, &args.locked, &options).await
     })?;
     if let Some(changed) = diff::changed_rules(&store, &outcome) {
-        printer.info(changed);
+        printer.aside(changed);
+    }
+    if !args.dry_run {
+        compatible::keep_receipts(&outcome, global, settings, printer);
+        if compatible::speaks(printer) {
+            compatible::each_installed(&outcome, flat.as_ref(), &store, |installed| {
+                printer.record(&phrases::installed(installed));
+            });
+            return Ok(());
+        }
     }
     Ok(printer.data(&InstallDocument::new(&outcome, args.dry_run))?)
 }

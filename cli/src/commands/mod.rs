@@ -2,6 +2,7 @@
 
 mod artifact;
 mod auth;
+mod compatible;
 mod completion;
 pub(crate) mod diff;
 pub(crate) mod follow;

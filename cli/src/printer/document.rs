@@ -14,6 +14,11 @@ pub(crate) trait Document: Serialize {
 
     /// Writes the form for people.
     fn text(&self, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Writes the form for scripts that know `falcoctl`'s, where that is another one.
+    fn compatible(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.text(out)
+    }
 }
 
 #[derive(Serialize)]

@@ -1,9 +1,11 @@
-//! What a person or a program sees: data on standard output, everything else on standard error.
+//! What a person or a program sees: data on standard output, everything else on standard error; called
+//! as `falcoctl`, everything on standard output.
 //!
 //! Owns both streams and the choice of form (text or JSON, colour, progress). What is said is left to
 //! the callers.
 
 mod document;
+mod pairs;
 mod progress;
 mod record;
 mod table;
@@ -12,10 +14,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 pub(crate) use self::document::Document;
+pub(crate) use self::pairs::local as local_time;
 pub(crate) use self::progress::Bars;
 pub(crate) use self::record::{Record, Style};
 pub(crate) use self::table::Table;
 use crate::args::{LogFormat, LogLevel, Output};
+use crate::personality::{Personality, Stream, Words};
 
 /// How messages look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,29 +27,48 @@ pub(crate) struct Look {
     pub(crate) output: Output,
     pub(crate) style: Style,
     pub(crate) level: LogLevel,
+    pub(crate) messages: Stream,
 }
 
 /// Writes data and messages. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Printer {
+    personality: Personality,
     look: Look,
     bars: Arc<Bars>,
     service: bool,
 }
 
 impl Printer {
-    /// A printer for settled choices; `format` is what was asked for, if anything was.
-    pub(crate) fn new(output: Output, format: Option<LogFormat>, level: LogLevel) -> Self {
-        let terminal = io::stderr().is_terminal();
-        let style = Style::choose(format, terminal, std::env::var_os("NO_COLOR").is_some());
+    /// A printer for settled choices; `output` and `format` are what was asked for, if anything was.
+    pub(crate) fn new(
+        personality: Personality,
+        output: Option<Output>,
+        format: Option<LogFormat>,
+        level: LogLevel,
+    ) -> Self {
+        let character = personality.character();
+        // A document is not mixed with messages, whatever the habit is.
+        let messages = match output {
+            Some(Output::Json) => Stream::Stderr,
+            _ => character.messages,
+        };
+        let terminal = match messages {
+            Stream::Stderr => io::stderr().is_terminal(),
+            Stream::Stdout => io::stdout().is_terminal(),
+        };
+        let colour = terminal && std::env::var_os("NO_COLOR").is_none();
+        let style = Style::choose(character.words, format, colour);
         // Bars would tear JSON lines and logs apart: they are for a person at a terminal only.
-        let bars = Bars::new(terminal && !matches!(style, Style::Json | Style::Text));
-        Self { look: Look { output, style, level }, bars: Arc::new(bars), service: false }
+        let bars = Bars::new(terminal && !matches!(style, Style::Json(_) | Style::Text));
+        let output = output.unwrap_or(Output::Text);
+        let look = Look { output, style, level, messages };
+        Self { personality, look, bars: Arc::new(bars), service: false }
     }
 
     /// The same, for a command that runs as a service: lines with times unless asked otherwise.
     pub(crate) fn for_service(mut self, format: Option<LogFormat>) -> Self {
-        if format.is_none() {
+        if format.is_none() && self.words() == Words::Ours {
             self.look.style = Style::Text;
         }
         self.bars = Arc::new(Bars::new(false));
@@ -58,6 +81,21 @@ impl Printer {
         let mut quieter = self.clone();
         quieter.look.level = LogLevel::Error;
         quieter
+    }
+
+    /// What the program was called by.
+    pub(crate) fn personality(&self) -> Personality {
+        self.personality
+    }
+
+    /// In whose words messages and tables are written.
+    pub(crate) fn words(&self) -> Words {
+        self.personality.character().words
+    }
+
+    /// Whether it is for a command that runs as a service.
+    pub(crate) fn is_service(&self) -> bool {
+        self.service
     }
 
     /// Level of what matters to a person who waits, and not to the log of a service.
@@ -86,6 +124,8 @@ impl Printer {
         let mut bytes = Vec::new();
         if self.is_json() {
             document::write_json(document, &mut bytes)?;
+        } else if self.words() == Words::Falcoctl {
+            document.compatible(&mut bytes)?;
         } else {
             document.text(&mut bytes)?;
         }
@@ -103,21 +143,33 @@ impl Printer {
         }
     }
 
-    /// Writes a message to standard error, if its level is shown.
+    /// Writes a message to its stream, if its level is shown.
     pub(crate) fn record(&self, record: &Record) {
         if record.level > self.look.level {
             return;
         }
         let line = record.render(self.look.style, jiff::Timestamp::now());
         self.bars.suspend(|| {
-            // Nowhere is left to say that standard error is gone.
-            let _ = io::stderr().lock().write_all(line.as_bytes());
+            // Nowhere is left to say that the stream is gone.
+            let _ = match self.look.messages {
+                Stream::Stderr => io::stderr().lock().write_all(line.as_bytes()),
+                Stream::Stdout => io::stdout().lock().write_all(line.as_bytes()),
+            };
         });
     }
 
     /// Says what was done.
     pub(crate) fn info(&self, message: impl Into<String>) {
         self.record(&Record::new(LogLevel::Info, message));
+    }
+
+    /// Says what helps a person at a terminal, and is not among what scripts expect of `falcoctl`.
+    pub(crate) fn aside(&self, message: impl Into<String>) {
+        let level = match self.words() {
+            Words::Ours => LogLevel::Info,
+            Words::Falcoctl => LogLevel::Debug,
+        };
+        self.record(&Record::new(level, message));
     }
 
     /// Says what a person should look at.

@@ -1,11 +1,13 @@
-//! One message on standard error: a level, a sentence and named values.
+//! One message: a level, a sentence and named values.
 
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::pairs;
 use crate::args::{LogFormat, LogLevel};
+use crate::personality::Words;
 
 /// How a message is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,18 +18,25 @@ pub(crate) enum Style {
     Colour,
     /// With time and level.
     Text,
-    /// One JSON object.
-    Json,
+    /// With local time, level and named values, as `falcoctl` writes them.
+    Pairs {
+        /// In colour.
+        colour: bool,
+    },
+    /// One JSON object, with the time as it is customary.
+    Json(Words),
 }
 
 impl Style {
     /// The style for what was asked, and where the messages go.
-    pub(crate) fn choose(asked: Option<LogFormat>, terminal: bool, no_color: bool) -> Self {
-        match asked {
-            Some(LogFormat::Json) => Self::Json,
-            Some(LogFormat::Text) => Self::Text,
-            None | Some(LogFormat::Color) if terminal && !no_color => Self::Colour,
-            None | Some(LogFormat::Color) => Self::Plain,
+    pub(crate) fn choose(words: Words, asked: Option<LogFormat>, colour: bool) -> Self {
+        let short = !matches!(asked, Some(LogFormat::Text));
+        match (words, asked) {
+            (words, Some(LogFormat::Json)) => Self::Json(words),
+            (Words::Falcoctl, _) => Self::Pairs { colour: colour && short },
+            (Words::Ours, Some(LogFormat::Text)) => Self::Text,
+            (Words::Ours, None | Some(LogFormat::Color)) if colour => Self::Colour,
+            (Words::Ours, None | Some(LogFormat::Color)) => Self::Plain,
         }
     }
 }
@@ -36,9 +45,9 @@ impl Style {
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) level: LogLevel,
-    message: String,
-    pairs: Vec<(&'static str, Value)>,
-    details: Vec<String>,
+    pub(super) message: String,
+    pub(super) pairs: Vec<(&'static str, Value)>,
+    pub(super) details: Vec<String>,
 }
 
 impl Record {
@@ -69,7 +78,8 @@ impl Record {
             Style::Plain => self.for_people(false),
             Style::Colour => self.for_people(true),
             Style::Text => self.with_time(now),
-            Style::Json => self.json(now),
+            Style::Pairs { colour } => pairs::render(self, now, colour),
+            Style::Json(words) => self.json(now, words),
         }
     }
 
@@ -113,11 +123,15 @@ impl Record {
         out
     }
 
-    fn json(&self, now: Timestamp) -> String {
+    fn json(&self, now: Timestamp, words: Words) -> String {
         let mut object = Map::new();
         object.insert("level".to_owned(), level_name(self.level).into());
         object.insert("msg".to_owned(), self.message.clone().into());
-        object.insert("timestamp".to_owned(), format!("{now:.3}").into());
+        let at = match words {
+            Words::Ours => format!("{now:.3}"),
+            Words::Falcoctl => pairs::local(now),
+        };
+        object.insert("timestamp".to_owned(), at.into());
         for (name, value) in &self.pairs {
             object.insert((*name).to_owned(), value.clone());
         }
@@ -128,7 +142,7 @@ impl Record {
     }
 }
 
-const fn level_name(level: LogLevel) -> &'static str {
+pub(super) const fn level_name(level: LogLevel) -> &'static str {
     match level {
         LogLevel::Error => "ERROR",
         LogLevel::Warn => "WARN",
@@ -139,12 +153,12 @@ const fn level_name(level: LogLevel) -> &'static str {
 }
 
 /// The text on one line, without control characters.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     printable(text).replace('\n', " ")
 }
 
 /// The text without control characters: what a registry says must not drive a terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let harmless = |c: char| c == '\n' || c == '\t' || !c.is_control();
     text.chars().map(|c| if harmless(c) { c } else { '\u{fffd}' }).collect()
 }
@@ -178,7 +192,7 @@ mod tests {
     #[test]
     fn json_is_one_line() {
         let (record, now) = sample();
-        let line = record.render(Style::Json, now);
+        let line = record.render(Style::Json(Words::Ours), now);
         assert_eq!(line.matches('\n').count(), 1);
         let value: Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(value["level"], "WARN");
@@ -190,10 +204,15 @@ mod tests {
 
     #[test]
     fn colour_is_for_a_terminal_without_no_color() {
-        assert_eq!(Style::choose(None, true, false), Style::Colour);
-        assert_eq!(Style::choose(None, true, true), Style::Plain);
-        assert_eq!(Style::choose(Some(LogFormat::Color), false, false), Style::Plain);
-        assert_eq!(Style::choose(Some(LogFormat::Json), true, false), Style::Json);
+        let ours = |asked, colour| Style::choose(Words::Ours, asked, colour);
+        assert_eq!(ours(None, true), Style::Colour);
+        assert_eq!(ours(None, false), Style::Plain);
+        assert_eq!(ours(Some(LogFormat::Color), false), Style::Plain);
+        assert_eq!(ours(Some(LogFormat::Json), true), Style::Json(Words::Ours));
+        let theirs = |asked, colour| Style::choose(Words::Falcoctl, asked, colour);
+        assert_eq!(theirs(None, true), Style::Pairs { colour: true });
+        assert_eq!(theirs(Some(LogFormat::Text), true), Style::Pairs { colour: false });
+        assert_eq!(theirs(Some(LogFormat::Json), false), Style::Json(Words::Falcoctl));
         let (record, now) = sample();
         assert!(record.render(Style::Colour, now).contains('\u{1b}'));
     }
@@ -201,7 +220,7 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_a_terminal() {
         let record = Record::new(LogLevel::Error, "bad \u{1b}[2J name").detail("a\u{7}b");
-        for style in [Style::Plain, Style::Text] {
+        for style in [Style::Plain, Style::Text, Style::Pairs { colour: false }] {
             let line = record.render(style, Timestamp::UNIX_EPOCH);
             assert!(!line.contains('\u{1b}') && !line.contains('\u{7}'), "{line:?}");
         }

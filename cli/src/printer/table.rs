@@ -1,4 +1,4 @@
-//! Aligned columns with a header, for people.
+//! Aligned columns with a header, for people; with tabs between them for scripts that know `falcoctl`'s.
 
 use std::io::{self, Write};
 
@@ -22,23 +22,33 @@ impl Table {
 
     /// Writes header and rows; the last column is not padded.
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let header: Vec<String> = self.header.iter().map(|cell| (*cell).to_owned()).collect();
-        let widths: Vec<usize> = (0..self.header.len())
-            .map(|column| {
-                let cells = self.rows.iter().chain([&header]);
-                cells.filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
-            })
-            .map(Option::unwrap_or_default)
-            .collect();
-        for row in std::iter::once(&header).chain(&self.rows) {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(cell);
-                line.extend(std::iter::repeat_n(' ', width + 2 - cell.chars().count().min(*width)));
-            }
-            writeln!(out, "{}", line.trim_end())?;
+        for cells in self.padded() {
+            writeln!(out, "{}", cells.join("  ").trim_end())?;
         }
         Ok(())
+    }
+
+    /// Writes header and rows with a tab between columns, and an empty line at the end.
+    pub(crate) fn write_tabs(&self, out: &mut dyn Write) -> io::Result<()> {
+        for cells in self.padded() {
+            writeln!(out, "{}", cells.join("\t"))?;
+        }
+        writeln!(out)
+    }
+
+    /// Header and rows, each cell as wide as its column.
+    fn padded(&self) -> Vec<Vec<String>> {
+        let header: Vec<String> = self.header.iter().map(|cell| (*cell).to_owned()).collect();
+        let all = || std::iter::once(&header).chain(&self.rows);
+        let width = |column: usize| {
+            all().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+        };
+        let widths: Vec<usize> =
+            (0..header.len()).map(|column| width(column).unwrap_or_default()).collect();
+        let pad = |row: &Vec<String>| {
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect()
+        };
+        all().map(pad).collect()
     }
 }
 
@@ -55,5 +65,10 @@ mod tests {
         table.write(&mut out).expect("written");
         let text = String::from_utf8(out).expect("text");
         assert_eq!(text, "NAME         TYPE\na            rulesfile\nlonger-name  -\n");
+        let mut out = Vec::new();
+        table.write_tabs(&mut out).expect("written");
+        let text = String::from_utf8(out).expect("text");
+        let expected = "NAME       \tTYPE     \na          \trulesfile\nlonger-name\t-        \n\n";
+        assert_eq!(text, expected);
     }
 }

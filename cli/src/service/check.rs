@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::parts::Parts;
+use super::tell;
 use crate::args::LogLevel;
 use crate::exit;
 use crate::printer::Record;
@@ -88,6 +89,7 @@ async fn look(parts: &Parts, followed: &mut Followed) -> Look {
 }
 
 async fn take(parts: &Parts, followed: &mut Followed, news: News) -> Checked {
+    tell::found(&parts.typed.printer, &news.reference);
     let prepared = async {
         let trust = parts.trust()?;
         let catalog = parts.shelf.all(parts).await?;
@@ -116,7 +118,7 @@ async fn take(parts: &Parts, followed: &mut Followed, news: News) -> Checked {
         validate: &parts.judge,
         sensor: &sensor,
         listener: &parts.listener,
-        flat: None,
+        flat: parts.flat.as_ref(),
     };
     followed.take(&context, news, &parts.options).await
 }

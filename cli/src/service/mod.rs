@@ -31,12 +31,15 @@ use tokio::time::{sleep, timeout};
 
 use self::http::Page;
 use self::notify::Manager;
-use self::parts::{Parts, Typed};
+pub(crate) use self::parts::Parts;
+use self::parts::Typed;
 use self::pulse::{Pulse, STUCK_AFTER};
-pub(crate) use self::versions::Place;
+pub(crate) use self::versions::{Place, Versions};
 use self::worker::{News, Order, Worker};
 use crate::args::{FollowArgs, Global};
 use crate::exit::Failure;
+use crate::personality::Words;
+use crate::phrases;
 use crate::printer::Printer;
 use crate::settings::Settings;
 use crate::wiring;
@@ -108,7 +111,10 @@ impl Supervisor {
             }
         }
         self.manager.stopping();
-        self.printer.info("told to stop");
+        match self.printer.words() {
+            Words::Ours => self.printer.info("told to stop"),
+            Words::Falcoctl => self.printer.record(&phrases::stopping()),
+        }
         let _ = orders.send(Order::Stop);
         let ended = async {
             while let Some(heard) = news.recv().await {

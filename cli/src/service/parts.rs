@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use eyas_artifact::Name;
 use eyas_oci::Client;
-use eyas_ops::{Event, InstallOptions, Listener, Schedule, Trust};
+use eyas_ops::{Event, FlatTargets, InstallOptions, Listener, Schedule, Trust};
 use eyas_store::Store;
 
 use super::pulse::Pulse;
@@ -19,7 +19,7 @@ use super::shelf::Shelf;
 use super::versions::Versions;
 use super::watch::Watched;
 use crate::args::{FollowArgs, Global};
-use crate::commands::follow::{names_of, open_store, options_of, sensor_of};
+use crate::commands::follow::{flat_of, judge_of, names_of, open_store, options_of, sensor_of};
 use crate::judge::Judge;
 use crate::listener::Teller;
 use crate::printer::Printer;
@@ -45,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) schedule: Schedule,
     pub(crate) store: Store,
     pub(crate) client: Client,
+    pub(crate) flat: Option<FlatTargets>,
     pub(crate) judge: Judge,
     pub(crate) listener: Counting,
     pub(crate) shelf: Shelf,
@@ -65,7 +66,8 @@ impl Parts {
             schedule: settings.schedule(args)?,
             store: open_store(global, &settings)?,
             client: wiring::client(&settings, &args.flags.transport, printer)?,
-            judge: Judge::new(),
+            flat: flat_of(&args.flags, global, &settings)?,
+            judge: judge_of(&args.flags, &settings, printer)?,
             listener: Counting::new(printer, pulse),
             shelf: Shelf::default(),
             versions: settings
@@ -106,7 +108,7 @@ impl Parts {
 }
 
 fn configuration_of(settings: &Settings) -> Vec<PathBuf> {
-    let added = settings.config_dir().ok().map(|dir| dir.join("indexes.yaml"));
+    let added = settings.book_dir().map(|dir| dir.join("indexes.yaml"));
     settings.config_file().into_iter().chain(added).collect()
 }
 

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use eyas_artifact::Reference;
 use eyas_ops::{
     CheckFailure, CheckResult, Checked, CheckedReference, Checks, Outcome, REMIND_AFTER, Standing,
 };
 
+use super::parts::Parts;
 use crate::args::LogLevel;
-use crate::commands::follow::{active_in, print_outcome};
+use crate::commands::follow::{active_in, print_outcome, told_compatibly};
 use crate::exit::Failure;
+use crate::personality::Words;
+use crate::phrases;
 use crate::printer::{Printer, Record};
 
 /// Tells a trouble when it begins, changes, or has lasted for long; and that it is over.
@@ -39,13 +43,36 @@ impl Once {
     }
 }
 
+/// Says that something new is there, to those who wait for these words.
+pub(super) fn found(printer: &Printer, reference: &Reference) {
+    if printer.words() == Words::Falcoctl {
+        printer.record(&phrases::found(&reference.to_string(), reference.tag()));
+    }
+}
+
 /// Says how a check went.
-pub(super) fn checked(printer: &Printer, checked: &Checked, before: &Checks, dry_run: bool) {
+pub(super) fn checked(parts: &Parts, checked: &Checked, before: &Checks) {
+    let (printer, dry_run) = (&parts.typed.printer, parts.typed.args.dry_run);
+    if let CheckResult::Installed(outcome) = &checked.result
+        && !dry_run
+    {
+        told_compatibly(parts, outcome, printer);
+        if printer.words() == Words::Falcoctl {
+            return;
+        }
+    }
     if let CheckResult::Installed(outcome) = &checked.result
         && (printer.is_json() || dry_run)
     {
         // One document per update; that nobody reads it is no reason to stop.
         let _ = print_outcome(printer, outcome, dry_run);
+    }
+    if let CheckResult::Failed { failure, known: false } = &checked.result
+        && failure.unmet
+        && printer.words() == Words::Falcoctl
+    {
+        printer.record(&phrases::unmet(&checked.name.to_string(), &failure.message));
+        return;
     }
     let name = checked.name.to_string();
     let known = before.references.iter().find(|reference| reference.name == name);

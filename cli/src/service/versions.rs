@@ -123,7 +123,7 @@ fn parse(bytes: &[u8]) -> Result<Offer, String> {
     if versions.is_empty() {
         return Err("expected versions such as `engine_version_semver`, found none".to_owned());
     }
-    Ok(Offer { versions, plugins: Vec::new() })
+    Ok(Offer { versions, ..Offer::default() })
 }
 
 #[cfg(test)]

@@ -269,12 +269,11 @@ impl Worker {
         let next = slot.timer.due_on_wall(now);
         let failures = slot.timer.failures();
         let interval = schedule.interval(now);
-        let printer = &self.parts.typed.printer;
-        tell::checked(printer, &checked, &self.record, self.is_dry());
+        tell::checked(&self.parts, &checked, &self.record);
         if let CheckResult::Installed(outcome) = &checked.result
             && let Some(rules) = changed_rules(&self.parts.store, outcome)
         {
-            printer.info(rules);
+            self.parts.typed.printer.aside(rules);
         }
         if self.is_once() && self.first_failure.is_none() {
             self.first_failure = tell::as_error(&checked);

@@ -4,23 +4,23 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Prefixes, the first that has a value wins.
-const PREFIXES: [&str; 2] = ["EYAS_", "FALCOCTL_"];
+use crate::personality::{Character, Personality};
 
 /// A copy of the environment, and who asks.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Environment {
     variables: BTreeMap<String, OsString>,
     root: bool,
+    personality: Personality,
 }
 
 impl Environment {
     /// The environment of this process.
-    pub(crate) fn of_process() -> Self {
+    pub(crate) fn of_process(personality: Personality) -> Self {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
             .collect();
-        Self { variables, root: rustix::process::geteuid().is_root() }
+        Self { variables, root: rustix::process::geteuid().is_root(), personality }
     }
 
     /// An environment made of `variables`, for a user that is or is not root.
@@ -28,7 +28,18 @@ impl Environment {
     pub(crate) fn fixed(variables: &[(&str, &str)], root: bool) -> Self {
         let variables =
             variables.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
-        Self { variables, root }
+        Self { variables, root, personality: Personality::Eyas }
+    }
+
+    /// The same for a program called by another name.
+    #[cfg(test)]
+    pub(crate) fn called(self, personality: Personality) -> Self {
+        Self { personality, ..self }
+    }
+
+    /// What differs with the name of the program.
+    pub(crate) fn character(&self) -> &'static Character {
+        self.personality.character()
     }
 
     /// Whether the caller is root.
@@ -54,7 +65,7 @@ impl Environment {
     /// The value for a dotted configuration key, and where it is from.
     pub(crate) fn key(&self, key: &str) -> Option<(String, String)> {
         let name = key.to_ascii_uppercase().replace(['.', '-'], "_");
-        PREFIXES.iter().find_map(|prefix| self.text(&format!("{prefix}{name}")))
+        self.character().prefixes.iter().find_map(|prefix| self.text(&format!("{prefix}{name}")))
     }
 
     fn text(&self, name: &str) -> Option<(String, String)> {

@@ -1,78 +1,45 @@
-//! The configuration file: keys of `falcoctl.yaml` and a few of our own, in any case.
+//! The configuration file: keys of `falcoctl.yaml` and of our own, in any case.
 //!
-//! The file is read into a tree whose keys are lower case; values are asked for by dotted key.
-//! Keys that nothing here reads are reported, never refused: a chart renders whole files verbatim.
+//! The file is read into a tree whose keys are lower case; values are asked for by dotted key. A value of a
+//! wrong type is refused at once, with its line. A key that nobody knows is reported, never refused: a
+//! chart renders whole files verbatim.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{BasicAuth, IndexSource, SettingsError, host_of, split};
+use super::table::{self, Form, Setting};
+use super::tree::{Node, Placed};
+use super::{
+    BasicAuth, IndexSource, SettingsError, host_of, parse_basic_list, parse_index_list, split,
+};
+use crate::personality::Words;
 
 /// Largest configuration file that is read.
 pub(crate) const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
-
-/// Keys that are read here, dotted and in lower case.
-pub(super) const KNOWN: &[&str] = &[
-    "artifact.allowedtypes",
-    "artifact.follow.cron",
-    "artifact.follow.every",
-    "artifact.follow.falcoversions",
-    "artifact.follow.jitter",
-    "artifact.follow.listen",
-    "artifact.follow.refs",
-    "artifact.follow.startupbehavior",
-    "artifact.install.refs",
-    "artifact.install.resolvedeps",
-    "artifact.noverify",
-    "artifact.trustindex",
-    "cachedir",
-    "indexes",
-    "logformat",
-    "loglevel",
-    "output",
-    "policy",
-    "registries",
-    "registry.auth.aws",
-    "registry.auth.azure",
-    "registry.auth.basic",
-    "registry.auth.gcp",
-    "registry.auth.oauth",
-    "registry.cafiles",
-    "registry.creds.config",
-    "registry.insecure",
-    "registry.plainhttp",
-    "sensor.required",
-    "sensor.socket",
-    "store",
-];
-
-/// Keys that ask for something that does not happen here, which nobody should find out by waiting.
-const MISSED: &[&str] = &[
-    "artifact.follow.assetsdir",
-    "artifact.follow.pluginsdir",
-    "artifact.follow.rulesfilesdir",
-    "artifact.install.assetsdir",
-    "artifact.install.pluginsdir",
-    "artifact.install.rulesfilesdir",
-];
 
 /// A key without effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Remark {
     /// The key, its file, and that it has no effect.
     pub(crate) text: String,
-    /// Whether it asks for something that does not happen.
+    /// Whether somebody should look at it.
     pub(crate) missed: bool,
 }
 
 /// A configuration file, or nothing.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct ConfigFile {
     path: Option<PathBuf>,
-    tree: Map<String, Value>,
+    tree: Node,
+}
+
+impl Default for ConfigFile {
+    fn default() -> Self {
+        Self { path: None, tree: Node::Null }
+    }
 }
 
 impl ConfigFile {
@@ -84,6 +51,12 @@ impl ConfigFile {
     /// Reads a file that may be absent.
     pub(super) fn read_if_present(path: &Path) -> Result<Self, SettingsError> {
         Ok(Self::open(path)?.unwrap_or_default())
+    }
+
+    /// Reads a file that was named and may be absent; its place is kept.
+    pub(super) fn read_or_absent(path: &Path) -> Result<Self, SettingsError> {
+        let absent = || Self { path: Some(path.to_owned()), tree: Node::Null };
+        Ok(Self::open(path)?.unwrap_or_else(absent))
     }
 
     fn open(path: &Path) -> Result<Option<Self>, SettingsError> {
@@ -107,17 +80,17 @@ impl ConfigFile {
     /// Reads the text of a file.
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
         let invalid = |reason: String| SettingsError::Invalid { path: path.to_owned(), reason };
-        let value = if text.trim().is_empty() {
-            Value::Null
+        let tree = if text.trim().is_empty() {
+            Node::Null
         } else {
-            serde_saphyr::from_str::<Value>(text).map_err(|error| invalid(first_line(&error)))?
+            serde_saphyr::from_str(text).map_err(|error| invalid(first_line(&error)))?
         };
-        let tree = match lower(value) {
-            Value::Null => Map::new(),
-            Value::Object(tree) => tree,
-            _ => return Err(invalid("expected a mapping of keys to values".to_owned())),
-        };
-        Ok(Self { path: Some(path.to_owned()), tree })
+        if !matches!(tree, Node::Null | Node::Map(_)) {
+            return Err(invalid("expected a mapping of keys to values".to_owned()));
+        }
+        let file = Self { path: Some(path.to_owned()), tree };
+        file.check()?;
+        Ok(file)
     }
 
     pub(super) fn path(&self) -> Option<&Path> {
@@ -126,147 +99,195 @@ impl ConfigFile {
 
     /// A scalar by dotted key, and where it is from.
     pub(super) fn scalar(&self, key: &str) -> Option<(String, String)> {
-        let text = match self.find(key)? {
-            Value::String(text) => text.clone(),
-            Value::Bool(value) => value.to_string(),
-            Value::Number(value) => value.to_string(),
-            _ => return None,
-        };
-        Some((text, self.origin(key)))
+        let found = self.find(key)?;
+        Some((found.node.scalar()?, self.origin_at(key, found.line)))
     }
 
     /// A list by dotted key; a single string is split at `separator`.
     pub(super) fn list(&self, key: &str, separator: char) -> Result<Vec<String>, SettingsError> {
-        match self.find(key) {
-            None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::String(text)) => Ok(split(text, separator)),
-            Some(Value::Array(items)) => items.iter().map(|item| self.item(key, item)).collect(),
-            Some(other) => Err(self.wrong(key, other, "a list of strings")),
+        let Some(found) = self.find(key) else { return Ok(Vec::new()) };
+        match &found.node {
+            Node::Null => Ok(Vec::new()),
+            Node::List(items) => items
+                .iter()
+                .map(|item| {
+                    item.node
+                        .scalar()
+                        .ok_or_else(|| self.wrong(key, item, &Form::List(separator).expected()))
+                })
+                .collect(),
+            other => match other.scalar() {
+                Some(text) => Ok(split(&text, separator)),
+                None => Err(self.wrong(key, found, &Form::List(separator).expected())),
+            },
         }
     }
 
-    /// The entries of `indexes`.
-    pub(super) fn indexes(&self) -> Result<Vec<IndexSource>, SettingsError> {
-        let entries = self.entries("indexes")?;
-        entries
-            .iter()
-            .map(|entry| match (text_of(entry, "name"), text_of(entry, "url")) {
+    /// The entries of `indexes`, if the key is there.
+    pub(super) fn indexes(&self) -> Result<Option<Vec<IndexSource>>, SettingsError> {
+        const KEY: &str = "indexes";
+        let read = |entry: &Placed| {
+            let field = |name| entry.node.get(name).and_then(|field| field.node.scalar());
+            match (field("name"), field("url")) {
                 (Some(name), Some(url)) => Ok(IndexSource { name, url, added: false }),
-                _ => Err(self.wrong("indexes", entry, "entries with `name` and `url`")),
-            })
-            .collect()
+                _ => Err(self.wrong(KEY, entry, "entries with `name` and `url`")),
+            }
+        };
+        self.listed(KEY, parse_index_list, read)
     }
 
     /// The entries of `registry.auth.basic`.
     pub(super) fn basic_auth(&self) -> Result<Vec<BasicAuth>, SettingsError> {
         const KEY: &str = "registry.auth.basic";
-        self.entries(KEY)?
-            .iter()
-            .map(|entry| {
-                let field = |name| text_of(entry, name);
-                match (field("registry"), field("user"), field("password")) {
-                    (Some(registry), Some(user), Some(password)) => {
-                        Ok(BasicAuth { registry: host_of(&registry), user, password })
-                    }
-                    // The entry may hold a password, so it is not shown.
-                    _ => Err(SettingsError::Value {
-                        value: field("registry").unwrap_or_else(|| "entry".to_owned()),
-                        origin: self.origin(KEY),
-                        expected: "entries with `registry`, `user` and `password`".to_owned(),
-                    }),
+        let read = |entry: &Placed| {
+            let field = |name| entry.node.get(name).and_then(|field| field.node.scalar());
+            match (field("registry"), field("user"), field("password")) {
+                (Some(registry), Some(user), Some(password)) => {
+                    Ok(BasicAuth { registry: host_of(&registry), user, password })
                 }
-            })
-            .collect()
-    }
-
-    /// Keys that have no effect.
-    pub(super) fn remarks(&self) -> Vec<Remark> {
-        let mut keys = Vec::new();
-        leaves(&self.tree, "", &mut keys);
-        keys.iter()
-            .filter(|key| !KNOWN.contains(&key.as_str()))
-            .map(|key| Remark {
-                text: format!("{} has no effect here", self.origin(key)),
-                missed: MISSED.contains(&key.as_str()),
-            })
-            .collect()
+                // The entry may hold a password, so it is not shown.
+                _ => Err(SettingsError::Value {
+                    value: field("registry").unwrap_or_else(|| "entry".to_owned()),
+                    origin: self.origin_at(KEY, entry.line),
+                    expected: "entries with `registry`, `user` and `password`".to_owned(),
+                }),
+            }
+        };
+        Ok(self.listed(KEY, parse_basic_list, read)?.unwrap_or_default())
     }
 
     /// Hosts of a list, whose entries are hosts or have a `registry`.
     pub(super) fn hosts(&self, key: &str) -> Result<Vec<String>, SettingsError> {
-        let host = |entry: Value| match &entry {
-            Value::String(host) => Ok(host.clone()),
-            other => text_of(other, "registry")
-                .ok_or_else(|| self.wrong(key, other, "entries with `registry`")),
+        let read = |entry: &Placed| {
+            let host = entry.node.scalar();
+            let host = host.or_else(|| entry.node.get("registry")?.node.scalar());
+            host.ok_or_else(|| self.wrong(key, entry, "entries with `registry`"))
         };
-        self.entries(key)?.into_iter().map(host).collect()
+        let parse = |text: &str, _: &str| Ok(split(text, ';'));
+        Ok(self.listed(key, parse, read)?.unwrap_or_default())
     }
 
     /// The entries of a list of mappings, their keys in lower case.
     pub(super) fn entries(&self, key: &str) -> Result<Vec<Value>, SettingsError> {
-        match self.find(key) {
-            None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::Array(entries)) => Ok(entries.clone()),
-            Some(other) => Err(self.wrong(key, other, "a list")),
+        let Some(found) = self.find(key) else { return Ok(Vec::new()) };
+        match &found.node {
+            Node::Null => Ok(Vec::new()),
+            Node::List(entries) => Ok(entries.iter().map(|entry| entry.node.to_value()).collect()),
+            _ => Err(self.wrong(key, found, "a list")),
         }
     }
 
-    fn item(&self, key: &str, item: &Value) -> Result<String, SettingsError> {
-        match item {
-            Value::String(text) => Ok(text.clone()),
-            Value::Number(number) => Ok(number.to_string()),
-            other => Err(self.wrong(key, other, "a list of strings")),
+    /// The entries of a list of mappings, which may be written as one string as well.
+    fn listed<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str, &str) -> Result<Vec<T>, SettingsError>,
+        read: impl Fn(&Placed) -> Result<T, SettingsError>,
+    ) -> Result<Option<Vec<T>>, SettingsError> {
+        let Some(found) = self.find(key) else { return Ok(None) };
+        match &found.node {
+            Node::Null => Ok(None),
+            Node::List(entries) => entries.iter().map(read).collect::<Result<_, _>>().map(Some),
+            Node::Text(text) => parse(text, &self.origin_at(key, found.line)).map(Some),
+            _ => Err(self.wrong(key, found, "a list")),
         }
     }
 
-    fn find(&self, key: &str) -> Option<&Value> {
-        let key = key.to_ascii_lowercase();
+    /// Keys that have no effect.
+    pub(super) fn remarks(&self, words: Words) -> Vec<Remark> {
+        let mut remarks = Vec::new();
+        self.walk(&mut |key, found| {
+            let origin = self.origin_at(key, found.line);
+            match table::find(key) {
+                Some(setting) if setting.is_idle(words) => {
+                    remarks.push(Remark {
+                        text: format!("{origin} has no effect here"),
+                        missed: false,
+                    });
+                }
+                Some(_) => {}
+                None if table::is_section(key) => {}
+                None => {
+                    let advice = table::similar(key)
+                        .map_or_else(String::new, |known| format!("; is `{known}` meant?"));
+                    let text = format!("{origin} is not known and has no effect{advice}");
+                    remarks.push(Remark { text, missed: true });
+                }
+            }
+        });
+        remarks
+    }
+
+    /// Refuses values of wrong types.
+    fn check(&self) -> Result<(), SettingsError> {
+        let mut wrong = None;
+        self.walk(&mut |key, found| {
+            let expected = match table::find(key) {
+                Some(setting) => {
+                    (!setting.form.accepts(&found.node)).then(|| setting.form.expected())
+                }
+                None if table::is_section(key) && found.node.scalar().is_some() => {
+                    Some("a mapping of keys to values".to_owned())
+                }
+                None => None,
+            };
+            if let Some(expected) = expected
+                && wrong.is_none()
+            {
+                wrong = Some(self.wrong(key, found, &expected));
+            }
+        });
+        wrong.map_or(Ok(()), Err)
+    }
+
+    /// Calls for each known key, and for each leaf below none of them.
+    fn walk(&self, take: &mut dyn FnMut(&str, &Placed)) {
+        if let Node::Map(fields) = &self.tree {
+            for (key, value) in fields {
+                walk(key, value, take);
+            }
+        }
+    }
+
+    fn find(&self, key: &str) -> Option<&Placed> {
         let mut parts = key.split('.');
-        let mut value = self.tree.get(parts.next()?)?;
+        let mut found = self.tree.get(parts.next()?)?;
         for part in parts {
-            value = value.as_object()?.get(part)?;
+            found = found.node.get(part)?;
         }
-        Some(value)
+        Some(found)
     }
 
     /// Where the value of a key is from.
     pub(super) fn origin(&self, key: &str) -> String {
+        self.origin_at(key, self.find(key).map_or(0, |found| found.line))
+    }
+
+    fn origin_at(&self, key: &str, line: u64) -> String {
         let path = self.path.as_deref().unwrap_or(Path::new("eyas.yaml"));
-        format!("the key `{key}` of `{}`", path.display())
+        let key = table::find(key).map_or(key, |setting| setting.key);
+        format!("the key `{key}` of `{}` (line {line})", path.display())
     }
 
-    fn wrong(&self, key: &str, value: &Value, expected: &str) -> SettingsError {
-        SettingsError::Value {
-            value: value.to_string(),
-            origin: self.origin(key),
+    fn wrong(&self, key: &str, found: &Placed, expected: &str) -> SettingsError {
+        SettingsError::WrongType {
+            found: found.node.kind(),
+            origin: self.origin_at(key, found.line),
             expected: expected.to_owned(),
+            instead: table::find(key).map(Setting::instead),
         }
     }
 }
 
-/// The same value with every mapping key in lower case.
-fn lower(value: Value) -> Value {
-    match value {
-        Value::Object(map) => Value::Object(
-            map.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), lower(value))).collect(),
-        ),
-        Value::Array(items) => Value::Array(items.into_iter().map(lower).collect()),
-        other => other,
-    }
-}
-
-fn leaves(map: &Map<String, Value>, above: &str, found: &mut Vec<String>) {
-    for (key, value) in map {
-        let dotted = if above.is_empty() { key.clone() } else { format!("{above}.{key}") };
-        match value {
-            Value::Object(below) => leaves(below, &dotted, found),
-            _ => found.push(dotted),
+fn walk(key: &str, found: &Placed, take: &mut dyn FnMut(&str, &Placed)) {
+    match &found.node {
+        Node::Map(fields) if table::find(key).is_none() && !fields.is_empty() => {
+            for (below, value) in fields {
+                walk(&format!("{key}.{below}"), value, take);
+            }
         }
+        _ => take(key, found),
     }
-}
-
-fn text_of(entry: &Value, field: &str) -> Option<String> {
-    entry.get(field)?.as_str().map(str::to_owned)
 }
 
 /// The first line of an error; the rest repeats the source.

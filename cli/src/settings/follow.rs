@@ -15,7 +15,7 @@ const DEFAULT_VERSIONS_TIMEOUT: Duration = Duration::from_secs(10);
 impl Settings {
     /// The same with the configuration file as it is now.
     pub(crate) fn read_again(&self, global: &Global) -> Result<Self, SettingsError> {
-        Self::load(global, self.environment.clone())
+        Ok(Self::load(global, self.environment.clone())?.in_section(self.section))
     }
 
     /// When checks happen. A flag counts more than any key; of two keys the calendar counts.
@@ -69,9 +69,17 @@ impl Settings {
                 Some(text) => Some(Place::parse(text).map_err(|said| {
                     refused(text.clone(), "`--falco-versions`".to_owned(), &said)
                 })?),
-                None => self.parsed("artifact.follow.falcoVersions", Place::parse)?,
+                None => self.engine_versions()?,
             };
         Ok(place.map(|place| (place, limit)))
+    }
+
+    /// Where another engine says what it can take, for a command that follows nothing.
+    pub(crate) fn engine_versions(&self) -> Result<Option<Place>, SettingsError> {
+        Ok(match self.parsed("artifact.follow.falcoVersions", Place::parse)? {
+            Some(place) => Some(place),
+            None => self.character().falco_versions.and_then(|text| Place::parse(text).ok()),
+        })
     }
 
     /// A key's value in the form that `parse` reads; an empty one is none.

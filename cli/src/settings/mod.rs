@@ -1,14 +1,18 @@
 //! What is meant: flags, environment, configuration file and defaults laid over one another.
 //!
-//! Precedence is flag, `EYAS_*`, `FALCOCTL_*`, file, default. A value keeps its origin, so that an
+//! Precedence is flag, `EYAS_*`, `FALCOCTL_*`, file, default; called as `falcoctl`, its own variables
+//! come first. A value keeps its origin, so that an
 //! error names the place to correct. Nothing is written here: a missing file is not an error unless
 //! it was asked for by name.
 
+mod compatible;
 mod environment;
 mod file;
 mod follow;
 mod paths;
 mod registries;
+mod table;
+mod tree;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -16,6 +20,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub(crate) use self::compatible::FlatDirectories;
 pub(crate) use self::environment::Environment;
 use self::file::{ConfigFile, Remark};
 pub(crate) use self::paths::Paths;
@@ -23,6 +28,7 @@ pub(crate) use self::registries::{LAYOUT_PREFIX, OneRegistry};
 use crate::args::{
     Global, IndexArgs, LogFormat, LogLevel, Output, StartupBehavior, TransportArgs, TrustArgs,
 };
+use crate::personality::{self, Character, Unsigned};
 
 /// Interval of `artifact follow` when nothing else is said: a week.
 pub(crate) const DEFAULT_EVERY: Duration = Duration::from_hours(168);
@@ -42,6 +48,15 @@ pub(crate) enum SettingsError {
     /// A value does not have the form that is needed.
     #[error("`{value}` in {origin} is not valid: expected {expected}")]
     Value { value: String, origin: String, expected: String },
+    /// A value of the configuration file is something else altogether.
+    #[error("{origin} is {found}, expected {expected}")]
+    WrongType {
+        found: &'static str,
+        origin: String,
+        expected: String,
+        /// Where else the value can be given.
+        instead: Option<String>,
+    },
     /// No home directory and no explicit path.
     #[error("no place for {what}: neither `HOME` nor `{variable}` is set")]
     NoHome { what: &'static str, variable: &'static str },
@@ -57,6 +72,7 @@ impl SettingsError {
             Self::NoHome { variable, .. } => {
                 Some(format!("set `{variable}`, or name the path by its flag"))
             }
+            Self::WrongType { instead, .. } => instead.clone(),
             _ => None,
         }
     }
@@ -93,7 +109,7 @@ pub(crate) struct Transport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trust {
     /// The policy of this file; `explicit` says that it was named, so that it must exist.
-    Policy { file: PathBuf, explicit: bool, trust_index: bool },
+    Policy { file: PathBuf, explicit: bool, trust_index: bool, unsigned: Unsigned },
     /// None at all.
     NoVerify,
 }
@@ -104,6 +120,8 @@ pub(crate) struct Settings {
     environment: Environment,
     file: ConfigFile,
     paths: Paths,
+    /// The section of the configuration that is for the command: `install` or `follow`.
+    section: &'static str,
 }
 
 impl Settings {
@@ -112,18 +130,31 @@ impl Settings {
         let asked = global.config.clone().or_else(|| environment.path("CONFIG"));
         let paths = Paths::of(&environment);
         let file = match asked {
+            Some(path) if environment.character().config_may_be_absent => {
+                ConfigFile::read_or_absent(&path)?
+            }
             Some(path) => ConfigFile::read(&path)?,
             None => match paths.config_file() {
                 Some(path) => ConfigFile::read_if_present(&path)?,
                 None => ConfigFile::default(),
             },
         };
-        Ok(Self { environment, file, paths })
+        Ok(Self { environment, file, paths, section: "install" })
+    }
+
+    /// The same, for a command with a section of its own.
+    pub(crate) fn in_section(self, section: &'static str) -> Self {
+        Self { section, ..self }
+    }
+
+    /// What differs with the name of the program.
+    pub(crate) fn character(&self) -> &'static Character {
+        self.environment.character()
     }
 
     /// Keys of the file that have no effect here.
     pub(crate) fn remarks(&self) -> Vec<Remark> {
-        self.file.remarks()
+        self.file.remarks(self.character().words)
     }
 
     /// The configuration file in force, whether it exists or not.
@@ -131,16 +162,24 @@ impl Settings {
         self.file.path().map(Path::to_owned).or_else(|| self.paths.config_file())
     }
 
-    /// The directory in which indexes that were added are remembered.
+    /// The directory in which indexes that were added are remembered; none when there is no place.
+    pub(crate) fn book_dir(&self) -> Option<PathBuf> {
+        match self.character().places {
+            personality::Places::Falcoctl => self.paths.book(),
+            personality::Places::BaseDirectories => self.config_dir().ok(),
+        }
+    }
+
+    /// The directory of the configuration file.
     pub(crate) fn config_dir(&self) -> Result<PathBuf, SettingsError> {
         self.config_file()
             .and_then(|file| file.parent().map(Path::to_owned))
             .ok_or(SettingsError::NoHome { what: "the configuration", variable: "XDG_CONFIG_HOME" })
     }
 
-    /// Form of data on standard output.
-    pub(crate) fn output(&self, flag: Option<Output>) -> Result<Output, SettingsError> {
-        Ok(flag.or(self.choice("output", "OUTPUT")?).unwrap_or(Output::Text))
+    /// Form of data on standard output, if one was asked for.
+    pub(crate) fn output(&self, flag: Option<Output>) -> Result<Option<Output>, SettingsError> {
+        Ok(flag.or(self.choice("output", "OUTPUT")?))
     }
 
     /// Form of messages, if one was asked for.
@@ -159,14 +198,23 @@ impl Settings {
         Ok(global.log_level.or(self.choice("logLevel", "LOG_LEVEL")?).unwrap_or(LogLevel::Info))
     }
 
-    /// The state directory.
+    /// The directory of the store.
     pub(crate) fn store(&self, global: &Global) -> Result<PathBuf, SettingsError> {
+        if let Some(store) = global.store.clone().or_else(|| self.path("store", "STORE")) {
+            return Ok(store);
+        }
+        let state = self.state_dir(global)?;
+        Ok(self.character().store_below_state.map_or(state.clone(), |below| state.join(below)))
+    }
+
+    /// The directory of all that is remembered between runs.
+    pub(crate) fn state_dir(&self, global: &Global) -> Result<PathBuf, SettingsError> {
         global
-            .store
+            .state_dir
             .clone()
-            .or_else(|| self.path("store", "STORE"))
             .or_else(|| self.environment.path("STATE_DIR"))
-            .or_else(|| self.paths.store())
+            .or_else(|| self.state_by_key())
+            .or_else(|| self.paths.state())
             .ok_or(SettingsError::NoHome { what: "the store", variable: "XDG_STATE_HOME" })
     }
 
@@ -186,7 +234,18 @@ impl Settings {
         if let Some((text, origin)) = self.environment.key("indexes") {
             return parse_index_list(&text, &origin);
         }
-        self.file.indexes()
+        match self.file.indexes()? {
+            Some(indexes) => Ok(indexes),
+            None => Ok(default_indexes(self.character())),
+        }
+    }
+
+    /// The indexes that count only because none is configured.
+    pub(crate) fn default_indexes(&self) -> Result<Vec<IndexSource>, SettingsError> {
+        Ok(match self.file.indexes()? {
+            Some(_) => Vec::new(),
+            None => default_indexes(self.character()),
+        })
     }
 
     /// How registries are reached.
@@ -194,9 +253,12 @@ impl Settings {
         let mut ca_files = args.ca_files.clone();
         ca_files.extend(self.list("registry.caFiles", ',')?.into_iter().map(PathBuf::from));
         Ok(Transport {
-            plain_http: args.plain_http
-                || self.flag("PLAIN_HTTP")?
-                || self.boolean("registry.plainHttp")?.unwrap_or(false),
+            plain_http: match args.plain_http {
+                Some(asked) => asked,
+                None => {
+                    self.flag("PLAIN_HTTP")? || self.boolean("registry.plainHttp")?.unwrap_or(false)
+                }
+            },
             ca_files,
             insecure: args.insecure || self.boolean("registry.insecure")?.unwrap_or(false),
             basic: self.basic_auth()?,
@@ -206,24 +268,29 @@ impl Settings {
 
     /// Which verification is asked for.
     pub(crate) fn trust(&self, args: &TrustArgs) -> Result<Trust, SettingsError> {
-        if args.no_verify || self.boolean("artifact.noVerify")?.unwrap_or(false) {
+        if args.no_verify.or(self.boolean("artifact.noVerify")?).unwrap_or(false) {
             return Ok(Trust::NoVerify);
         }
-        let trust_index = args.trust_index || self.boolean("artifact.trustIndex")?.unwrap_or(false);
+        let character = self.character();
+        let by_default = self.boolean("artifact.trustIndex")?.unwrap_or(character.trust_index);
+        let trust_index = args.trust_index || by_default;
         let named = args.policy.clone().or_else(|| self.path("policy", "POLICY"));
         let explicit = named.is_some();
         let file = match named {
             Some(file) => file,
             None => self.config_dir()?.join("trust.yaml"),
         };
-        Ok(Trust::Policy { file, explicit, trust_index })
+        Ok(Trust::Policy { file, explicit, trust_index, unsigned: character.unsigned })
     }
 
     /// The control socket of the sensor.
     pub(crate) fn sensor_socket(&self, flag: Option<&Path>) -> PathBuf {
-        flag.map(Path::to_owned)
-            .or_else(|| self.path("sensor.socket", "SENSOR_SOCKET"))
-            .unwrap_or_else(|| PathBuf::from(paths::SENSOR_SOCKET))
+        self.named_sensor_socket(flag).unwrap_or_else(|| PathBuf::from(paths::SENSOR_SOCKET))
+    }
+
+    /// The control socket of the sensor, if one is named.
+    pub(crate) fn named_sensor_socket(&self, flag: Option<&Path>) -> Option<PathBuf> {
+        flag.map(Path::to_owned).or_else(|| self.path("sensor.socket", "SENSOR_SOCKET"))
     }
 
     /// References of the command line, else of the settings.
@@ -277,7 +344,7 @@ impl Settings {
             return Ok(startup);
         }
         let found = self.scalar("artifact.follow.startupBehavior");
-        Ok(found.map(parse_choice).transpose()?.unwrap_or(StartupBehavior::Immediate))
+        Ok(found.map(parse_choice).transpose()?.unwrap_or(self.character().startup))
     }
 
     fn basic_auth(&self) -> Result<Vec<BasicAuth>, SettingsError> {
@@ -320,6 +387,15 @@ impl Settings {
     ) -> Result<Option<T>, SettingsError> {
         self.environment.own(variable).or_else(|| self.scalar(key)).map(parse_choice).transpose()
     }
+}
+
+fn default_indexes(character: &Character) -> Vec<IndexSource> {
+    let index = |(name, url): &(&str, &str)| IndexSource {
+        name: (*name).to_owned(),
+        url: (*url).to_owned(),
+        added: false,
+    };
+    character.indexes.iter().map(index).collect()
 }
 
 fn index_of_file(path: &Path) -> IndexSource {

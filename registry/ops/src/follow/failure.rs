@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use eyas_index::IndexError;
+use eyas_index::solve::Clash;
 use eyas_oci::OciError;
 
 use crate::{Class, OpsError};
@@ -22,13 +23,23 @@ pub struct CheckFailure {
     pub retry_after: Option<Duration>,
     /// Whether the same content cannot succeed until something else changes.
     pub(crate) hopeless: bool,
+    /// Whether it needs what the engine does not have.
+    pub unmet: bool,
 }
 
 impl CheckFailure {
     /// A failure that something around the check found, such as an unreadable policy.
     pub fn new(class: Class, message: impl Into<String>, hint: Option<String>) -> Self {
         let message = message.into();
-        Self { class, message, hint, report: None, retry_after: None, hopeless: false }
+        Self {
+            class,
+            message,
+            hint,
+            report: None,
+            retry_after: None,
+            hopeless: false,
+            unmet: false,
+        }
     }
 }
 
@@ -45,6 +56,7 @@ impl From<&OpsError> for CheckFailure {
             report: error.report().map(str::to_owned),
             retry_after,
             hopeless: is_hopeless(error),
+            unmet: is_unmet(error),
         }
     }
 }
@@ -55,11 +67,16 @@ impl From<OpsError> for CheckFailure {
     }
 }
 
+fn is_unmet(error: &OpsError) -> bool {
+    let OpsError::Index(IndexError::Unsolvable(conflict)) = error else { return false };
+    conflict.clashes.iter().any(|clash| matches!(clash, Clash::Requirement { .. }))
+}
+
 /// A missing signature is not of this kind: it may arrive after what it signs. Nor are requirements:
 /// the engine may be upgraded.
 fn is_hopeless(error: &OpsError) -> bool {
     match error {
-        OpsError::Requirements { .. } => false,
+        unmet if is_unmet(unmet) => false,
         OpsError::SensorRefused { .. } | OpsError::Index(IndexError::Refused { .. }) => true,
         other => other.class() == Class::Validation,
     }

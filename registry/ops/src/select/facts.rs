@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use eyas_artifact::{Digest, Generation, Lock, Locked, Name, Reference, Version, VersionRange};
+use eyas_artifact::{
+    Digest, Generation, Kind, Lock, Locked, Name, Reference, Version, VersionRange,
+};
 use eyas_index::solve::{Demand, Known, Question};
 use eyas_oci::OciError;
 
@@ -114,7 +116,7 @@ impl<'a> Facts<'a> {
     ) -> Result<(String, Offered), OpsError> {
         let found = self.find(reference, cause).await?;
         let name = found.config.name.clone();
-        let offered = offered(&found);
+        let offered = offered(self.context, &found);
         self.places.insert(name.clone(), reference.clone());
         self.offers.insert((name.clone(), offered.version.clone()), Known::Yes(offered.clone()));
         self.keep(name.clone(), found);
@@ -184,7 +186,7 @@ impl<'a> Facts<'a> {
             *name == pick.name && found.candidate.manifest_digest == digest
         };
         let (name, found) = self.found.iter().find(own)?;
-        let (wanted, cause) = (Wanted::This(offered(found)), pick.cause.clone());
+        let (wanted, cause) = (Wanted::This(offered(self.context, found)), pick.cause.clone());
         Some(Demand { name: name.clone(), wanted, cause })
     }
 
@@ -289,7 +291,7 @@ impl<'a> Facts<'a> {
         let tag = known.cloned().unwrap_or_else(|| version.to_string());
         match self.find(&place.with_tag(&tag)?, cause).await {
             Ok(found) => {
-                let mut offered = offered(&found);
+                let mut offered = offered(self.context, &found);
                 // A tag that says one version and has another must not be chosen for what it says.
                 if offered.version != *version {
                     let reason = format!("tag `{tag}` has version {}", offered.version);
@@ -339,13 +341,15 @@ pub(crate) fn version_of(tag: &str) -> Option<Version> {
     (numbers.matches('.').count() == 2).then(|| tag.parse().ok()).flatten()
 }
 
-fn offered(found: &Found) -> Offered {
+fn offered(context: &Context<'_>, found: &Found) -> Offered {
+    // An engine that starts after its rules are installed cannot say what it takes.
+    let unknown = context.sensor.default_offer().unknown && found.candidate.kind != Kind::Probe;
     Offered {
         kind: found.candidate.kind,
         version: found.candidate.version.clone(),
         digest: found.candidate.manifest_digest,
         dependencies: found.config.dependencies.clone(),
-        requirements: found.requirements(),
+        requirements: if unknown { Vec::new() } else { found.requirements() },
     }
 }
 
