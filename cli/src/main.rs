@@ -8,6 +8,7 @@
 #[expect(clippy::doc_markdown, reason = "these comments are help texts, shown as they are")]
 mod args;
 mod commands;
+mod driver;
 mod exit;
 mod judge;
 mod layouts;
@@ -21,6 +22,7 @@ mod service;
 mod settings;
 mod signals;
 mod terminal;
+mod tls;
 mod wiring;
 
 use std::io::{self, Write as _};

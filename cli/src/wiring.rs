@@ -99,9 +99,7 @@ pub(crate) fn client_config(
     if let Some(file) = transport.credentials_file {
         credentials.docker_config = Some(file);
     }
-    let printer = printer.clone();
-    config.listener =
-        Notices::new(move |notice| printer.record(&notice_record(&notice, printer.waiting())));
+    config.listener = notices(printer);
     Ok(config)
 }
 
@@ -120,6 +118,12 @@ fn one_registry(own: OneRegistry, all: &RegistryConfig) -> (String, RegistryConf
     let mut ca_files = own.rest.ca_files.clone();
     ca_files.extend(all.ca_files.iter().cloned());
     (own.host, RegistryConfig { scheme, verification, ca_files, ..own.rest })
+}
+
+/// Says what a client has to tell beside its results.
+pub(crate) fn notices(printer: &Printer) -> Notices {
+    let printer = printer.clone();
+    Notices::new(move |notice| printer.record(&notice_record(&notice, printer.waiting())))
 }
 
 fn notice_record(notice: &Notice, waiting: LogLevel) -> Record {

@@ -6,6 +6,7 @@
 
 mod artifact;
 mod auth;
+mod driver;
 mod durations;
 mod form;
 mod index;
@@ -14,6 +15,7 @@ mod rules;
 mod selection;
 mod sensor;
 mod sign;
+mod tls;
 mod version;
 
 pub(crate) use self::artifact::{
@@ -21,6 +23,9 @@ pub(crate) use self::artifact::{
     RepairArgs, RollbackArgs, SearchArgs, StartupBehavior, StatusArgs, VerifyArgs,
 };
 pub(crate) use self::auth::{Auth, BasicArgs, CloudArgs, LogoutArgs, OauthArgs};
+pub(crate) use self::driver::{
+    Driver, DriverArgs, DriverConfigArgs, DriverFlags, DriverInstallArgs, UnloadArgs,
+};
 pub(crate) use self::durations::{parse_interval, parse_jitter};
 pub(crate) use self::form::{command, read};
 pub(crate) use self::index::{Index, IndexAddArgs, IndexListArgs, IndexNamesArgs, IndexUpdateArgs};
@@ -29,6 +34,7 @@ pub(crate) use self::rules::{CheckArgs, Rules};
 pub(crate) use self::selection::{DiffArgs, LockArgs, LockedArgs, PinArgs, UninstallArgs};
 pub(crate) use self::sensor::Sensor;
 pub(crate) use self::sign::SignArgs;
+pub(crate) use self::tls::{KeyAlgorithm, Tls, TlsInstallArgs};
 pub(crate) use self::version::{VersionArgs, VersionFormat};
 
 use std::path::PathBuf;
@@ -131,12 +137,17 @@ pub(crate) enum Command {
     /// Push to, pull from and serve registries
     #[command(subcommand)]
     Registry(Registry),
+    /// Choose, install and remove Falco's kernel driver
+    Driver(Box<DriverArgs>),
     /// Check rule files
     #[command(subcommand)]
     Rules(Rules),
     /// Talk to the running sensor
     #[command(subcommand)]
     Sensor(Sensor),
+    /// Make certificates for mutual TLS
+    #[command(subcommand)]
+    Tls(Tls),
     /// Sign an artifact that is already in a registry
     Sign(SignArgs),
     /// Print the version

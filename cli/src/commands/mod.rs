@@ -5,6 +5,7 @@ mod auth;
 mod compatible;
 mod completion;
 pub(crate) mod diff;
+mod driver;
 pub(crate) mod follow;
 mod held;
 mod index;
@@ -15,6 +16,7 @@ mod registry;
 mod rules;
 mod sensor;
 mod status;
+mod tls;
 mod upkeep;
 mod version;
 
@@ -32,9 +34,11 @@ pub(crate) fn run(cli: Cli, settings: &Settings, printer: &Printer) -> anyhow::R
         Command::Artifact(command) => artifact::run(command, &global, settings, printer),
         Command::Index(command) => index::run(command, settings, printer),
         Command::Registry(command) => registry::run(command, settings, printer),
+        Command::Driver(args) => driver::run(&args, settings, printer),
         Command::Rules(command) => rules::run(&command, printer),
         Command::Sensor(command) => sensor::run(&command, &global, settings, printer),
         Command::Sign(args) => registry::sign(&args, settings, printer),
+        Command::Tls(command) => tls::run(&command, settings, printer),
         Command::Version(_) | Command::Completion { .. } | Command::Man { .. } => {
             run_without_settings(&command, printer).unwrap_or(Ok(()))
         }

@@ -6,6 +6,7 @@
 //! it was asked for by name.
 
 mod compatible;
+mod driver;
 mod environment;
 mod file;
 mod follow;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub(crate) use self::compatible::FlatDirectories;
+pub(crate) use self::driver::DriverSettings;
 pub(crate) use self::environment::Environment;
 use self::file::{ConfigFile, Remark};
 pub(crate) use self::paths::Paths;

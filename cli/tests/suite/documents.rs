@@ -56,6 +56,8 @@ fn documents_are_as_promised() {
         ("artifact pin demo --output json".to_owned(), "artifact.pin"),
         ("artifact unpin demo --output json".to_owned(), "artifact.pin"),
         ("artifact uninstall demo --dry-run --output json".to_owned(), "artifact.uninstall"),
+        ("driver printenv --type kmod --version 1.0.0 --output json".to_owned(), "driver.printenv"),
+        ("tls install --path certs --output json".to_owned(), "tls.install"),
         ("man pages --output json".to_owned(), "man"),
         ("index list --output json".to_owned(), "index.list"),
         ("registry keygen other --output json".to_owned(), "registry.keygen"),

@@ -4,3 +4,4 @@
 mod documents;
 mod messages;
 mod program;
+mod tls;

@@ -16,13 +16,15 @@ mod secret;
 pub mod server;
 mod transport;
 
+#[doc(hidden)] // for the fuzzer
+pub use auth::credential_in;
 pub use auth::{
     ClientCredentials, Cloud, Configured, Credential, CredentialSources, Kept, Variables,
     docker_config_path,
 };
 pub use client::{
-    BlobSink, BlobSource, Client, Document, Fetched, Metered, Object, Ping, Pinned, Pushed,
-    Resolved, fallback_tag,
+    Ask, BlobSink, BlobSource, Client, Document, Fetched, Metered, Object, Ping, Pinned, Pushed,
+    Reply, Resolved, fallback_tag,
 };
 pub use config::{
     ClientCertificate, ClientConfig, Limits, Listener, Location, MAX_ERROR_BYTES,

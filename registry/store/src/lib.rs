@@ -49,6 +49,8 @@ pub use clean::{DEFAULT_KEPT_GENERATIONS, GarbageReport};
 pub use compose::Composed;
 pub use error::StoreError;
 pub use extract::ExtractLimits;
+#[doc(hidden)] // for the fuzzer
+pub use extract::unpack;
 pub use flat::{
     FlatDirectories, FlatDirectory, FlatPlan, FlatReport, FlatSet, FlatSetReport, Foreign,
     OwnedFile, Ownership, Prepared as PreparedFlat, PreparedSet,

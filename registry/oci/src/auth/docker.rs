@@ -80,10 +80,7 @@ pub(super) async fn find(
             });
         }
     }
-    match names(registry).iter().find_map(|name| entry(name)) {
-        Some(entry) => of(entry),
-        None => Ok(Credential::Anonymous),
-    }
+    file.listed(registry).map_err(|detail| fail(in_file(path, &detail)))
 }
 
 /// The longest key of the file that is a part of a registry, `host/path`, and has `repository` in it.
@@ -228,6 +225,26 @@ impl File {
             names(registry).into_iter().find_map(|name| helpers.get(&name).cloned())
         });
         own.or_else(|| self.store.clone()).filter(|name| !name.is_empty())
+    }
+}
+
+/// What the bytes of a credential file say about `registry`, asking no helper. For the fuzzer.
+#[doc(hidden)]
+pub fn credential_in(bytes: &[u8], registry: &str) -> Result<Credential, String> {
+    let file: File = serde_json::from_slice(bytes).map_err(|error| {
+        format!("no valid JSON at line {}, column {}", error.line(), error.column())
+    })?;
+    file.listed(registry)
+}
+
+impl File {
+    /// The entry for a registry.
+    fn listed(&self, registry: &str) -> Result<Credential, String> {
+        let entry = |name: &String| self.auths.as_ref()?.get(name).cloned();
+        match names(registry).iter().find_map(entry) {
+            Some(entry) => entry.credential(),
+            None => Ok(Credential::Anonymous),
+        }
     }
 }
 

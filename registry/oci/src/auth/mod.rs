@@ -28,7 +28,7 @@ use http::HeaderValue;
 pub(crate) use challenge::{Challenge, strongest};
 pub use cloud::Cloud;
 pub(crate) use cloud::{Asking, aws, google, secure};
-pub use docker::docker_config_path;
+pub use docker::{credential_in, docker_config_path};
 pub use login::Kept;
 pub use oauth::ClientCredentials;
 pub(crate) use source::Found;

@@ -6,6 +6,7 @@
 mod blob;
 mod bucket;
 mod document;
+mod exchange;
 mod local;
 mod manifest;
 mod pin;
@@ -29,6 +30,7 @@ use http::Method;
 
 pub use bucket::Object;
 pub use document::Document;
+pub use exchange::{Ask, Reply};
 pub use manifest::{Fetched, Resolved};
 pub use pin::Pinned;
 pub use ping::Ping;

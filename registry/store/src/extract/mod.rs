@@ -28,7 +28,7 @@ const BUFFER_BYTES: usize = 128 * 1024;
 
 /// Unpacks the gzip-compressed archive `layer` of `artifact` into the existing, empty `directory`;
 /// gives the files, sorted. After an error the directory is to be thrown away.
-pub(crate) fn unpack(
+pub fn unpack(
     artifact: &str,
     layer: &Path,
     directory: &Path,
