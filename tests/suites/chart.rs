@@ -102,6 +102,21 @@ fn follow_reaches_the_sensor_through_the_shared_socket() {
 }
 
 #[test]
+fn the_kubelet_asks_the_sidecar_itself() {
+    let Some(rendered) = render("chart::probes", "falcoctl: {artifact: {follow: {port: 9000}}}")
+    else {
+        return;
+    };
+    let pod = pod(&documents(rendered.expect_code(0)));
+    let follow = container(&pod, "containers", "falcoctl-artifact-follow");
+    assert_eq!(follow["livenessProbe"]["httpGet"], json!({"path": "/healthz", "port": "follow"}));
+    assert_eq!(follow["readinessProbe"]["httpGet"], json!({"path": "/readyz", "port": "follow"}));
+    assert_eq!(follow["ports"][0]["containerPort"], 9000);
+    let args = follow["args"].as_array().expect("arguments");
+    assert!(args.contains(&json!("--listen=0.0.0.0:9000")), "{args:?}");
+}
+
+#[test]
 fn the_programs_accept_the_configuration_that_is_rendered() {
     let Some(rendered) = render("chart::configuration", "{}") else { return };
     let documents = documents(rendered.expect_code(0));

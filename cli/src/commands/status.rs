@@ -55,7 +55,8 @@ impl Document for StatusDocument {
             None => writeln!(out, "last check: none recorded"),
             Some(checks) => {
                 writeln!(out, "last check: {}", checks.checked)?;
-                checks.references.iter().try_for_each(|reference| checked(reference, out))
+                checks.references.iter().try_for_each(|reference| checked(reference, out))?;
+                checks.sensor.iter().try_for_each(|sensor| writeln!(out, "  {sensor}"))
             }
         }
     }
@@ -71,13 +72,15 @@ fn artifact(entry: &Entry, pinned: bool, out: &mut dyn Write) -> io::Result<()> 
 }
 
 fn checked(reference: &CheckedReference, out: &mut dyn Write) -> io::Result<()> {
-    let CheckedReference { name, since, .. } = reference;
+    let CheckedReference { name, since, next, .. } = reference;
+    let next = next.as_ref().map(|next| format!("; next check {next}")).unwrap_or_default();
     match reference.standing {
-        Standing::Current => writeln!(out, "  {name}: current since {since}"),
+        Standing::Current => writeln!(out, "  {name}: current since {since}{next}"),
         Standing::Failing => {
             let reason = reference.reason.as_deref().unwrap_or("refused");
             let reason = reason.lines().next().unwrap_or_default();
-            writeln!(out, "  {name}: failing since {since}: {reason}")
+            writeln!(out, "  {name}: failing since {since}{next}: {reason}")?;
+            reference.hint.iter().try_for_each(|hint| writeln!(out, "    hint: {hint}"))
         }
     }
 }

@@ -4,6 +4,8 @@
 //! not there then, one that was restarted on something else, and a process of ours that was stopped
 //! between activation and answer. A refusal takes the generation back, as it does during an update.
 
+use std::fmt;
+
 use eyas_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,29 @@ pub struct Confirmed {
     /// Why, where that needs words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl fmt::Display for Confirmed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let generation = self
+            .generation
+            .map_or_else(|| "nothing".to_owned(), |number| format!("generation {number}"));
+        match self.state {
+            ConfirmedState::Confirmed => write!(f, "the sensor confirmed {generation}")?,
+            ConfirmedState::Other => write!(f, "the sensor runs something else than {generation}")?,
+            ConfirmedState::Refused => {
+                write!(f, "the sensor refused what was active; {generation} is active again")?;
+            }
+            ConfirmedState::Absent => write!(f, "no sensor confirmed {generation}")?,
+            ConfirmedState::NotAsked => write!(f, "no sensor was asked about {generation}")?,
+            ConfirmedState::Nothing => f.write_str("there was nothing a sensor could confirm")?,
+            ConfirmedState::Unreachable => {
+                write!(f, "no sensor could be asked about {generation}")?
+            }
+        }
+        let reason = self.reason.as_deref().and_then(|reason| reason.lines().next());
+        reason.map_or(Ok(()), |reason| write!(f, ": {reason}"))
+    }
 }
 
 /// The ways a sensor can stand to what is active.
