@@ -41,7 +41,7 @@ impl fmt::Display for Confirmed {
             ConfirmedState::NotAsked => write!(f, "no sensor was asked about {generation}")?,
             ConfirmedState::Nothing => f.write_str("there was nothing a sensor could confirm")?,
             ConfirmedState::Unreachable => {
-                write!(f, "no sensor could be asked about {generation}")?
+                write!(f, "no sensor could be asked about {generation}")?;
             }
         }
         let reason = self.reason.as_deref().and_then(|reason| reason.lines().next());

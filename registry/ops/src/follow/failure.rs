@@ -97,8 +97,15 @@ mod tests {
 
     #[test]
     fn an_engine_that_is_too_old_may_be_upgraded() {
-        let (kind, name) = (eyas_artifact::Kind::Rulesfile, "demo".to_owned());
-        let error = OpsError::Requirements { kind, name, unmet: Vec::new() };
+        let unmet = eyas_index::Unmet {
+            name: "engine_version_semver".to_owned(),
+            required: "0.99.0".to_owned(),
+            offered: None,
+        };
+        let version = eyas_artifact::Version::new(1, 0, 0);
+        let clash = Clash::Requirement { name: "demo".to_owned(), version, unmet };
+        let conflict = eyas_index::Conflict { clashes: vec![clash], ..Default::default() };
+        let error = OpsError::Index(IndexError::Unsolvable(Box::new(conflict)));
         assert!(!CheckFailure::from(error).hopeless);
     }
 
