@@ -251,7 +251,7 @@ impl StoreError {
             }
             Self::Invalid(_) => "the previous generation is still active",
             Self::Occupied { owner: None, .. } => {
-                "move it away and run the command again; nothing was changed"
+                "move it away, or take it over with `--adopt`; nothing was changed"
             }
             Self::Occupied { .. } => {
                 "install one of the two to another directory; nothing was changed"

@@ -37,19 +37,21 @@ impl Host {
 
     /// `artifact install` of both artifacts in a version.
     pub(crate) fn install(&self, version: &str) -> Command {
-        self.changing("install", version, &[])
+        self.changing("install", &["rules", "data"], version)
     }
 
-    /// One check of `artifact follow`.
+    /// One check of `artifact follow`, of one artifact: each is a transaction of its own.
     pub(crate) fn follow(&self, version: &str) -> Command {
-        self.changing("follow", version, &["--once"])
+        let mut command = self.changing("follow", &["rules"], version);
+        command.arg("--once");
+        command
     }
 
-    fn changing(&self, command: &str, version: &str, extra: &[&str]) -> Command {
-        let references =
-            ["rules", "data"].map(|name| format!("{}/faults/{name}:{version}", self.registry));
-        let mut words = vec![command, &references[0], &references[1], "--no-reload"];
-        words.extend(extra);
+    fn changing(&self, command: &str, names: &[&str], version: &str) -> Command {
+        let references: Vec<String> =
+            names.iter().map(|name| format!("{}/faults/{name}:{version}", self.registry)).collect();
+        let mut words = vec![command, "--no-reload"];
+        words.extend(references.iter().map(String::as_str));
         if self.flat {
             words.extend(["--rulesfiles-dir", "flat/rules", "--assets-dir", "flat/assets"]);
         }

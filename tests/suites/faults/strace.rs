@@ -1,5 +1,6 @@
 //! Runs the program below `strace`: to list the calls that change a disk, or to let one of them fail.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,7 +35,8 @@ const CALLS: [&str; 24] = [
     "chmod",
 ];
 
-/// One call of a run: the N-th of its name, counted from 1 in the main thread.
+/// One call of a run: the N-th of its name, counted from 1 in the thread that
+/// does the most of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Point {
     pub(crate) call: String,
@@ -103,22 +105,22 @@ pub(crate) fn points(
     let trace = ["-e".to_owned(), format!("trace={}", CALLS.join(","))];
     run(&mut below(tool, &[&arguments[..], &trace[..]].concat(), command)).expect_code(0);
     let text = fs::read_to_string(log).expect("the trace");
-    let main = text.split_whitespace().next().expect("a first line").to_owned();
-    let mut counts = std::collections::BTreeMap::<String, usize>::new();
-    let mut points = Vec::new();
+    let mut threads: BTreeMap<&str, Vec<Point>> = BTreeMap::new();
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for line in text.lines() {
-        let Some(rest) = line.strip_prefix(&main) else { continue };
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
         let Some((call, said)) = rest.trim_start().split_once('(') else { continue };
         if !CALLS.contains(&call) {
             continue;
         }
-        let count = counts.entry(call.to_owned()).or_default();
+        let count = counts.entry((thread, call)).or_default();
         *count += 1;
         if changes(call, said) && folders.iter().any(|folder| concerns(said, folder)) {
-            points.push(Point { call: call.to_owned(), at: *count, line: rest.trim().to_owned() });
+            let point = Point { call: call.to_owned(), at: *count, line: rest.trim().to_owned() };
+            threads.entry(thread).or_default().push(point);
         }
     }
-    points
+    threads.into_values().max_by_key(Vec::len).unwrap_or_default()
 }
 
 /// A path stands in quotes or, resolved from a descriptor, in angle brackets.

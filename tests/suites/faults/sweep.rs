@@ -15,6 +15,8 @@ const SAMPLES: [(Fault, usize); 3] =
 const STORAGE: i32 = 8;
 /// Exit code of a process that was killed.
 const KILLED: i32 = 128 + 9;
+/// What the runtime says when it is its own wake-up that fails.
+const WAKER: &str = "failed to wake I/O driver";
 /// Least number of points in a whole run.
 const ENOUGH: usize = 200;
 
@@ -136,13 +138,13 @@ fn sweep(
         let step = if whole { 1 } else { all.len().div_ceil(samples).max(1) };
         for point in all.iter().step_by(step) {
             host.restore();
-            one(scene, tool, &host, fault, point, &expected);
-            taken += 1;
+            taken += usize::from(one(scene, tool, &host, fault, point, &expected));
         }
     }
     (taken, all.len() * SAMPLES.len())
 }
 
+/// Whether the fault was one of a disk.
 fn one(
     scene: Scene,
     tool: &std::path::Path,
@@ -150,16 +152,20 @@ fn one(
     fault: Fault,
     point: &Point,
     expected: &Expected,
-) {
+) -> bool {
     let at = format!("{scene:?}, {fault:?} at {} {}: {}", point.call, point.at, point.line);
     let finished = inject(tool, &scene.command(host), fault, point);
+    // How often the runtime wakes itself differs from run to run, so that the fault may hit that.
+    if finished.stderr.contains(WAKER) {
+        return false;
+    }
     let seen = host.seen();
     match (fault, finished.code()) {
         (Fault::Kill, KILLED) => expected.check_cut(&seen, &at),
         // What fails after everything is in place, or is only tidying, is no failure.
-        (_, 0) => assert_eq!(seen, expected.new, "{at}\n{}", finished.stderr),
+        (_, 0) => assert!(seen == expected.new, "{at}: not the new\n{}", finished.stderr),
         (Fault::NoSpace | Fault::InputOutput, STORAGE) => {
-            assert_eq!(seen, expected.old, "{at}\n{}", finished.stderr);
+            assert!(seen == expected.old, "{at}: not the old\n{}", finished.stderr);
             let named = ["store", "flat"].iter().any(|name| finished.stderr.contains(name));
             assert!(named, "{at}: no file is named:\n{}", finished.stderr);
         }
@@ -168,6 +174,7 @@ fn one(
     // The next command finishes the work and leaves nothing behind.
     let again = run(&mut scene.command(host));
     assert_eq!(again.code(), 0, "{at}\nnext: {}", again.stderr);
-    assert_eq!(host.seen(), expected.new, "{at}\nnext: {}", again.stderr);
+    assert!(host.seen() == expected.new, "{at}\nnext: {}", again.stderr);
     assert_eq!(host.litter(), Vec::<std::path::PathBuf>::new(), "{at}");
+    true
 }

@@ -22,7 +22,7 @@ impl Store {
         seen: &mut Seen,
     ) -> Result<Vec<Finding>, StoreError> {
         let mut findings = Vec::new();
-        let owner = canonical(self.directory()).unwrap_or_else(|_| self.directory().to_owned());
+        let writer = canonical(self.directory()).unwrap_or_else(|_| self.directory().to_owned());
         for (kind, directory) in directories.iter() {
             let own = directory.join(OWN_DIRECTORY);
             let owned = Ownership::read(&own.join(record::FILE))?;
@@ -37,7 +37,7 @@ impl Store {
             let wanted = |path: &String| {
                 entries().flat_map(|entry| &entry.files).any(|file| file.path == *path)
             };
-            for (path, file) in owned.of(&owner.to_string_lossy()) {
+            for (path, file) in owned.of(&writer.to_string_lossy()) {
                 if file.kind == kind && !wanted(path) {
                     let (name, path) = (file.artifact.clone(), directory.join(path));
                     findings.push(Finding { kind, name, path, fault: Fault::Unknown });
