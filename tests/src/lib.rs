@@ -12,6 +12,7 @@
     reason = "a harness fails its test by panicking and says what it skips on stderr"
 )]
 
+pub mod between;
 pub mod following;
 pub mod gate;
 pub mod process;
@@ -20,6 +21,7 @@ pub mod registry;
 pub mod sensor;
 pub mod site;
 
+pub use between::{Between, Fate, Seen};
 pub use following::Following;
 pub use gate::{Credentials, Gate, Mood};
 pub use process::{Finished, run};

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use eyas_oci::{
-    ClientCertificate, ClientCredentials, Cloud, Location, Mirror, RegistryConfig, Secret,
+    ClientCertificate, ClientCredentials, Cloud, Location, Mirror, RegistryConfig, Secret, Timeouts,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -105,6 +105,24 @@ impl Settings {
             clouds.extend(hosts.into_iter().map(|host| (host_of(&host), cloud)));
         }
         Ok(Identities { clients: clients?, clouds })
+    }
+
+    /// How long to wait for what: `registry.timeouts.connect`, `answer` and `stall`.
+    pub(crate) fn timeouts(&self) -> Result<Timeouts, SettingsError> {
+        let mut timeouts = Timeouts::default();
+        for (name, value) in [
+            ("connect", &mut timeouts.connect),
+            ("answer", &mut timeouts.answer),
+            ("stall", &mut timeouts.stall),
+        ] {
+            if let Some((text, origin)) = self.scalar(&format!("registry.timeouts.{name}")) {
+                *value = crate::args::parse_interval(&text).map_err(|said| {
+                    let expected = said.strip_prefix("expected ").unwrap_or(&said).to_owned();
+                    SettingsError::Value { value: text, origin, expected }
+                })?;
+            }
+        }
+        Ok(timeouts)
     }
 
     /// Where OAuth2 clients are kept.
@@ -276,6 +294,15 @@ mod tests {
             let said = read(text).unwrap_err().to_string();
             assert!(said.contains(word), "{text}: {said}");
         }
+    }
+
+    #[test]
+    fn waits_are_durations() {
+        let found = settings_of("registry: {timeouts: {stall: 2s}}", &[]).timeouts().unwrap();
+        assert_eq!(found.stall.as_secs(), 2);
+        assert_eq!(found.connect, Timeouts::default().connect);
+        let said = settings_of("registry: {timeouts: {answer: soon}}", &[]).timeouts().unwrap_err();
+        assert!(said.to_string().contains("registry.timeouts.answer"), "{said}");
     }
 
     #[test]
