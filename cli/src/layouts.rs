@@ -7,11 +7,12 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use eyas_artifact::Reference;
 use eyas_oci::{Layout, layout_host};
 
 use crate::settings::LAYOUT_PREFIX;
 
-/// Repository of a directory that names none.
+/// Repository of a directory that names none, and whose own name cannot be one.
 const UNNAMED: &str = "layout";
 
 /// A command line with every directory in it as a reference. What cannot be one stays as it is, to be
@@ -48,13 +49,20 @@ fn reference(typed: &str) -> Option<String> {
     }
     let directory = absolute(Path::new(directory))?;
     let repository = named.or_else(|| only_repository(&directory));
-    let repository = repository.unwrap_or_else(|| UNNAMED.to_owned());
+    let repository = repository.unwrap_or_else(|| own_name(&directory));
     Some(format!("{}/{repository}{tag}{digest}", layout_host(&directory)?))
 }
 
 /// The path that means the same from everywhere; the directory need not exist yet.
 fn absolute(directory: &Path) -> Option<PathBuf> {
     directory.canonicalize().or_else(|_| std::path::absolute(directory)).ok()
+}
+
+/// The directory's name, where that can be one of a repository.
+fn own_name(directory: &Path) -> String {
+    let name = directory.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let fits = Reference::new("localhost", name).is_ok() && !name.contains('/');
+    if fits { name.to_owned() } else { UNNAMED.to_owned() }
 }
 
 /// The repository of a directory that has exactly one with a name.
@@ -71,13 +79,14 @@ mod tests {
 
     #[test]
     fn a_directory_becomes_a_reference() {
-        assert_eq!(in_text("oci-layout:/srv/none"), "srv.none.oci-layout/layout");
-        assert_eq!(in_text("oci-layout:/srv/none:1.0"), "srv.none.oci-layout/layout:1.0");
+        assert_eq!(in_text("oci-layout:/srv/none"), "srv.none.oci-layout/none");
+        assert!(in_text("oci-layout:/srv/No Name").ends_with("/layout"));
+        assert_eq!(in_text("oci-layout:/srv/none:1.0"), "srv.none.oci-layout/none:1.0");
         assert_eq!(in_text("oci-layout:/srv/none//a/b:1"), "srv.none.oci-layout/a/b:1");
         let digest = format!("@sha256:{}", "a".repeat(64));
         assert_eq!(
             in_text(&format!("oci-layout:/srv/none{digest}")),
-            format!("srv.none.oci-layout/layout{digest}")
+            format!("srv.none.oci-layout/none{digest}")
         );
     }
 
@@ -96,10 +105,10 @@ mod tests {
         let digest = layout.put_bytes(b"{}").expect("stored");
         let entry = eyas_artifact::Descriptor::new(eyas_artifact::media::OCI_MANIFEST, digest, 2);
         let typed = format!("{LAYOUT_PREFIX}{}:1", directory.path().display());
-        assert!(in_text(&typed).ends_with("/layout:1"));
+        assert!(!in_text(&typed).ends_with("/team/rules:1"));
         layout.list(Some("team/rules"), Some("1"), &entry).expect("listed");
         assert!(in_text(&typed).ends_with("/team/rules:1"));
         layout.list(Some("other"), Some("1"), &entry).expect("listed");
-        assert!(in_text(&typed).ends_with("/layout:1"), "one of two is not guessed");
+        assert!(!in_text(&typed).ends_with("rules:1"), "one of two is not guessed");
     }
 }

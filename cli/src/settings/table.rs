@@ -277,9 +277,9 @@ pub(crate) const TABLE: &[Setting] = &[
     setting("registry.insecure", Switch, "", "--insecure", "`false`"),
     setting("registry.caFiles", List(','), "", "--ca-file", "the system's authorities"),
     setting("registry.creds.config", Path, "", "", "Docker's `config.json`"),
-    setting("registry.timeouts.connect", Text, "", "", "`10s`"),
-    setting("registry.timeouts.answer", Text, "", "", "`30s`"),
-    setting("registry.timeouts.stall", Text, "", "", "`30s`"),
+    setting("registry.timeouts.connect", Duration, "", "", "`10s`"),
+    setting("registry.timeouts.answer", Duration, "", "", "`30s`"),
+    setting("registry.timeouts.stall", Duration, "", "", "`30s`"),
     setting("registry.auth.basic", Entries(&["registry", "user", "password"]), "", "", "none"),
     setting(
         "registry.auth.oauth",

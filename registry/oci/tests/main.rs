@@ -24,6 +24,8 @@ mod paths;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod references;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod roundtrip;
