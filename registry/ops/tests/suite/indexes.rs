@@ -51,6 +51,36 @@ async fn a_copy_stands_in_for_an_index_that_is_gone() {
 }
 
 #[tokio::test]
+async fn an_index_that_has_not_changed_is_not_sent_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = format!("http://{}/index.yaml", listener.local_addr().expect("an address"));
+    let served = thread::spawn(move || {
+        let mut asked = Vec::new();
+        for mut stream in listener.incoming().flatten().take(2) {
+            let mut head = [0; 4096];
+            let length = stream.read(&mut head).unwrap_or(0);
+            let known = String::from_utf8_lossy(&head[..length]).contains("if-none-match: \"v1\"");
+            let (status, body) = if known { ("304 Same", "") } else { ("200 OK", INDEX) };
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nETag: \"v1\"\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+            let _ = stream.write_all(answer.as_bytes());
+            asked.push(known);
+        }
+        asked
+    });
+    let stage = Stage::new().await;
+    let copies = Copies::new(Some(stage.path("cache")));
+    let source = source("web", &address);
+    for _ in 0..2 {
+        let index = eyas_ops::update(&source, &copies, &stage.client).await.expect("an index");
+        assert!(index.find("demo").is_some());
+    }
+    assert_eq!(served.join().expect("answered"), [false, true]);
+}
+
+#[tokio::test]
 async fn a_missing_index_matters_only_to_names_that_nobody_else_knows() {
     let stage = Stage::new().await;
     stage.publish(&Bundle::new("demo", "1.0.0")).await;
