@@ -30,7 +30,9 @@ pub(crate) use self::durations::{parse_interval, parse_jitter};
 pub(crate) use self::form::{command, read};
 pub(crate) use self::index::{Index, IndexAddArgs, IndexListArgs, IndexNamesArgs, IndexUpdateArgs};
 pub(crate) use self::registry::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignForm};
-pub(crate) use self::rules::{CheckArgs, Rules};
+pub(crate) use self::rules::{
+    CheckArgs, ExplainArgs, FmtArgs, ReplArgs, Rules, RulesDiffArgs, RulesListArgs, RulesTestArgs,
+};
 pub(crate) use self::selection::{DiffArgs, LockArgs, LockedArgs, PinArgs, UninstallArgs};
 pub(crate) use self::sensor::Sensor;
 pub(crate) use self::sign::SignArgs;
@@ -139,7 +141,7 @@ pub(crate) enum Command {
     Registry(Registry),
     /// Choose, install and remove Falco's kernel driver
     Driver(Box<DriverArgs>),
-    /// Check rule files
+    /// Check, explain, test and lay out rules files
     #[command(subcommand)]
     Rules(Rules),
     /// Talk to the running sensor

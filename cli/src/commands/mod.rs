@@ -23,7 +23,7 @@ mod version;
 use eyas_artifact::Name;
 use eyas_ops::OpsError;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Rules};
 use crate::printer::Printer;
 use crate::settings::Settings;
 
@@ -35,7 +35,7 @@ pub(crate) fn run(cli: Cli, settings: &Settings, printer: &Printer) -> anyhow::R
         Command::Index(command) => index::run(command, settings, printer),
         Command::Registry(command) => registry::run(command, settings, printer),
         Command::Driver(args) => driver::run(&args, settings, printer),
-        Command::Rules(command) => rules::run(&command, printer),
+        Command::Rules(command) => rules::run(&command, &global, settings, printer),
         Command::Sensor(command) => sensor::run(&command, &global, settings, printer),
         Command::Sign(args) => registry::sign(&args, settings, printer),
         Command::Tls(command) => tls::run(&command, settings, printer),
@@ -54,6 +54,7 @@ pub(crate) fn run_without_settings(
         Command::Version(args) => Some(version::run(args, printer)),
         Command::Completion { shell } => Some(completion::run(*shell, printer)),
         Command::Man { dir } => Some(man::run(dir, printer)),
+        Command::Rules(Rules::Eval) => Some(rules::eval()),
         _ => None,
     }
 }

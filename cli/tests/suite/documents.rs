@@ -64,6 +64,8 @@ fn documents_are_as_promised() {
         (format!("registry pull {reference} -o pulled --output json"), "registry.pull"),
         (format!("sign {reference} --key signer --output json"), "sign"),
         ("rules check demo.yaml --output json".to_owned(), "rules.check"),
+        ("rules list --fields --output json".to_owned(), "rules.list"),
+        ("rules diff demo.yaml demo.yaml --output json".to_owned(), "rules.diff"),
     ] {
         hold(&site.user.run(&line).expect(0).json(), kind);
     }

@@ -4,4 +4,5 @@
 mod documents;
 mod messages;
 mod program;
+mod rules;
 mod tls;
