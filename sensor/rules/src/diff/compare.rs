@@ -116,7 +116,6 @@ fn squeeze(text: &str) -> String {
             Some(_) if escaped => escaped = false,
             Some(_) if letter == '\\' => escaped = true,
             Some(open) if letter == open => quote = None,
-            Some(_) => {}
             None if letter.is_whitespace() => {
                 if !out.ends_with(' ') {
                     out.push(' ');
@@ -129,7 +128,7 @@ fn squeeze(text: &str) -> String {
             {
                 quote = Some(letter);
             }
-            None => {}
+            _ => {}
         }
         out.push(letter);
     }
