@@ -77,7 +77,10 @@ pub(crate) struct ExplainArgs {
 
 /// Arguments of `rules list`.
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, multiple = false, args = ["fields", "events", "operators", "rules"])]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
+#[command(group(
+    clap::ArgGroup::new("what").required(true).args(["fields", "events", "operators", "rules"])
+))]
 pub(crate) struct RulesListArgs {
     /// Fields of conditions and outputs
     #[arg(long)]

@@ -35,7 +35,7 @@ const CASES: &str = "\
 
 fn user() -> User {
     let user = User::new();
-    user.write("eyas.yaml", "{}\n");
+    user.write("eyas.yaml", "");
     user.write("demo.yaml", RULES);
     user.write("demo.cases", CASES);
     user

@@ -11,7 +11,7 @@ use serde_json::Value;
 const STACK: usize = 64 * 1024 * 1024;
 
 /// Answers questions until standard input ends or nobody reads the answers.
-pub(super) fn eval() -> anyhow::Result<()> {
+pub(in crate::commands) fn eval() -> anyhow::Result<()> {
     let work = || answer_all(&mut io::stdin().lock(), &mut io::stdout().lock());
     let thread = thread::Builder::new().name("eval".to_owned()).stack_size(STACK).spawn(work)?;
     let ended = thread.join().unwrap_or_else(|_| Err(io::Error::other("the evaluation broke off")));

@@ -155,7 +155,7 @@ impl Session {
                 }
             },
         );
-        let warnings: String = outcome
+        let warnings: Vec<String> = outcome
             .reports
             .iter()
             .filter(|one| one.file == "input" && one.severity != Severity::Error)
@@ -166,7 +166,7 @@ impl Session {
             Ok(_) => "does not match",
             Err(_) => "the facts are not right",
         };
-        format!("{}\nevents: {events}\n{verdict}{warnings}", pretty(&rule.tree, WIDTH))
+        format!("{}\nevents: {events}\n{verdict}{}", pretty(&rule.tree, WIDTH), warnings.concat())
     }
 }
 
