@@ -57,7 +57,7 @@ fn add(args: &IndexAddArgs, settings: &Settings, printer: &Printer) -> anyhow::R
     enter(&source, settings, printer)?;
     say(printer, phrases::indexes_done("added"));
     printer.aside(format!("index `{}` was added with {} artifacts", source.name, index.len()));
-    Ok(())
+    changed("added", vec![ChangedIndex::with(&source.name, Some(index.len()))], printer)
 }
 
 /// Adding what is there already changes nothing; that its address is another one must be said.
@@ -78,7 +78,43 @@ fn known_already(
         Words::Falcoctl => printer.warn(format!("{message}; it stays as it is")),
     }
     say(printer, phrases::indexes_done("added"));
-    Ok(())
+    changed("known", vec![ChangedIndex::with(&source.name, None)], printer)
+}
+
+/// What was done about indexes; people are told on standard error.
+#[derive(Serialize)]
+struct ChangeDocument {
+    /// `added`, `known`, `updated` or `removed`.
+    action: &'static str,
+    indexes: Vec<ChangedIndex>,
+}
+
+#[derive(Serialize)]
+struct ChangedIndex {
+    name: String,
+    artifacts: Option<usize>,
+}
+
+impl ChangedIndex {
+    fn with(name: &str, artifacts: Option<usize>) -> Self {
+        Self { name: name.to_owned(), artifacts }
+    }
+}
+
+impl Document for ChangeDocument {
+    const KIND: &'static str = "index.change";
+
+    fn text(&self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn changed(
+    action: &'static str,
+    indexes: Vec<ChangedIndex>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    Ok(printer.data(&ChangeDocument { action, indexes })?)
 }
 
 /// Says something that only scripts for `falcoctl` wait for.
@@ -131,14 +167,16 @@ fn update(args: &IndexUpdateArgs, settings: &Settings, printer: &Printer) -> any
     let copies = wiring::copies(settings, &args.indexes)?;
     let mut book = wiring::book(settings)?;
     wiring::block_on(async {
+        let mut done = Vec::with_capacity(chosen.len());
         for source in chosen {
             say(printer, phrases::updating_index(&source.name));
             let index = eyas_ops::update(source, &copies, &client).await?;
             book.touch(&source.name, &now(printer))?;
             printer.aside(format!("index `{}` has {} artifacts", source.name, index.len()));
+            done.push(ChangedIndex::with(&source.name, Some(index.len())));
         }
         say(printer, phrases::indexes_done("updated"));
-        Ok(())
+        changed("updated", done, printer)
     })
 }
 
@@ -184,7 +222,8 @@ fn remove(args: &IndexNamesArgs, settings: &Settings, printer: &Printer) -> anyh
     }
     say(printer, phrases::indexes_done("removed"));
     printer.aside(format!("removed {}", args.names.join(", ")));
-    Ok(())
+    let removed = args.names.iter().map(|name| ChangedIndex::with(name, None)).collect();
+    changed("removed", removed, printer)
 }
 
 #[derive(Serialize)]

@@ -148,7 +148,13 @@ impl Printer {
         if record.level > self.look.level {
             return;
         }
-        let line = record.render(self.look.style, jiff::Timestamp::now());
+        // Who reads data as JSON reads what stopped it as JSON too, unless another form was asked for.
+        let error = record.level == LogLevel::Error && self.is_json();
+        let style = match self.look.style {
+            Style::Plain | Style::Colour if error => Style::Json(self.words()),
+            style => style,
+        };
+        let line = record.render(style, jiff::Timestamp::now());
         self.bars.suspend(|| {
             // Nowhere is left to say that the stream is gone.
             let _ = match self.look.messages {
