@@ -412,7 +412,7 @@ impl<'a> Search<'a> {
             else {
                 continue;
             };
-            return self.make_room(state, held, broken);
+            return self.make_room(&state, held, broken);
         }
         Ok(Some(state))
     }
@@ -436,7 +436,7 @@ impl<'a> Search<'a> {
     /// Something installed needs what is about to change; a newer version of it may not.
     fn make_room(
         &mut self,
-        state: State<'a>,
+        state: &State<'a>,
         held: &'a Held,
         broken: &'a Dependency,
     ) -> Outcome<'a> {
@@ -450,7 +450,7 @@ impl<'a> Search<'a> {
             }
         }
         // An alternative may be had beside it.
-        if let Some(done) = self.need(&state, need)? {
+        if let Some(done) = self.need(state, need)? {
             return Ok(Some(done));
         }
         let chosen = state.chosen.contains_key(held.name.as_str());
@@ -465,7 +465,7 @@ impl<'a> Search<'a> {
         let newer =
             |way: &Way<'_>| matches!(way, Way::Take(version) if **version > held.offered.version);
         let ways = ways.into_iter().filter(newer).collect();
-        self.first_of(&state, &held.name, ways, &cause)
+        self.first_of(state, &held.name, ways, &cause)
     }
 
     fn held(&self, name: &str, kind: Option<Kind>) -> Option<&'a Held> {

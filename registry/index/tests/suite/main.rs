@@ -1,5 +1,10 @@
 //! What indexes are accepted, what names resolve to, and what plans come out.
-#![expect(clippy::unwrap_used, reason = "in a test a failed unwrap is the finding")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in a test a failed unwrap is the finding"
+)]
 
 mod editing;
 mod plans;
