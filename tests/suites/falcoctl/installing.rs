@@ -60,8 +60,8 @@ fn what_the_other_installed_is_taken_over() {
     theirs.run(&line).expect_code(0);
     let before = theirs.files("rules");
     publish(&Site::new(), &repository, "1.1.0", "Two");
-    let mut ours = World::ours().command(&line);
-    let finished = eyas_tests::run(ours.current_dir(theirs.path("")));
+    let ours = World::ours();
+    let finished = eyas_tests::run(ours.command(&line).current_dir(theirs.path("")));
     finished.expect_code(0);
     let after = theirs.files("rules");
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());

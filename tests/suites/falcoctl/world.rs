@@ -61,8 +61,8 @@ impl World {
             .env("HOME", self.path("home"))
             .env("TMPDIR", self.path("tmp"))
             .current_dir(self.folder.path())
-            .args(line.split_whitespace())
-            .args(["--config", "falcoctl.yaml"]);
+            .args(["--config", "falcoctl.yaml"])
+            .args(line.split_whitespace());
         command
     }
 
@@ -95,6 +95,10 @@ fn collect(root: &Path, dir: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
+        if path.file_name().is_some_and(|name| name == ".eyas") {
+            // What our program keeps for itself, out of the way of engines.
+            continue;
+        }
         if path.is_dir() {
             collect(root, &path, files);
         } else {
