@@ -1,5 +1,6 @@
 //! From parser events to trees, within the limits.
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
@@ -210,20 +211,31 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Kind {
 struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
+    /// The last point: line, characters and bytes. The next one is mostly a little behind it, and a
+    /// line may be as long as the file.
+    last: Cell<(usize, usize, usize)>,
 }
 
 impl<'t> Lines<'t> {
     fn new(text: &'t str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
-        Self { text, starts: std::iter::once(0).chain(breaks).collect() }
+        let starts = std::iter::once(0).chain(breaks).collect();
+        Self { text, starts, last: Cell::new((0, 0, 0)) }
     }
 
     fn mark(&self, marker: &Marker) -> Mark {
         let line = marker.line().saturating_sub(1).min(self.starts.len() - 1);
-        let start = self.starts[line];
-        let rest = &self.text[start..];
-        let bytes = rest.char_indices().nth(marker.col()).map_or(rest.len(), |(at, _)| at);
-        Mark { line: line as u32, column: marker.col() as u32, offset: (start + bytes) as u32 }
+        let (column, last) = (marker.col(), self.last.get());
+        let (before, from) = match last {
+            (known, column_before, offset) if known == line && column_before <= column => {
+                (column_before, offset)
+            }
+            _ => (0, self.starts[line]),
+        };
+        let rest = &self.text[from..];
+        let bytes = rest.char_indices().nth(column - before).map_or(rest.len(), |(at, _)| at);
+        self.last.set((line, column, from + bytes));
+        Mark { line: line as u32, column: column as u32, offset: (from + bytes) as u32 }
     }
 }
 
@@ -296,6 +308,17 @@ mod tests {
         assert!(refused(&long).message.contains("aliases included"));
         assert!(refused("&a [*a]").message.contains("inside of what it repeats"));
         assert!(refused("[*b]").message.contains("not YAML"));
+    }
+
+    #[test]
+    fn a_line_as_long_as_the_file_is_walked_once() {
+        // Walking it anew for each value would take longer than anybody waits.
+        let text = format!("[{}]", "é, ".repeat(300_000));
+        let documents = read(FileId(0), &text).unwrap();
+        let items = documents[0].items().unwrap();
+        let last = items[299_999].place;
+        assert_eq!((last.start.column, last.start.offset), (1 + 3 * 299_999, 1 + 4 * 299_999));
+        assert_eq!(&text[last.start.offset as usize..last.end.offset as usize], "é");
     }
 
     #[test]
