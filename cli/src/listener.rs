@@ -65,6 +65,7 @@ impl Listener for Teller {
     fn tell(&self, event: &Event<'_>) {
         if let Event::Transfer { name, done, total } = event {
             self.printer.bars().advance(name, *done, *total);
+            self.printer.progress_line(name, *done, *total);
             return;
         }
         if self.printer.words() == Words::Falcoctl && self.tell_compatibly(event) {

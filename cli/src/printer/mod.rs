@@ -109,6 +109,16 @@ impl Printer {
         self
     }
 
+    /// Says now and then how far a transfer is, where no bar does; never between JSON lines.
+    pub(crate) fn progress_line(&self, name: &str, done: u64, total: u64) {
+        if matches!(self.look.style, Style::Json(_)) || self.is_json() {
+            return;
+        }
+        if let Some(line) = self.bars.line(name, done, total, std::time::Instant::now()) {
+            self.info(line);
+        }
+    }
+
     /// Progress bars; they show nothing where they would do harm.
     pub(crate) fn bars(&self) -> &Bars {
         &self.bars

@@ -346,3 +346,77 @@ fn a_dry_run_says_what_would_change_and_ends() {
     assert!(finished.stdout.contains("would install demo-rules 1.0.0"), "{}", finished.stdout);
     assert!(!Path::new(&site.store()).join("current").exists(), "nothing was installed");
 }
+
+#[test]
+fn the_service_manager_is_told() {
+    let (registry, _gate, site) = scene(Credentials::None);
+    let path = site.path("notify.sock");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("bound");
+    socket.set_read_timeout(Some(Duration::from_mins(1))).expect("a limit");
+    let reference = registry.reference("team/demo-rules:latest");
+    let follow = Following::start_with(&site, &[&reference, "--every", "1h"], |command| {
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000");
+    });
+    let until = |wanted: &str| {
+        let mut buffer = [0; 1024];
+        loop {
+            let length =
+                socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{wanted}: {error}"));
+            if String::from_utf8_lossy(&buffer[..length]).starts_with(wanted) {
+                return;
+            }
+        }
+    };
+    until("READY=1");
+    until("STATUS=generation 1 is active; 1 followed, all current");
+    until("WATCHDOG=1");
+    follow.signal(Signal::HUP);
+    until("RELOADING=1\nMONOTONIC_USEC=");
+    until("READY=1");
+    assert_eq!(follow.end(Signal::TERM), Some(0));
+    until("STOPPING=1");
+}
+
+#[test]
+fn progress_is_a_bar_on_a_terminal_and_never_in_a_pipe_at_once() {
+    let Some(script) = eyas_tests::peer("SCRIPT") else {
+        return skip("progress::terminal", "`script` is not installed");
+    };
+    let (registry, gate, site) = scene(Credentials::None);
+    let large = format!("{}{}", rules("Large"), noise(4 << 20));
+    site.publish(&registry, "1.1.0", Some("signer"), &[("demo.yaml", &large)]);
+    let reference = gate.reference("team/demo-rules:latest");
+    let manifest = site.run(&["artifact", "manifest", &reference, "--plain-http"]);
+    let manifest: serde_json::Value = serde_json::from_str(&manifest.stdout).expect("manifest");
+    let layer = manifest["layers"][0]["digest"].as_str().expect("a digest");
+    gate.set(Mood::Stalling(layer.to_owned()));
+    let install = site.eyas(&site.install_arguments(&["install", &reference]));
+    let mut words = vec![install.get_program().to_string_lossy().into_owned()];
+    words.extend(install.get_args().map(|word| word.to_string_lossy().into_owned()));
+    let shown = site.path("shown");
+    let mut child = std::process::Command::new(script)
+        .args(["-q", "-f", "-c", &words.join(" ")])
+        .arg(&shown)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", site.folder())
+        .env("TERM", "xterm")
+        .current_dir(site.folder())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("script starts");
+    let start = std::time::Instant::now();
+    let text = || String::from_utf8_lossy(&fs::read(&shown).unwrap_or_default()).into_owned();
+    while !(text().contains("demo-rules ") && text().contains("B/s")) {
+        assert!(start.elapsed() < Duration::from_mins(1), "no bar:\n{}", text());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    // In a pipe there is no control sequence, whatever happens.
+    gate.set(Mood::Open);
+    let finished = site.install(&[&reference]);
+    finished.expect_code(0);
+    assert!(!finished.stderr.contains(['\u{1b}', '\r']), "{:?}", finished.stderr);
+}
