@@ -50,7 +50,7 @@ pub(super) async fn check(
             let _ours = turns.lock().await;
             let reference = news.reference.clone();
             let digest = news.digest;
-            if let Ok(checked) = timeout(turn, take(&parts, &mut followed, news)).await {
+            if let Ok(checked) = timeout(turn, Box::pin(take(&parts, &mut followed, news))).await {
                 turn = FIRST_TURN;
                 checked
             } else {

@@ -187,7 +187,8 @@ impl Worker {
 
     fn repair(&mut self) -> bool {
         let printer = &self.parts.typed.printer;
-        match self.watch.restore(&self.parts.store, None, &self.parts.listener) {
+        match self.watch.restore(&self.parts.store, self.parts.flat.as_ref(), &self.parts.listener)
+        {
             Ok(findings) => {
                 self.trouble.over(printer, "repair", "installed files are as they should be");
                 self.pulse.report().files_repaired += findings.len() as u64;
@@ -205,7 +206,8 @@ impl Worker {
     fn confirm(&mut self, anew: bool) {
         let parts = &self.parts;
         let sensor = parts.sensor();
-        let stands = self.confirmer.ask(&parts.store, None, &sensor, &parts.listener, anew);
+        let stands =
+            self.confirmer.ask(&parts.store, parts.flat.as_ref(), &sensor, &parts.listener, anew);
         self.took(stands);
     }
 

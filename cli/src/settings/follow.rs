@@ -99,3 +99,47 @@ fn refused(value: String, origin: String, said: &str) -> SettingsError {
     let expected = said.strip_prefix("expected ").unwrap_or(said).to_owned();
     SettingsError::Value { value, origin, expected }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::tests::settings_of;
+    use super::*;
+    use crate::args::Cli;
+    use crate::args::{Artifact, Command};
+
+    fn typed(flags: &[&str]) -> FollowArgs {
+        let words = ["eyas", "artifact", "follow", "demo"].iter().chain(flags);
+        match Cli::try_parse_from(words).expect("accepted").command {
+            Command::Artifact(Artifact::Follow(args)) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_flag_beats_the_calendar_key_and_that_beats_the_interval_key() {
+        let settings = settings_of("artifact: {follow: {every: 4h, cron: '@daily'}}\n", &[]);
+        let when = |flags: &[&str]| settings.schedule(&typed(flags)).expect("valid").when;
+        assert!(matches!(when(&[]), When::Calendar(_)));
+        assert_eq!(when(&["--every", "2h"]), When::Every(Duration::from_hours(2)));
+        assert_eq!(when(&["--cron", "@every 3h"]), When::Every(Duration::from_hours(3)));
+    }
+
+    #[test]
+    fn what_is_wrong_names_the_value_and_its_place() {
+        let settings = settings_of("artifact: {follow: {cron: '61 * * * *', listen: here}}\n", &[]);
+        let said = settings.schedule(&typed(&[])).expect_err("refused").to_string();
+        assert!(said.contains("`61 * * * *`") && said.contains("minute from 0 to 59"), "{said}");
+        let said = settings.listen(&typed(&[])).expect_err("refused").to_string();
+        assert!(said.contains("`here`") && said.contains("127.0.0.1:8766"), "{said}");
+        let said = settings.schedule(&typed(&["--cron", "often"])).expect_err("refused");
+        assert!(said.to_string().contains("`--cron`"), "{said}");
+    }
+
+    #[test]
+    fn interval_and_calendar_are_not_typed_together() {
+        let words = ["eyas", "artifact", "follow", "x", "--every", "1h", "--cron", "@daily"];
+        assert!(Cli::try_parse_from(words).is_err());
+    }
+}
