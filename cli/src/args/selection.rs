@@ -41,6 +41,7 @@ pub(crate) struct LockArgs {
 
 /// Arguments of `artifact uninstall`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct UninstallArgs {
     /// Names of installed artifacts
     #[arg(required = true, value_name = "NAME")]

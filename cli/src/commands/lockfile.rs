@@ -118,13 +118,11 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let store = store(global, settings)?;
     let lock = if args.installed {
-        match store.current().map_err(OpsError::from)? {
-            Some(installed) => eyas_ops::lock_installed(&installed)?,
-            None => {
-                let store = store.directory().to_owned();
-                return Err(OpsError::NothingInstalled { store }.into());
-            }
-        }
+        let Some(installed) = store.current().map_err(OpsError::from)? else {
+            let store = store.directory().to_owned();
+            return Err(OpsError::NothingInstalled { store }.into());
+        };
+        eyas_ops::lock_installed(&installed)?
     } else {
         resolve(args, &store, settings, printer)?
     };

@@ -377,7 +377,7 @@ fn is_true(clash: &Clash, world: &World, problem: &Problem) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn it_finds_what_trying_everything_finds((world, problem) in worlds()) {

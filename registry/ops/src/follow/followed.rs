@@ -219,8 +219,10 @@ async fn take(
     let installed = context.store.current()?;
     let offered = offer(context, &presence);
     let wishes = vec![Wish { reference, range: None, cause: Cause::Followed }];
-    let selection = select(context, wishes, installed.as_ref(), &offered, options).await?;
-    apply(context, selection.found, &presence, options).await
+    let selection =
+        Box::pin(select(context, wishes, installed.as_ref(), &offered, options)).await?;
+    // Behind a pointer: a follower of many references waits most of the time.
+    Box::pin(apply(context, selection.found, &presence, options)).await
 }
 
 /// Whether the active generation has this content from this repository.

@@ -39,10 +39,9 @@ pub(super) struct Facts<'a> {
 impl Offers for Facts<'_> {
     fn versions(&self, name: &str) -> Known<&[Version]> {
         match self.listings.get(name) {
-            None => Known::NotYet,
+            None | Some(Known::NotYet) => Known::NotYet,
             Some(Known::Yes(versions)) => Known::Yes(versions),
             Some(Known::No(reason)) => Known::No(reason.clone()),
-            Some(Known::NotYet) => Known::NotYet,
         }
     }
 
@@ -216,7 +215,8 @@ impl<'a> Facts<'a> {
             return Err(OpsError::TooMany { limit: self.limit });
         }
         self.looked += 1;
-        find(self.context, reference, cause, self.options).await
+        // Behind a pointer: whoever waits for a choice would carry all of verification along.
+        Box::pin(find(self.context, reference, cause, self.options)).await
     }
 
     fn keep(&mut self, name: String, found: Found) {
