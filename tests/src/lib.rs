@@ -20,6 +20,7 @@ pub mod programs;
 pub mod registry;
 pub mod sensor;
 pub mod site;
+pub mod stranger;
 
 pub use between::{Between, Fate, Seen};
 pub use following::Following;
@@ -29,3 +30,4 @@ pub use programs::{eyas, eyasd, peer, skip, workspace_root};
 pub use registry::{Registry, both_registries};
 pub use sensor::{Sensor, kernel_gate};
 pub use site::{Site, marker_rule};
+pub use stranger::{Entry, Stranger};

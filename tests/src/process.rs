@@ -69,6 +69,43 @@ pub fn run(command: &mut Command) -> Finished {
     }
 }
 
+/// Runs the command to its end as [`run`] does, and tells its peak of resident memory in KiB.
+#[track_caller]
+pub fn run_measured(command: &mut Command) -> (Finished, u64) {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let stdout = drain(child.stdout.take());
+    let stderr = drain(child.stderr.take());
+    let status_file = format!("/proc/{}/status", child.id());
+    let start = Instant::now();
+    let mut peak = 0;
+    let status = loop {
+        let text = std::fs::read_to_string(&status_file).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let found = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        peak = peak.max(found.unwrap_or(0));
+        if let Ok(Some(status)) = child.try_wait() {
+            break status;
+        }
+        if start.elapsed() > PATIENCE {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("{command:?} was still running after {PATIENCE:?}");
+        }
+        thread::sleep(Duration::from_millis(2));
+    };
+    let finished = Finished {
+        status,
+        stdout: stdout.join().unwrap_or_default(),
+        stderr: stderr.join().unwrap_or_default(),
+    };
+    (finished, peak)
+}
+
 /// Waits for a child, at most so long; kills it and gives `None` when it does not end.
 pub fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     let start = Instant::now();
