@@ -9,6 +9,12 @@ use crate::program::User;
 const FILES: [&str; 6] =
     ["ca.crt", "ca.key", "server.crt", "server.key", "client.crt", "client.key"];
 
+fn user() -> User {
+    let user = User::new();
+    user.write("eyas.yaml", "");
+    user
+}
+
 /// What `openssl` says; nothing, said aloud, where it is not installed.
 #[allow(clippy::print_stderr, reason = "a skipped test says so")]
 fn openssl(user: &User, arguments: &[&str]) -> Option<(bool, String)> {
@@ -23,7 +29,7 @@ fn openssl(user: &User, arguments: &[&str]) -> Option<(bool, String)> {
 
 #[test]
 fn another_program_accepts_the_certificates() {
-    let user = User::new();
+    let user = user();
     let arguments = [
         "tls",
         "install",
@@ -82,7 +88,7 @@ fn another_program_accepts_the_certificates() {
 
 #[test]
 fn nothing_is_replaced_by_accident() {
-    let user = User::new();
+    let user = user();
     user.run("tls install --path certs").expect(0);
     let read = || FILES.map(|name| fs::read(user.path("certs").join(name)).expect(name));
     let before = read();
@@ -100,7 +106,7 @@ fn nothing_is_replaced_by_accident() {
 
 #[test]
 fn keys_may_be_of_the_older_kind() {
-    let user = User::new();
+    let user = user();
     user.run("tls install --path rsa --rsabits 2048").expect(0);
     let arguments = ["x509", "-in", "rsa/server.crt", "-noout", "-text"];
     if let Some((good, text)) = openssl(&user, &arguments) {
@@ -110,7 +116,7 @@ fn keys_may_be_of_the_older_kind() {
 
 #[test]
 fn what_cannot_be_meant_is_refused() {
-    let user = User::new();
+    let user = user();
     for (arguments, word) in [
         (&["--rsa-size", "1000"][..], "1000"),
         (&["--country", "Germany"], "Germany"),
