@@ -37,7 +37,8 @@ fn bad_yaml() -> Vec<(&'static str, Vec<u8>)> {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {
         let before = format!("*a{}", level - 1);
-        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", [before.as_str(); 10].join(", ")));
+        let ten = [before.as_str(); 10].join(", ");
+        bomb = format!("{bomb}a{level}: &a{level} [{ten}]\n");
     }
     vec![
         ("deep lists", "[".repeat(100_000).into_bytes()),
