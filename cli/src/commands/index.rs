@@ -49,13 +49,13 @@ fn add(args: &IndexAddArgs, settings: &Settings, printer: &Printer) -> anyhow::R
     if let Some(other) = other.filter(|other| !added_too || other.location != source.location) {
         return known_already(&source, other, printer);
     }
-    say(printer, phrases::adding_index(&source.name, &args.url));
+    say(printer, &phrases::adding_index(&source.name, &args.url));
     let client = wiring::client(settings, &args.transport, printer)?;
     let copies = wiring::copies(settings, &args.indexes)?;
     let index = wiring::block_on(async { Ok(eyas_ops::update(&source, &copies, &client).await?) })?;
     wiring::book(settings)?.add(&source, &now(printer))?;
     enter(&source, settings, printer)?;
-    say(printer, phrases::indexes_done("added"));
+    say(printer, &phrases::indexes_done("added"));
     printer.aside(format!("index `{}` was added with {} artifacts", source.name, index.len()));
     changed("added", vec![ChangedIndex::with(&source.name, Some(index.len()))], printer)
 }
@@ -77,7 +77,7 @@ fn known_already(
         }
         Words::Falcoctl => printer.warn(format!("{message}; it stays as it is")),
     }
-    say(printer, phrases::indexes_done("added"));
+    say(printer, &phrases::indexes_done("added"));
     changed("known", vec![ChangedIndex::with(&source.name, None)], printer)
 }
 
@@ -118,9 +118,9 @@ fn changed(
 }
 
 /// Says something that only scripts for `falcoctl` wait for.
-fn say(printer: &Printer, record: Record) {
+fn say(printer: &Printer, record: &Record) {
     if printer.words() == Words::Falcoctl {
-        printer.record(&record);
+        printer.record(record);
     }
 }
 
@@ -169,13 +169,13 @@ fn update(args: &IndexUpdateArgs, settings: &Settings, printer: &Printer) -> any
     wiring::block_on(async {
         let mut done = Vec::with_capacity(chosen.len());
         for source in chosen {
-            say(printer, phrases::updating_index(&source.name));
+            say(printer, &phrases::updating_index(&source.name));
             let index = eyas_ops::update(source, &copies, &client).await?;
             book.touch(&source.name, &now(printer))?;
             printer.aside(format!("index `{}` has {} artifacts", source.name, index.len()));
             done.push(ChangedIndex::with(&source.name, Some(index.len())));
         }
-        say(printer, phrases::indexes_done("updated"));
+        say(printer, &phrases::indexes_done("updated"));
         changed("updated", done, printer)
     })
 }
@@ -201,7 +201,7 @@ fn remove(args: &IndexNamesArgs, settings: &Settings, printer: &Printer) -> anyh
         .filter_map(|added| IndexSource::parse(&added.name, &added.url).ok())
         .collect();
     for name in &args.names {
-        say(printer, phrases::removing_index(name));
+        say(printer, &phrases::removing_index(name));
     }
     match lists {
         IndexLists::Book => book.remove(&args.names)?,
@@ -220,7 +220,7 @@ fn remove(args: &IndexNamesArgs, settings: &Settings, printer: &Printer) -> anyh
     for source in &sources {
         copies.forget(source)?;
     }
-    say(printer, phrases::indexes_done("removed"));
+    say(printer, &phrases::indexes_done("removed"));
     printer.aside(format!("removed {}", args.names.join(", ")));
     let removed = args.names.iter().map(|name| ChangedIndex::with(name, None)).collect();
     changed("removed", removed, printer)

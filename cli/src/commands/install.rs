@@ -80,7 +80,7 @@ pub(super) fn flat(
     global: &Global,
     settings: &Settings,
 ) -> anyhow::Result<Option<FlatTargets>> {
-    let FlatDirectories { rulesfiles, plugins, assets, .. } = settings.flat(&flags.flat)?;
+    let FlatDirectories { rulesfiles, plugins, assets, .. } = settings.flat(&flags.flat);
     if rulesfiles.is_none() && plugins.is_none() && assets.is_none() {
         return Ok(None);
     }
@@ -95,7 +95,7 @@ pub(super) fn judge(
     settings: &Settings,
     printer: &Printer,
 ) -> anyhow::Result<Judge> {
-    let unusable = settings.flat(&flags.flat)?.unusable;
+    let unusable = settings.flat(&flags.flat).unusable;
     Ok(Judge::of(settings.character().engine, unusable, printer))
 }
 

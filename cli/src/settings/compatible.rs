@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use eyas_artifact::Kind;
 
-use super::{Settings, SettingsError};
+use super::Settings;
 use crate::args::FlatArgs;
 
 /// Directories for another engine; none means that only the store is written.
@@ -21,7 +21,7 @@ pub(crate) struct FlatDirectories {
 
 impl Settings {
     /// The directories for another engine.
-    pub(crate) fn flat(&self, args: &FlatArgs) -> Result<FlatDirectories, SettingsError> {
+    pub(crate) fn flat(&self, args: &FlatArgs) -> FlatDirectories {
         let defaults = self.character().flat;
         let mut unusable = Vec::new();
         let mut directory = |asked: Option<PathBuf>, kind: Kind, default: Option<&str>| {
@@ -42,12 +42,12 @@ impl Settings {
             .or_else(|| self.section_path("follow", "assetsDir"));
         let rules = configured(&args.rulesfiles_dir, "rulesfilesDir");
         let plugins = configured(&args.plugins_dir, "pluginsDir");
-        Ok(FlatDirectories {
+        FlatDirectories {
             rulesfiles: directory(rules, Kind::Rulesfile, defaults.rulesfiles),
             plugins: directory(plugins, Kind::Plugin, defaults.plugins),
             assets: directory(assets, Kind::Asset, defaults.assets),
             unusable,
-        })
+        }
     }
 
     /// The state directory of the section, else of the other one: both are about the same files.

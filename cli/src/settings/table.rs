@@ -54,15 +54,14 @@ impl Form {
         let plain = |node: &Node| node.scalar().is_some();
         match (self, node) {
             (_, Node::Null) | (Self::Entries(_) | Self::Hosts, Node::Text(_)) => true,
-            (Self::Text | Self::Path | Self::Duration, node) => plain(node),
             (Self::Switch, node) => {
                 node.scalar().is_some_and(|text| parse_bool((text, String::new())).is_ok())
             }
             (Self::List(_), Node::List(items)) => items.iter().all(|item| plain(&item.node)),
-            (Self::List(_), node) => plain(node),
             (Self::Entries(_), Node::List(entries)) => {
                 entries.iter().all(|entry| matches!(entry.node, Node::Map(_)))
             }
+            (Self::Text | Self::Path | Self::Duration | Self::List(_), node) => plain(node),
             (Self::Hosts, Node::List(hosts)) => {
                 hosts.iter().all(|host| plain(&host.node) || matches!(host.node, Node::Map(_)))
             }

@@ -280,7 +280,7 @@ fn called_falcoctl_its_places_are_the_defaults() {
     let found = falcoctl("", &[("HOME", "/h")]);
     assert_eq!(found.store(&global()).expect("a place"), Path::new("/var/lib/falcoctl/.eyas"));
     assert_eq!(found.book_dir(), Some("/h/.config/falcoctl".into()));
-    let flat = found.flat(&FlatArgs::default()).expect("valid");
+    let flat = found.flat(&FlatArgs::default());
     let unusable = |kind| flat.unusable.iter().find(|(of, _)| *of == kind).map(|(_, dir)| dir);
     let used = [
         (&flat.rulesfiles, Kind::Rulesfile, "/etc/falco"),
@@ -304,19 +304,19 @@ fn without_a_home_there_is_no_list_and_no_error() {
 #[test]
 fn directories_come_from_the_section_of_the_command() {
     let yaml = "artifact:\n  install: {rulesfilesDir: /i, stateDir: /si}\n  follow: {rulesfilesdir: /f, assetsDir: /fa}\n";
-    let install = falcoctl(yaml, &[]).flat(&FlatArgs::default()).expect("valid");
+    let install = falcoctl(yaml, &[]).flat(&FlatArgs::default());
     assert_eq!(install.rulesfiles, Some("/i".into()));
     assert_eq!(install.assets, Some("/fa".into()), "as it always was");
     let follow = falcoctl(yaml, &[]).in_section("follow");
-    let flat = follow.flat(&FlatArgs::default()).expect("valid");
+    let flat = follow.flat(&FlatArgs::default());
     assert_eq!(flat.rulesfiles, Some("/f".into()));
     assert_eq!(follow.store(&global()).expect("a place"), Path::new("/si/.eyas"));
     let typed = FlatArgs { rulesfiles_dir: Some("/t".into()), ..FlatArgs::default() };
     let variable = [("FALCOCTL_ARTIFACT_INSTALL_RULESFILESDIR", "/v")];
-    let rules = |args: &FlatArgs| falcoctl(yaml, &variable).flat(args).expect("valid").rulesfiles;
+    let rules = |args: &FlatArgs| falcoctl(yaml, &variable).flat(args).rulesfiles;
     assert_eq!(rules(&typed), Some("/t".into()));
     assert_eq!(rules(&FlatArgs::default()), Some("/v".into()));
-    let ours = settings("", &[]).flat(&FlatArgs::default()).expect("valid");
+    let ours = settings("", &[]).flat(&FlatArgs::default());
     assert_eq!(ours, FlatDirectories::default(), "only what is asked for");
 }
 

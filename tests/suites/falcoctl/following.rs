@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::world::{DIRECTORIES, World, keys, messages, publish, published, saying};
 
 /// Longest wait for a message.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A follower under way, and its lines.
 struct Follower {
@@ -92,8 +92,9 @@ fn an_update_is_told_in_the_same_words() {
             &format!(
                 "artifact follow {repository}:latest --plain-http {DIRECTORIES} --log-format=json \
                  --every 1s --startup-behavior immediate --falco-versions {} --timeout 30s \
-                 --tmp-dir tmp",
-                versions.address()
+                 --tmp-dir {}",
+                versions.address(),
+                world.path("tmp").display()
             ),
         );
         let first = follower.wait_for("Artifact correctly installed");

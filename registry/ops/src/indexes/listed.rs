@@ -81,8 +81,8 @@ fn add(text: &str, added: &[IndexSource]) -> Result<String, String> {
     let lines = Lines::of(text)?;
     let entries: String = new.iter().map(|entry| render(entry, lines.indent)).collect();
     let edited = lines.with(&entries);
-    let expected = before.indexes.iter().cloned().chain(new).collect();
-    confirm(edited, expected, &before.rest)
+    let expected: Vec<Listed> = before.indexes.iter().cloned().chain(new).collect();
+    confirm(edited, &expected, &before.rest)
 }
 
 fn remove(text: &str, names: &[String]) -> Result<String, String> {
@@ -97,7 +97,7 @@ fn remove(text: &str, names: &[String]) -> Result<String, String> {
         return Err("expected one entry after each `-`".to_owned());
     }
     let gone: Vec<bool> = before.indexes.iter().map(|entry| !kept(&entry)).collect();
-    confirm(lines.without(&gone), expected, &before.rest)
+    confirm(lines.without(&gone), &expected, &before.rest)
 }
 
 /// A file as it is understood.
@@ -140,7 +140,7 @@ fn listed(entry: &Value) -> Result<Listed, String> {
 }
 
 /// Gives out an edited text only when it means what it should.
-fn confirm(text: String, expected: Vec<Listed>, rest: &Value) -> Result<String, String> {
+fn confirm(text: String, expected: &[Listed], rest: &Value) -> Result<String, String> {
     let after = read(&text)?;
     if after.indexes == expected && after.rest == *rest {
         Ok(text)
@@ -151,7 +151,7 @@ fn confirm(text: String, expected: Vec<Listed>, rest: &Value) -> Result<String, 
 
 /// Lines of a text and where the list is.
 struct Lines<'a> {
-    lines: Vec<&'a str>,
+    all: Vec<&'a str>,
     /// The line of the key; none when it is not there.
     key: Option<usize>,
     /// The lines of each entry; comments that follow belong to what comes next.
@@ -164,7 +164,7 @@ impl<'a> Lines<'a> {
     fn of(text: &'a str) -> Result<Self, String> {
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         let Some(key) = lines.iter().position(|line| value_of_key(line).is_some()) else {
-            return Ok(Self { lines, key: None, items: Vec::new(), indent: 2 });
+            return Ok(Self { all: lines, key: None, items: Vec::new(), indent: 2 });
         };
         let value = value_of_key(lines[key]).unwrap_or_default();
         if !matches!(value, "" | "[]" | "null" | "~") {
@@ -199,7 +199,7 @@ impl<'a> Lines<'a> {
                 *start..last + 1
             })
             .collect();
-        Ok(Self { lines, key: Some(key), items, indent: indent.unwrap_or(2) })
+        Ok(Self { all: lines, key: Some(key), items, indent: indent.unwrap_or(2) })
     }
 
     /// The text with entries after the last one.
@@ -207,11 +207,11 @@ impl<'a> Lines<'a> {
         let at = match (self.items.last(), self.key) {
             (Some(last), _) => last.end,
             (None, Some(key)) => key + 1,
-            (None, None) => self.lines.len(),
+            (None, None) => self.all.len(),
         };
-        let mut before = self.lines[..at].concat();
+        let mut before = self.all[..at].concat();
         if let (Some(key), true) = (self.key, self.items.is_empty()) {
-            before = format!("{}{}", self.lines[..key].concat(), key_line(self.lines[key], ""));
+            before = format!("{}{}", self.all[..key].concat(), key_line(self.all[key], ""));
         }
         if !before.is_empty() && !before.ends_with('\n') {
             before.push('\n');
@@ -220,7 +220,7 @@ impl<'a> Lines<'a> {
             before.push_str(KEY);
             before.push_str(":\n");
         }
-        format!("{before}{entries}{}", self.lines[at..].concat())
+        format!("{before}{entries}{}", self.all[at..].concat())
     }
 
     /// The text without the entries that are `gone`.
@@ -233,7 +233,7 @@ impl<'a> Lines<'a> {
             () if none_left && Some(at) == self.key => key_line(line, " []"),
             () => (*line).to_owned(),
         };
-        self.lines.iter().enumerate().map(line).collect()
+        self.all.iter().enumerate().map(line).collect()
     }
 }
 
