@@ -81,6 +81,24 @@ fn bar_05_a_changed_or_deleted_file_is_put_right_also_after_a_restart() {
 }
 
 #[test]
+fn bar_05_a_plain_directory_is_put_right_too() {
+    let (_registry, gate, site) = scene(Credentials::None);
+    let reference = gate.reference("team/demo-rules:latest");
+    fs::create_dir(site.path("rules.d")).expect("directory");
+    let arguments = [&*reference, "--every", "100ms", "--rulesfiles-dir", "rules.d", "--no-reload"];
+    let mut follow = Following::start(&site, &arguments);
+    follow.until_said("was updated");
+    let file = site.path("rules.d/demo.yaml");
+    let right = || fs::read_to_string(&file).is_ok_and(|text| text == rules("First"));
+    follow.until("the file is there", right);
+    fs::remove_file(&file).expect("removed");
+    follow.until("the deleted file is put right", right);
+    fs::write(&file, "changed").expect("written");
+    follow.until("the changed file is put right", right);
+    assert_eq!(follow.end(Signal::TERM), Some(0));
+}
+
+#[test]
 fn bar_25_failures_are_records_metrics_and_readiness() {
     let (registry, gate, site) = scene(Credentials::None);
     let reference = gate.reference("team/demo-rules:latest");
