@@ -240,7 +240,7 @@ impl<'a> Lines<'a> {
 /// The line of the key with another value; its spelling and its comment stay.
 fn key_line(line: &str, value: &str) -> String {
     let (key, rest) = line.split_once(':').unwrap_or((line, ""));
-    let comment = rest.find(" #").map_or("", |at| rest[at..].trim_end());
+    let comment = rest.find(" #").map_or("", |at| rest[rest[..at].trim_end().len()..].trim_end());
     format!("{key}:{value}{comment}\n")
 }
 
