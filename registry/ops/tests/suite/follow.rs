@@ -1,7 +1,8 @@
 //! Follow: one small request while nothing is new, each refusal told once, and never a change by one.
 
 use eyas_ops::{
-    CheckResult, Checked, Follower, InstallOptions, RollbackOptions, Standing, Verdict,
+    CheckResult, Checked, ConfirmedState, Confirmer, Follower, InstallOptions, RollbackOptions,
+    Standing, Verdict,
 };
 
 use crate::stage::{Bundle, Stage};
@@ -143,4 +144,32 @@ async fn what_a_rollback_has_left_stays_away_until_the_tag_moves() {
     stage.publish(&Bundle::new("demo", "1.2.0")).await;
     assert!(matches!(check(&stage, &mut restarted).await, CheckResult::Installed(_)));
     assert_eq!(stage.active(), ["demo 1.2.0"]);
+}
+
+#[tokio::test]
+async fn a_sensor_that_runs_something_else_is_told_once_and_may_refuse() {
+    let stage = Stage::new().await;
+    let mut confirmer = Confirmer::new();
+    let mut ask = || confirmer.ask(&stage.store(), None, &stage.sensor, &stage.heard, false).state;
+    assert_eq!(ask(), ConfirmedState::Nothing);
+    for version in ["1.0.0", "1.1.0"] {
+        stage.publish(&Bundle::new("demo", version)).await;
+        stage.install(stage.name("demo")).await.expect("installed");
+    }
+    assert_eq!(ask(), ConfirmedState::Confirmed);
+    assert_eq!(stage.sensor.generations(), [1, 2], "what it runs is not told again");
+    // It was restarted with nothing.
+    *stage.sensor.runs.lock().expect("runs") = None;
+    assert_eq!(ask(), ConfirmedState::Confirmed);
+    assert_eq!(stage.sensor.generations(), [1, 2, 2]);
+    *stage.sensor.runs.lock().expect("runs") = None;
+    stage.sensor.will_say(Verdict::Refused(vec!["not with me".to_owned()]));
+    assert_eq!(ask(), ConfirmedState::Other, "it was told of this one already");
+    *stage.sensor.absent.lock().expect("absent") = true;
+    assert_eq!(ask(), ConfirmedState::Absent);
+    *stage.sensor.absent.lock().expect("absent") = false;
+    let mut restarted = Confirmer::new();
+    let stands = restarted.ask(&stage.store(), None, &stage.sensor, &stage.heard, false);
+    assert_eq!((stands.state, stands.generation), (ConfirmedState::Refused, Some(1)));
+    assert_eq!(stage.active(), ["demo 1.0.0"]);
 }
