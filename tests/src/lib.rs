@@ -19,6 +19,7 @@ pub mod process;
 pub mod programs;
 pub mod registry;
 pub mod sensor;
+pub mod sigstore;
 pub mod site;
 pub mod stranger;
 

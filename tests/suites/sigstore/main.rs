@@ -1,0 +1,12 @@
+//! Signatures end to end against a sigstore instance of our own: signing, installing, attacks, and other programs.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod attacks;
+mod indexes;
+mod signing;
+mod stage;
