@@ -17,6 +17,7 @@ mod personality;
 mod phrases;
 mod printer;
 mod probe;
+mod roots;
 mod sensor;
 mod service;
 mod settings;

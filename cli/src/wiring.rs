@@ -216,7 +216,8 @@ pub(crate) fn trust(
             (Policy::allow_unsigned(), false, Unsigned::Refused)
         }
         settings::Trust::Policy { file, explicit, trust_index, unsigned } => {
-            (read_policy(&file, explicit)?, trust_index, unsigned)
+            let policy = read_policy(&file, explicit)?;
+            (crate::commands::with_kept_roots(policy, settings)?, trust_index, unsigned)
         }
     };
     let trust = Trust::new(policy, from_index)?;
@@ -224,6 +225,33 @@ pub(crate) fn trust(
         Unsigned::Refused => Ok(trust),
         Unsigned::Accepted => Ok(trust.accepting_unsigned()?),
     }
+}
+
+/// The policy alone, for commands that are about it.
+pub(crate) fn policy(settings: &Settings, args: &TrustArgs) -> anyhow::Result<Policy> {
+    match settings.trust(args)? {
+        settings::Trust::NoVerify => Ok(Policy::allow_unsigned()),
+        settings::Trust::Policy { file, explicit, .. } => {
+            crate::commands::with_kept_roots(read_policy(&file, explicit)?, settings)
+        }
+    }
+}
+
+/// Writes a file whole or not at all.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let failed = |error: std::io::Error| storage("write", path, &error);
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let beside = std::path::PathBuf::from(name);
+    let written = fs::File::create(&beside)
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // The half-written copy is of no use to anybody.
+        let _ = fs::remove_file(&beside);
+    }
+    written.map_err(failed)
 }
 
 fn read_policy(file: &Path, explicit: bool) -> anyhow::Result<Policy> {

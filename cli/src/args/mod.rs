@@ -16,6 +16,7 @@ mod selection;
 mod sensor;
 mod sign;
 mod tls;
+mod trust;
 mod version;
 
 pub(crate) use self::artifact::{
@@ -35,8 +36,9 @@ pub(crate) use self::rules::{
 };
 pub(crate) use self::selection::{DiffArgs, LockArgs, LockedArgs, PinArgs, UninstallArgs};
 pub(crate) use self::sensor::Sensor;
-pub(crate) use self::sign::SignArgs;
+pub(crate) use self::sign::{AttestArgs, ServiceArgs, SignArgs, SignerArgs};
 pub(crate) use self::tls::{KeyAlgorithm, Tls, TlsInstallArgs};
+pub(crate) use self::trust::{Trust, TrustAddArgs, TrustRefreshArgs, TrustShowArgs, TrustTestArgs};
 pub(crate) use self::version::{VersionArgs, VersionFormat};
 
 use std::path::PathBuf;
@@ -151,8 +153,13 @@ pub(crate) enum Command {
     /// Make certificates for mutual TLS
     #[command(subcommand)]
     Tls(Tls),
-    /// Sign an artifact that is already in a registry
+    /// Sign an artifact that is already in a registry, or a file
     Sign(SignArgs),
+    /// Attach a signed statement to an artifact: provenance, a bill of materials, test results
+    Attest(AttestArgs),
+    /// Show, extend, test and refresh what is trusted
+    #[command(subcommand)]
+    Trust(Trust),
     /// Print the version
     Version(VersionArgs),
     /// Print a completion script for a shell

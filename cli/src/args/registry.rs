@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Auth, IndexArgs, LogoutArgs, TransportArgs};
+use super::{Auth, IndexArgs, LogoutArgs, ServiceArgs, TransportArgs};
 
 /// Push to, pull from and serve registries.
 #[derive(Debug, Subcommand)]
@@ -77,11 +77,17 @@ pub(crate) struct PushArgs {
     /// Push the probe that is built into this program (with --type probe)
     #[arg(long, conflicts_with = "files")]
     pub(crate) embedded: bool,
-    /// Sign what was pushed with this private key (PEM)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) sign_key: Option<PathBuf>,
+    /// Sign what was pushed with this private key (PEM): a file, or `env://NAME`
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["sign_key_command", "sign_keyless"])]
+    pub(crate) sign_key: Option<String>,
+    /// Sign with the key that this program keeps; see `eyas sign --key-command`
+    #[arg(long, value_name = "COMMAND", conflicts_with = "sign_keyless")]
+    pub(crate) sign_key_command: Option<String>,
+    /// Sign as an identity; see `eyas sign --keyless`
+    #[arg(long)]
+    pub(crate) sign_keyless: bool,
     /// Form of the signature
-    #[arg(long, value_enum, value_name = "FORM", default_value = "classic", requires = "sign_key")]
+    #[arg(long, value_enum, value_name = "FORM", default_value = "bundle")]
     pub(crate) sign_form: SignForm,
     /// Write or update the artifact's entry in this index file
     #[arg(long, value_name = "FILE")]
@@ -92,6 +98,8 @@ pub(crate) struct PushArgs {
     /// Keyword for the index entry; repeatable
     #[arg(long = "keyword", value_name = "WORD", requires = "update_index")]
     pub(crate) keywords: Vec<String>,
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
     #[command(flatten)]
     pub(crate) transport: TransportArgs,
 }

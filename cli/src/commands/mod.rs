@@ -15,10 +15,14 @@ mod man;
 mod registry;
 mod rules;
 mod sensor;
+mod sign;
 mod status;
 mod tls;
+mod trust;
 mod upkeep;
 mod version;
+
+pub(crate) use self::trust::with_kept_roots;
 
 use eyas_artifact::Name;
 use eyas_ops::OpsError;
@@ -37,7 +41,9 @@ pub(crate) fn run(cli: Cli, settings: &Settings, printer: &Printer) -> anyhow::R
         Command::Driver(args) => driver::run(&args, settings, printer),
         Command::Rules(command) => rules::run(&command, &global, settings, printer),
         Command::Sensor(command) => sensor::run(&command, &global, settings, printer),
-        Command::Sign(args) => registry::sign(&args, settings, printer),
+        Command::Sign(args) => sign::sign(&args, settings, printer),
+        Command::Attest(args) => sign::attest(&args, settings, printer),
+        Command::Trust(command) => trust::run(command, settings, printer),
         Command::Tls(command) => tls::run(&command, settings, printer),
         Command::Version(_) | Command::Completion { .. } | Command::Man { .. } => {
             run_without_settings(&command, printer).unwrap_or(Ok(()))

@@ -1,4 +1,4 @@
-//! `eyas registry …` and `eyas sign`.
+//! `eyas registry …`.
 
 use std::fs;
 use std::io::{self, Write};
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use eyas_artifact::{Kind, Name, Reference, Version};
 use eyas_ops::{Content, Form, Listing, OpsError, PushRequest};
-use eyas_trust::{MAX_KEY_BYTES, SigningKey};
+use eyas_trust::{Signer, SigningKey};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::auth;
-use crate::args::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignArgs, SignForm};
+use crate::args::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignForm, SignerArgs};
 use crate::exit::Failure;
 use crate::listener::Teller;
 use crate::printer::{Document, Printer};
@@ -51,7 +51,7 @@ impl Document for PushedDocument {
         writeln!(out, "  {}", self.reference)?;
         writeln!(out, "  tags: {}", self.tags.join(", "))?;
         match &self.signed_by {
-            Some(key) => writeln!(out, "  signed with key {key}"),
+            Some(who) => writeln!(out, "  signed by {who}"),
             None => writeln!(out, "  not signed"),
         }
     }
@@ -61,12 +61,12 @@ fn push(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow::Resu
     if args.kind == "index" {
         return push_index(args, settings, printer);
     }
-    let request = push_request(args)?;
+    let request = push_request(args, printer)?;
     let listing = args.update_index.as_ref().map(|index| (index, request.kind));
     let client = wiring::client(settings, &args.transport, printer)?;
     let pushed = wiring::block_on(async { Ok(eyas_ops::push(&client, &request).await?) })?;
     if let Some((index, kind)) = listing {
-        let key = args.sign_key.as_deref().and_then(|key| public_half(key, printer));
+        let key = args.sign_key.as_deref().and_then(|key| public_half(Path::new(key), printer));
         let listing = Listing {
             name: pushed.name.clone(),
             kind,
@@ -108,7 +108,7 @@ impl Document for PushedIndexDocument {
         writeln!(out, "pushed the index\n  {}", self.reference)?;
         writeln!(out, "  tags: {}", self.tags.join(", "))?;
         match &self.signed_by {
-            Some(key) => writeln!(out, "  signed with key {key}"),
+            Some(key) => writeln!(out, "  signed by {key}"),
             None => writeln!(out, "  not signed"),
         }
     }
@@ -119,10 +119,7 @@ fn push_index(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow
     let [file] = args.files.as_slice() else {
         return Err(Failure::usage("an index is one file").into());
     };
-    let signing = match &args.sign_key {
-        Some(path) => Some((read_key(path)?, forms(args.sign_form))),
-        None => None,
-    };
+    let signing = signing(args, printer)?;
     let reference = parse_target(&args.reference)?;
     let client = wiring::client(settings, &args.transport, printer)?;
     let pushed = wiring::block_on(async {
@@ -139,7 +136,20 @@ fn push_index(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow
     Ok(())
 }
 
-fn push_request(args: &PushArgs) -> anyhow::Result<PushRequest> {
+/// Whoever the flags say, and in which forms.
+fn signing(args: &PushArgs, printer: &Printer) -> anyhow::Result<Option<(Signer, Vec<Form>)>> {
+    let who = SignerArgs {
+        key: args.sign_key.clone(),
+        key_command: args.sign_key_command.clone(),
+        keyless: args.sign_keyless,
+    };
+    if who.key.is_none() && who.key_command.is_none() && !who.keyless {
+        return Ok(None);
+    }
+    Ok(Some((super::sign::signer(&who, &args.services, printer)?, forms(args.sign_form))))
+}
+
+fn push_request(args: &PushArgs, printer: &Printer) -> anyhow::Result<PushRequest> {
     let kind = wiring::kind(&args.kind, "`--type`")?;
     let Some(version) = &args.version else {
         return Err(Failure::usage(format!("a {kind} needs a `--version`")).into());
@@ -149,10 +159,7 @@ fn push_request(args: &PushArgs) -> anyhow::Result<PushRequest> {
         args.depends_on.iter().map(|text| eyas_ops::parse_dependency(text)).collect();
     let requirements: Result<_, _> =
         args.requires.iter().map(|text| eyas_ops::parse_requirement(text)).collect();
-    let signing = match &args.sign_key {
-        Some(path) => Some((read_key(path)?, forms(args.sign_form))),
-        None => None,
-    };
+    let signing = signing(args, printer)?;
     Ok(PushRequest {
         reference: parse_target(&args.reference)?,
         kind,
@@ -194,7 +201,7 @@ fn content(args: &PushArgs, kind: Kind) -> anyhow::Result<Content> {
 }
 
 /// A reference that must have a registry.
-fn parse_reference(text: &str) -> Result<Reference, OpsError> {
+pub(super) fn parse_reference(text: &str) -> Result<Reference, OpsError> {
     Ok(text.parse::<Reference>()?)
 }
 
@@ -207,26 +214,12 @@ fn parse_target(text: &str) -> Result<Reference, OpsError> {
     Ok(reference)
 }
 
-fn forms(form: SignForm) -> Vec<Form> {
+pub(super) fn forms(form: SignForm) -> Vec<Form> {
     match form {
         SignForm::Classic => vec![Form::Classic],
         SignForm::Bundle => vec![Form::Bundle],
         SignForm::Both => vec![Form::Classic, Form::Bundle],
     }
-}
-
-fn read_key(path: &Path) -> anyhow::Result<SigningKey> {
-    let name = path.display().to_string();
-    let failure =
-        |why: String| Failure::usage(format!("signing key `{name}` cannot be read: {why}"));
-    let found = fs::metadata(path).map_err(|error| failure(error.to_string()))?;
-    if found.len() > MAX_KEY_BYTES as u64 {
-        return Err(failure(format!("it has more than {MAX_KEY_BYTES} bytes")).into());
-    }
-    let text = fs::read_to_string(path).map_err(|error| failure(error.to_string()))?;
-    let password = std::env::var("COSIGN_PASSWORD").ok();
-    SigningKey::from_pem(&text, password.as_deref(), &name)
-        .map_err(|error| OpsError::from(error).into())
 }
 
 /// The public key beside a private one: `release` or `release.key` has `release.pub`.
@@ -375,32 +368,4 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     file.and_then(|mut file| file.write_all(bytes))
         .map_err(|error| wiring::storage("write", path, &error))
-}
-
-#[derive(Serialize)]
-struct SignedDocument {
-    reference: String,
-    signed_by: String,
-}
-
-impl Document for SignedDocument {
-    const KIND: &'static str = "sign";
-
-    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "signed {}\n  with key {}", self.reference, self.signed_by)
-    }
-}
-
-/// Runs `sign`.
-pub(crate) fn sign(args: &SignArgs, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
-    let reference = parse_reference(&args.reference)?;
-    let key = read_key(&args.key)?;
-    let client = wiring::client(settings, &args.transport, printer)?;
-    let forms = forms(args.form);
-    let signed = wiring::block_on(async {
-        Ok(eyas_ops::sign_reference(&client, &reference, &key, &forms).await?)
-    })?;
-    let (reference, signed_by) = (signed.reference.to_string(), signed.key);
-    printer.data(&SignedDocument { reference, signed_by })?;
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use eyas_artifact::{Kind, Platform};
 use eyas_oci::{Client, Pinned};
 use eyas_store::{Store, Validate};
-use eyas_trust::{Policy, Verified, Verifier};
+use eyas_trust::{IndexRule, Policy, Verified, Verifier};
 
 use crate::transaction::Told;
 use crate::{Catalog, FlatTargets, Listener, OpsError, Sensor};
@@ -94,10 +94,13 @@ impl Trust {
         catalog: &Catalog,
         pinned: Pinned,
     ) -> Result<Verified<Pinned>, OpsError> {
-        let silent = self.policy.policy().rule_for(pinned.asked()).is_none();
-        if self.from_index && silent {
-            let mut policy = self.policy.policy().clone();
-            catalog.add_sections(pinned.asked(), &mut policy)?;
+        catalog.hold_to(&self.policy, client).await?;
+        let rules = self.policy.policy();
+        let silent = rules.rule_for(pinned.asked()).is_none();
+        let honoured = rules.indexes().iter().any(IndexRule::signatures_are_honoured);
+        if silent && (self.from_index || honoured) {
+            let mut policy = rules.clone();
+            catalog.add_sections(pinned.asked(), &mut policy, self.from_index)?;
             if policy.rule_for(pinned.asked()).is_some() || self.otherwise.is_none() {
                 return Ok(Verifier::new(policy)?.verify(client, pinned).await?);
             }

@@ -427,7 +427,10 @@ fn of_trust(error: &TrustError) -> Class {
         | TrustError::Key { .. }
         | TrustError::Password { .. }
         | TrustError::Root { .. }
+        | TrustError::Token { .. }
+        | TrustError::NotClassic
         | TrustError::NotPinned { .. } => Class::Usage,
+        TrustError::Service { .. } => Class::Network,
         TrustError::Registry(error) => of_registry(error),
         TrustError::Build { .. } => Class::Failed,
         _ => Class::Verification,

@@ -64,6 +64,6 @@ pub use rollback::{RollbackOptions, RolledBack, reload, rollback};
 pub use select::MAX_ARTIFACTS;
 pub use sensor::{Activation, InForce, Offer, Presence, Sensor, Unreachable, Verdict};
 pub use serve::{Guarded, prepare_layout, serve};
-pub use sign::{Form, Signed, sign_reference};
+pub use sign::{Form, Signed, attest_reference, sign_reference};
 pub use transaction::{Confirmation, Outcome};
 pub use uninstall::{Removal, Uninstalled, uninstall};

@@ -10,7 +10,7 @@ use eyas_artifact::{
     Manifest, Platform, ProbeConfig, Reference, Requirement, Version, media,
 };
 use eyas_oci::{BlobSource, Client};
-use eyas_trust::SigningKey;
+use eyas_trust::Signer;
 
 use crate::archive::Archive;
 use crate::sign::{Form, sign};
@@ -38,8 +38,8 @@ pub struct PushRequest {
     pub requirements: Vec<Requirement>,
     /// Address of its sources.
     pub source: Option<String>,
-    /// The key to sign with, and in which forms.
-    pub signing: Option<(SigningKey, Vec<Form>)>,
+    /// Who signs, and in which forms.
+    pub signing: Option<(Signer, Vec<Form>)>,
 }
 
 /// What an artifact is made of.
@@ -70,7 +70,7 @@ pub struct Pushed {
     pub tags: Vec<String>,
     /// Bytes of all layers.
     pub size: u64,
-    /// Fingerprint of the key it was signed with.
+    /// Fingerprint of the key it was signed with, or identity of the signer.
     pub signed_by: Option<String>,
 }
 
@@ -87,11 +87,10 @@ pub async fn push(client: &Client, request: &PushRequest) -> Result<Pushed, OpsE
     let built = build(&name, request)?;
     let reference = upload(client, request, &built).await?;
     let mut signed_by = None;
-    if let Some((key, forms)) = &request.signing {
+    if let Some((signer, forms)) = &request.signing {
         for form in forms {
-            sign(client, &reference, key, *form).await?;
+            signed_by = Some(sign(client, &reference, signer, *form).await?);
         }
-        signed_by = Some(key.public().fingerprint().to_string());
     }
     for tag in &tags {
         let tagged = request.reference.with_tag(tag)?;

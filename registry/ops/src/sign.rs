@@ -1,8 +1,8 @@
-//! Sign: a signature beside an artifact that is in a registry.
+//! Sign: a signature or a statement beside an artifact that is in a registry.
 
-use eyas_artifact::{Digest, Reference};
+use eyas_artifact::{Digest, Reference, SignerRecord};
 use eyas_oci::Client;
-use eyas_trust::SigningKey;
+use eyas_trust::Signer;
 
 pub use eyas_trust::Form;
 
@@ -13,33 +13,67 @@ use crate::OpsError;
 pub struct Signed {
     /// Repository and digest.
     pub reference: Reference,
-    /// Fingerprint of the key.
-    pub key: String,
+    /// Where each signature or statement is.
+    pub stored: Vec<Reference>,
+    /// Who signed.
+    pub signer: SignerRecord,
+}
+
+impl Signed {
+    /// The key's fingerprint, or the identity.
+    pub fn signed_by(&self) -> String {
+        who(&self.signer)
+    }
 }
 
 /// Resolves a reference once and signs what it points at.
 pub async fn sign_reference(
     client: &Client,
     reference: &Reference,
-    key: &SigningKey,
+    signer: &Signer,
     forms: &[Form],
 ) -> Result<Signed, OpsError> {
+    let pinned = pin(client, reference).await?;
+    let mut signed =
+        Signed { reference: pinned, stored: Vec::new(), signer: SignerRecord::default() };
+    for form in forms {
+        let stored = eyas_trust::sign(client, &signed.reference, signer, *form).await?;
+        signed.stored.push(stored.location);
+        signed.signer = stored.signer;
+    }
+    Ok(signed)
+}
+
+/// Resolves a reference once and attaches a statement about what it points at.
+pub async fn attest_reference(
+    client: &Client,
+    reference: &Reference,
+    signer: &Signer,
+    predicate_type: &str,
+    predicate: serde_json::Value,
+) -> Result<Signed, OpsError> {
+    let reference = pin(client, reference).await?;
+    let stored = eyas_trust::attest(client, &reference, signer, predicate_type, predicate).await?;
+    Ok(Signed { reference, stored: vec![stored.location], signer: stored.signer })
+}
+
+async fn pin(client: &Client, reference: &Reference) -> Result<Reference, OpsError> {
     // The document itself is fetched: signing a digest that only a header claims would sign on
     // the registry's word.
     let digest: Digest = client.manifest(reference).await?.digest;
-    let pinned = reference.with_digest(digest);
-    for form in forms {
-        sign(client, &pinned, key, *form).await?;
-    }
-    Ok(Signed { reference: pinned, key: key.public().fingerprint().to_string() })
+    Ok(reference.with_digest(digest))
+}
+
+/// A signer in one word.
+fn who(signer: &SignerRecord) -> String {
+    signer.identity.as_ref().or(signer.key_fingerprint.as_ref()).cloned().unwrap_or_default()
 }
 
 pub(crate) async fn sign(
     client: &Client,
     pinned: &Reference,
-    key: &SigningKey,
+    signer: &Signer,
     form: Form,
-) -> Result<(), OpsError> {
-    eyas_trust::sign(client, pinned, key, form).await?;
-    Ok(())
+) -> Result<String, OpsError> {
+    Ok(who(&eyas_trust::sign(client, pinned, signer, form).await?.signer))
 }

@@ -8,7 +8,7 @@ use eyas_artifact::Digest;
 
 use eyas_oci::OciError;
 
-use crate::explain::Attempt;
+use crate::explain::{Attempt, Check};
 
 /// How many failed candidates a refusal spells out; the rest is in [`Refusal::attempts`].
 const SHOWN_ATTEMPTS: usize = 8;
@@ -111,6 +111,33 @@ pub enum TrustError {
         /// The reference as given.
         reference: String,
     },
+    /// A service of signing did not do what it was asked for.
+    #[error("{service} `{url}`: {reason}")]
+    Service {
+        /// Which service.
+        service: &'static str,
+        /// Its address.
+        url: String,
+        /// What it did instead.
+        reason: String,
+    },
+    /// An identity token cannot be used; it is not shown.
+    #[error("identity token from `{origin}`: {reason}")]
+    Token {
+        /// File, variable or service the token came from.
+        origin: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// What was just signed does not hold against the trusted root, and was not stored.
+    #[error("the new signature is not stored: {check}")]
+    NotSound {
+        /// The check that failed.
+        check: Check,
+    },
+    /// The classic form cannot hold what the signer makes.
+    #[error("the classic form cannot hold an entry of a second-generation transparency log")]
+    NotClassic,
     /// A document that is about to be signed or pushed could not be built.
     #[error("cannot build the {what}: {reason}")]
     Build {
@@ -139,6 +166,16 @@ impl TrustError {
             }),
             Self::Password { .. } => {
                 Some("set the password in the environment variable COSIGN_PASSWORD".into())
+            }
+            Self::Token { .. } => Some(
+                "give a token or its file with `--identity-token`, or set SIGSTORE_ID_TOKEN".into(),
+            ),
+            Self::NotSound { .. } => Some(
+                "the services and the trusted root do not belong together, or a service misbehaves"
+                    .into(),
+            ),
+            Self::NotClassic => {
+                Some("use the bundle form, or a log of the first generation".into())
             }
             Self::NotPinned { .. } => {
                 Some("sign the digest that the push printed, tags can move".into())

@@ -19,10 +19,10 @@ pub const MAX_CANDIDATES: usize = 64;
 pub const MAX_BUNDLE_BYTES: u64 = 4 * 1024 * 1024;
 /// Annotation that carries a classic signature.
 pub(crate) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
-const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
-const CHAIN: &str = "dev.sigstore.cosign/chain";
-const LOG_ENTRY: &str = "dev.sigstore.cosign/bundle";
-const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
+pub(crate) const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+pub(crate) const CHAIN: &str = "dev.sigstore.cosign/chain";
+pub(crate) const LOG_ENTRY: &str = "dev.sigstore.cosign/bundle";
+pub(crate) const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 
 /// One candidate signature.
 #[derive(Debug, Clone)]

@@ -188,11 +188,19 @@ impl Facts {
     }
 
     /// What was proven, for the record.
-    pub(crate) fn check(&self) -> Check {
-        Check::new(
-            Step::Certificate,
-            format!("certificate, log and time ({}) verified with {}", self.signed_at, self.root),
-        )
+    pub(crate) fn checks(&self) -> [Check; 3] {
+        let root = &self.root;
+        [
+            Check::new(
+                Step::Certificate,
+                format!("chains to {root}, was valid when used, is in a trusted certificate log"),
+            ),
+            Check::new(
+                Step::TransparencyLog,
+                format!("every entry is proven by a log of {root} and is about this signature"),
+            ),
+            Check::new(Step::Timestamp, format!("signed at {}, as is proven", self.signed_at)),
+        ]
     }
 }
 

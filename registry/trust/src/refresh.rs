@@ -182,7 +182,7 @@ impl RootRepository {
 
 /// The library builds an HTTP client without naming a TLS provider; a program that has set none
 /// gets the one that everything else here uses.
-fn provide_tls() {
+pub(crate) fn provide_tls() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // An error means that the program has set one.

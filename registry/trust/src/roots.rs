@@ -48,8 +48,13 @@ impl RootSource {
         }
     }
 
+    /// The document as text.
+    pub fn to_json(&self) -> Result<String, TrustError> {
+        serde_json::to_string_pretty(&self.root()?).map_err(|error| self.failed(error.to_string()))
+    }
+
     /// Name under which a newer copy is known.
-    pub(crate) fn stem(&self) -> Option<&str> {
+    pub fn stem(&self) -> Option<&str> {
         match self {
             Self::PublicGood => Some("public-good"),
             Self::Document { name, .. } => std::path::Path::new(name).file_stem()?.to_str(),

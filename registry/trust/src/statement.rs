@@ -14,6 +14,31 @@ use crate::explain::{Check, Step};
 
 /// Predicate of a statement that means "signed" and nothing more.
 pub const SIGNED_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
+/// Predicate of a statement about the tests that a set of rules has passed.
+pub const RULE_TESTS_PREDICATE: &str = "https://eyas.dev/attestation/rule-tests/v1";
+
+/// Short names of predicate types, as `attest` and the policy take them.
+const PREDICATES: [(&str, &str); 4] = [
+    ("slsa-provenance", "https://slsa.dev/provenance/v1"),
+    ("spdx", "https://spdx.dev/Document"),
+    ("cyclonedx", "https://cyclonedx.org/bom"),
+    ("rule-tests", RULE_TESTS_PREDICATE),
+];
+
+/// The predicate type behind a short name; URIs stay as they are.
+pub fn predicate_type(named: &str) -> Result<String, String> {
+    if named.contains("://") {
+        return Ok(named.to_owned());
+    }
+    let found = PREDICATES.iter().find(|(name, _)| *name == named);
+    found.map(|(_, uri)| (*uri).to_owned()).ok_or_else(|| {
+        let known: Vec<&str> = PREDICATES.iter().map(|(name, _)| *name).collect();
+        format!(
+            "predicate type `{named}` is not known, expected a URI or one of `{}`",
+            known.join("`, `")
+        )
+    })
+}
 /// DSSE payload type of in-toto statements.
 pub(crate) const IN_TOTO_PAYLOAD: &str = "application/vnd.in-toto+json";
 /// Annotation, inside what is signed, that tells when: RFC 3339 UTC. `cosign sign -a` can set it
@@ -235,6 +260,13 @@ mod tests {
         assert!(failed.detail.contains(&digest().hex()), "{failed}");
         assert_eq!(statement.signed_at(&digest()).as_deref(), Some(TIME));
         assert_eq!(statement.signed_at(&Digest::sha256(b"other")), None);
+    }
+
+    #[test]
+    fn short_names_stand_for_predicate_types() {
+        assert_eq!(predicate_type("rule-tests").unwrap(), RULE_TESTS_PREDICATE);
+        assert_eq!(predicate_type("https://x.example/v1").unwrap(), "https://x.example/v1");
+        assert!(predicate_type("slsa").unwrap_err().contains("`slsa-provenance`"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use crate::PolicyError;
 use crate::keyless::Facts;
 use crate::policy::ACCEPT_UNSIGNED;
 
@@ -40,6 +41,94 @@ pub(crate) fn rule(repository: &str, observed: &[Facts], by_key: bool) -> Option
     Some(lines)
 }
 
+/// What is to be added to a policy file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addition {
+    /// Accept a key.
+    Key {
+        /// References that the rule is about.
+        pattern: String,
+        /// File of the public key, relative to the policy or absolute.
+        file: String,
+        /// Its fingerprint, which is pinned.
+        fingerprint: String,
+    },
+    /// Accept an identity.
+    Identity {
+        /// References that the rule is about.
+        pattern: String,
+        /// The identity, compared as a whole.
+        identity: String,
+        /// Its issuer, compared as a whole.
+        issuer: String,
+    },
+    /// Trust a root.
+    Root {
+        /// Its file.
+        file: String,
+    },
+}
+
+impl Addition {
+    /// The list that it belongs to, and its lines.
+    fn lines(&self) -> (&'static str, String) {
+        match self {
+            Self::Key { pattern, file, fingerprint } => (
+                "rules",
+                format!(
+                    "  - match: {}\n    accept:\n      - key:\n          file: {}\n          \
+                     fingerprint: {}\n",
+                    scalar(pattern),
+                    scalar(file),
+                    scalar(fingerprint)
+                ),
+            ),
+            Self::Identity { pattern, identity, issuer } => (
+                "rules",
+                format!(
+                    "  - match: {}\n    accept:\n      - keyless:\n          issuer: {}\n          \
+                     identity: {}\n",
+                    scalar(pattern),
+                    scalar(issuer),
+                    scalar(identity)
+                ),
+            ),
+            Self::Root { file } => ("trusted-roots", format!("  - file: {}\n", scalar(file))),
+        }
+    }
+}
+
+/// Adds to a policy file in front of what its list has, leaving every other line as it is; gives the new text and
+/// the lines that were added. The result is a policy, or nothing is given.
+pub fn add_rule(
+    text: &str,
+    name: &str,
+    addition: &Addition,
+) -> Result<(String, String), Box<PolicyError>> {
+    let (list, lines) = addition.lines();
+    let text = if text.trim().is_empty() { "version: 1\nrules: []\n" } else { text };
+    let mut added = String::new();
+    let mut done = false;
+    for line in text.lines() {
+        let bare = line.split('#').next().unwrap_or_default().trim_end();
+        let empty = bare == format!("{list}: []");
+        if !done && (empty || bare == format!("{list}:")) {
+            done = true;
+            let kept = if empty { line.replacen(" []", "", 1) } else { line.to_owned() };
+            added += &format!("{kept}\n{lines}");
+        } else {
+            added += &format!("{line}\n");
+        }
+    }
+    if !done {
+        // A policy that names no root trusts the public one, and still does with another one.
+        let public = if list == "trusted-roots" { "  - embedded: public-good\n" } else { "" };
+        added += &format!("{list}:\n{lines}{public}");
+    }
+    crate::Policy::parse(added.as_bytes(), name)?;
+    Ok((added, lines))
+}
+
 /// A YAML scalar that cannot become anything else: what a certificate says is not ours to trust.
 fn scalar(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '-' | '_' | '@');
@@ -64,6 +153,38 @@ mod tests {
             let asked = format!("{repository}:1").parse().unwrap();
             assert!(policy.rule_for(&asked).unwrap().accepts_unsigned(), "{yaml}");
         }
+    }
+
+    #[test]
+    fn a_rule_is_added_in_front_and_the_rest_stays() {
+        let rule = Addition::Identity {
+            pattern: "r.example/x".into(),
+            identity: "https://ci.example/x".into(),
+            issuer: "https://issuer.example".into(),
+        };
+        let before = "# ours\nversion: 1\nrules: # in order\n  - match: r.example/**\n    insecure: accept unsigned\n";
+        let (after, lines) = add_rule(before, "t.yaml", &rule).unwrap();
+        assert!(
+            after.starts_with("# ours\nversion: 1\nrules: # in order\n  - match: r.example/x\n")
+        );
+        assert!(after.ends_with("insecure: accept unsigned\n") && after.contains(&lines));
+        let (fresh, _) = add_rule("", "t.yaml", &rule).unwrap();
+        let policy = Policy::parse(fresh.as_bytes(), "t.yaml").unwrap();
+        assert_eq!(policy.rules().len(), 1);
+        let error = add_rule(&after, "t.yaml", &rule).unwrap_err();
+        assert!(error.to_string().contains("already has the rule"), "{error}");
+    }
+
+    #[test]
+    fn another_root_does_not_replace_the_public_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("corp.json");
+        std::fs::write(&file, crate::RootSource::PublicGood.to_json().unwrap()).unwrap();
+        let root = Addition::Root { file: file.display().to_string() };
+        let (after, _) = add_rule("version: 1\n", "t.yaml", &root).unwrap();
+        assert_eq!(Policy::parse(after.as_bytes(), "t.yaml").unwrap().roots().len(), 2);
+        let (again, _) = add_rule(&after, "t.yaml", &root).unwrap();
+        assert_eq!(Policy::parse(again.as_bytes(), "t.yaml").unwrap().roots().len(), 3);
     }
 
     #[test]

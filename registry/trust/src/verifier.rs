@@ -114,6 +114,39 @@ impl Verifier {
         Ok(Decision { signers, explanation, minimum_version: rule.minimum_version.clone() })
     }
 
+    /// Decides about an index file, by the bundle beside it. `None` when the policy says nothing
+    /// about this index.
+    pub fn decide_index(
+        &self,
+        address: &str,
+        name: &str,
+        content: &[u8],
+        bundle: Option<Vec<u8>>,
+    ) -> Result<Option<Decision>, TrustError> {
+        let Some(index) = self.policy.rule_for_index(address, name) else { return Ok(None) };
+        let digest = Digest::sha256(content);
+        let mut evidence = Evidence::default();
+        evidence
+            .candidates
+            .extend(bundle.map(|json| Candidate::bundle("the bundle beside it", json)));
+        let case = Case {
+            repository: address.to_owned(),
+            digest: &digest,
+            evidence: &evidence,
+            now: Timestamp::now(),
+        };
+        let rule = &index.rule;
+        let mut explanation = self.explanation(rule, &case);
+        index.index.clone_into(&mut explanation.pattern);
+        let signers = match &rule.basis {
+            Basis::Signed { accept, threshold } => {
+                self.signers(rule, accept, *threshold, &case, &mut explanation)?
+            }
+            Basis::Unsigned | Basis::Listed => vec![recorded("unsigned-accepted")],
+        };
+        Ok(Some(Decision { signers, explanation, minimum_version: None }))
+    }
+
     fn explanation(&self, rule: &Rule, case: &Case<'_>) -> Explanation {
         Explanation {
             repository: case.repository.clone(),

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use eyas_artifact::{Descriptor, Digest, Manifest, Platform, Reference, media};
 use eyas_oci::{BlobSource, Client, ClientConfig, Scheme};
 use eyas_trust::{
-    Form, KeySource, MAX_CANDIDATES, Policy, SigningKey, TrustError, Verifier, attest, classic_tag,
-    sign,
+    Form, KeySource, MAX_CANDIDATES, Policy, Signer, SigningKey, TrustError, Verifier, attest,
+    classic_tag, sign,
 };
 use tempfile::TempDir;
 
@@ -192,7 +192,7 @@ async fn what_we_store_we_find() {
         let error = check(&trusting, &at).await.unwrap_err();
         assert!(matches!(error, TrustError::Unsigned { .. }), "{error}");
 
-        let stored = sign(&client(), &at, &key, form).await.unwrap();
+        let stored = sign(&client(), &at, &Signer::from(key.clone()), form).await.unwrap();
         assert_eq!(Some(&stored.subject), at.digest());
         let decision = check(&trusting, &at).await.unwrap();
         assert_eq!(decision.signed_at(), Some(stored.signed_at.as_str()));
@@ -209,7 +209,7 @@ async fn a_pinned_artifact_becomes_a_verified_one() {
     let Some(registry) = Registry::start() else { return };
     let key = SigningKey::generate().unwrap();
     let at = registry.push("ours/pinned", b"rules").await;
-    sign(&client(), &at, &key, Form::Bundle).await.unwrap();
+    sign(&client(), &at, &Signer::from(key.clone()), Form::Bundle).await.unwrap();
     let tag: Reference = format!("{}/ours/pinned:1", registry.address).parse().unwrap();
     let pinned = client().pin(&tag, &Platform::host()).await.unwrap();
     let verified = verifier(&key.public_pem(), "").verify(&client(), pinned).await.unwrap();
@@ -224,7 +224,7 @@ async fn signing_again_replaces_our_own_classic_signature_only() {
     let (key, other) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
     let at = registry.push("ours/again", b"rules").await;
     for key in [&key, &other, &key] {
-        sign(&client(), &at, key, Form::Classic).await.unwrap();
+        sign(&client(), &at, &Signer::from(key.clone()), Form::Classic).await.unwrap();
     }
     let tag = at.with_tag(&classic_tag(at.digest().unwrap())).unwrap();
     let stored = Manifest::from_slice(&client().manifest(&tag).await.unwrap().bytes).unwrap();
@@ -240,7 +240,7 @@ async fn a_signature_copied_to_another_digest_is_refused() {
     let key = SigningKey::generate().unwrap();
     let good = registry.push("ours/copied", b"good").await;
     let evil = registry.push("ours/copied", b"evil").await;
-    sign(&client(), &good, &key, Form::Classic).await.unwrap();
+    sign(&client(), &good, &Signer::from(key.clone()), Form::Classic).await.unwrap();
     let stored = client()
         .manifest(&good.with_tag(&classic_tag(good.digest().unwrap())).unwrap())
         .await
@@ -257,7 +257,7 @@ async fn rubbish_beside_a_signature_is_passed_over() {
     let key = SigningKey::generate().unwrap();
     let at = registry.push("ours/rubbish", b"rules").await;
     attach_rubbish(&at, 3).await;
-    sign(&client(), &at, &key, Form::Classic).await.unwrap();
+    sign(&client(), &at, &Signer::from(key.clone()), Form::Classic).await.unwrap();
     let decision = check(&verifier(&key.public_pem(), ""), &at).await.unwrap();
     assert_eq!(decision.explanation().attempts.len(), 4);
 }
@@ -301,7 +301,7 @@ async fn attach_rubbish(at: &Reference, count: usize) {
 async fn only_digests_are_signed() {
     let key = SigningKey::generate().unwrap();
     let tag: Reference = "127.0.0.1:1/x:1".parse().unwrap();
-    let error = sign(&client(), &tag, &key, Form::Bundle).await.unwrap_err();
+    let error = sign(&client(), &tag, &Signer::from(key.clone()), Form::Bundle).await.unwrap_err();
     assert!(matches!(error, TrustError::NotPinned { .. }), "{error}");
 }
 
@@ -310,7 +310,7 @@ async fn nothing_is_signed_that_is_not_there() {
     let Some(registry) = Registry::start() else { return };
     let key = SigningKey::generate().unwrap();
     let absent = registry.push("ours/absent", b"x").await.with_digest(Digest::sha256(b"absent"));
-    assert!(sign(&client(), &absent, &key, Form::Bundle).await.is_err());
+    assert!(sign(&client(), &absent, &Signer::from(key.clone()), Form::Bundle).await.is_err());
 }
 
 #[tokio::test]
@@ -326,7 +326,7 @@ async fn cosign_accepts_what_we_sign() {
     ] {
         let at = registry.push(repository, b"rules").await;
         assert!(!cosign.verify("ours.pub", &at, more), "nothing is signed yet");
-        sign(&client(), &at, &key, form).await.unwrap();
+        sign(&client(), &at, &Signer::from(key.clone()), form).await.unwrap();
         assert!(cosign.verify("ours.pub", &at, more), "{form:?}");
         assert!(!cosign.verify("stranger.pub", &at, more), "{form:?}");
     }
@@ -405,7 +405,7 @@ async fn statements_work_both_ways() {
     registry.file("ours.pub", &key.public_pem());
     let at = registry.push("statements/ours", b"rules").await;
     let predicate = serde_json::json!({ "result": "passed" });
-    attest(&client(), &at, &key, RULE_TESTS, predicate).await.unwrap();
+    attest(&client(), &at, &Signer::from(key.clone()), RULE_TESTS, predicate).await.unwrap();
     let reference = at.to_string();
     let verify = |key: &str| {
         let arguments = ["verify-attestation", "--key", key, "--type", RULE_TESTS];

@@ -7,6 +7,7 @@ mod book;
 mod copies;
 mod listed;
 mod publish;
+mod signed;
 mod source;
 
 pub use self::book::{AddedIndex, IndexBook};
@@ -20,7 +21,7 @@ use std::time::SystemTime;
 use eyas_artifact::{Name, Reference};
 use eyas_index::{Index, IndexError, MAX_INDEX_BYTES};
 use eyas_oci::{Client, OciError};
-use eyas_trust::{CosignSection, Policy, SystemKeys};
+use eyas_trust::{CosignSection, IndexRule, Policy, SystemKeys};
 
 use crate::{Event, Listener, OpsError};
 
@@ -29,6 +30,8 @@ use crate::{Event, Listener, OpsError};
 pub struct Catalog {
     sources: Vec<IndexSource>,
     index: Index,
+    /// What was read, for indexes that have to be signed.
+    documents: Vec<(IndexSource, Vec<u8>)>,
     missing: Vec<Missing>,
 }
 
@@ -47,10 +50,13 @@ impl Catalog {
         client: &Client,
         listener: &dyn Listener,
     ) -> Self {
-        let (mut indexes, mut missing) = (Vec::new(), Vec::new());
+        let (mut indexes, mut documents, mut missing) = (Vec::new(), Vec::new(), Vec::new());
         for source in sources {
             match load_one(source, copies, client, listener).await {
-                Ok(index) => indexes.push(index),
+                Ok((index, bytes)) => {
+                    indexes.push(index);
+                    documents.push((source.clone(), bytes));
+                }
                 Err(reason) => {
                     // The only one is told where its absence matters.
                     if sources.len() > 1 {
@@ -61,7 +67,7 @@ impl Catalog {
                 }
             }
         }
-        Self { sources: sources.to_vec(), index: Index::merge(indexes), missing }
+        Self { sources: sources.to_vec(), index: Index::merge(indexes), documents, missing }
     }
 
     /// The entries that are known.
@@ -71,9 +77,9 @@ impl Catalog {
 
     /// Fails when an index is missing, for commands that are about all of them.
     pub fn expect_complete(self) -> Result<Self, OpsError> {
-        let Self { sources, index, mut missing } = self;
+        let Self { sources, index, documents, mut missing } = self;
         if missing.is_empty() {
-            Ok(Self { sources, index, missing })
+            Ok(Self { sources, index, documents, missing })
         } else {
             Err(missing.remove(0).reason)
         }
@@ -99,10 +105,16 @@ impl Catalog {
         &self,
         asked: &Reference,
         policy: &mut Policy,
+        all: bool,
     ) -> Result<(), OpsError> {
         for entry in self.index.at(asked) {
             let Some(section) = &entry.signature else { continue };
             let place = self.sources.iter().find(|source| source.name == entry.index);
+            let address = place.map(IndexSource::address).unwrap_or_default();
+            let rule = policy.rule_for_index(&address, &entry.index);
+            if !all && !rule.is_some_and(IndexRule::signatures_are_honoured) {
+                continue;
+            }
             // Keys are named relative to the index; one from the web can name absolute ones only.
             let beside = match place.map(|source| &source.location) {
                 Some(IndexLocation::File(path)) => path.display().to_string(),
@@ -184,12 +196,12 @@ async fn load_one(
     copies: &Copies,
     client: &Client,
     listener: &dyn Listener,
-) -> Result<Index, OpsError> {
+) -> Result<(Index, Vec<u8>), OpsError> {
     let copy = usable(source, copies);
     if let Some(copy) = copy.as_ref().filter(|_| !copies.stand_in()) {
         let text = format!("index `{}` is the copy kept {}", source.name, age(copy.kept));
         listener.tell(&Event::Detail(&text));
-        return source.read_index(&copy.bytes);
+        return Ok((source.read_index(&copy.bytes)?, copy.bytes.clone()));
     }
     let known = copy.as_ref().and_then(|copy| copy.tag.as_deref());
     let reason = match source.fetch(client, known).await {
@@ -213,7 +225,7 @@ async fn load_one(
                     source.name
                 )));
             }
-            return index;
+            return Ok((index?, bytes));
         }
         Err(reason) if source.is_local() => return Err(reason),
         Err(reason) => reason,
@@ -224,7 +236,7 @@ async fn load_one(
         source.name,
         age(copy.kept)
     )));
-    source.read_index(&copy.bytes)
+    Ok((source.read_index(&copy.bytes)?, copy.bytes))
 }
 
 /// How long ago something was, in the largest unit that fits.

@@ -8,7 +8,7 @@ use std::path::Path;
 use eyas_artifact::{Descriptor, Digest, Manifest, Reference, media};
 use eyas_index::Index;
 use eyas_oci::{BlobSource, Client};
-use eyas_trust::SigningKey;
+use eyas_trust::Signer;
 
 use super::{LIMIT, source::INDEX_LAYER};
 use crate::{Form, OpsError, sign::sign};
@@ -40,7 +40,7 @@ pub async fn push_index(
     reference: &Reference,
     file: &Path,
     tags: &[String],
-    signing: Option<&(SigningKey, Vec<Form>)>,
+    signing: Option<&(Signer, Vec<Form>)>,
 ) -> Result<PushedIndex, OpsError> {
     if reference.digest().is_some() {
         return Err(OpsError::usage(
@@ -74,11 +74,10 @@ pub async fn push_index(
     client.push_manifest(&pinned, &manifest, media::OCI_MANIFEST).await?;
     // Signed before a tag leads to it: whoever follows the tag finds the signature.
     let mut signed_by = None;
-    if let Some((key, forms)) = signing {
+    if let Some((signer, forms)) = signing {
         for form in forms {
-            sign(client, &pinned, key, *form).await?;
+            signed_by = Some(sign(client, &pinned, signer, *form).await?);
         }
-        signed_by = Some(key.public().fingerprint().to_string());
     }
     let mut all: Vec<String> = reference.tag().map(str::to_owned).into_iter().collect();
     all.extend(tags.iter().cloned());

@@ -65,7 +65,7 @@ async fn a_missing_signature_is_told_once_and_tried_until_it_arrives() {
     let first = news(&check(&stage, &mut follower).await).expect("news");
     assert!(first.contains("no signature"), "{first}");
     assert_eq!(news(&check(&stage, &mut follower).await), None);
-    let key = stage.key();
+    let key = eyas_trust::Signer::from(stage.key());
     eyas_ops::sign_reference(&stage.client, &pushed.reference, &key, &[eyas_ops::Form::Classic])
         .await
         .expect("signed");

@@ -14,7 +14,7 @@ use eyas_ops::{
     Sensor, Trust, Unreachable, Verdict,
 };
 use eyas_store::{CandidateSet, Store, ValidationError};
-use eyas_trust::{Policy, SigningKey};
+use eyas_trust::{Policy, Signer, SigningKey};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -130,7 +130,7 @@ impl Stage {
             dependencies: dependencies.map(|read| read.expect("a dependency")).collect(),
             requirements: requirements.map(|read| read.expect("a requirement")).collect(),
             source: None,
-            signing: bundle.signed.then(|| (self.key(), vec![Form::Classic])),
+            signing: bundle.signed.then(|| (Signer::from(self.key()), vec![Form::Classic])),
         }
     }
 

@@ -3,9 +3,12 @@
 //! Owns reading and writing PEM and the fingerprint; the signature arithmetic is the crypto
 //! library's. A key is known by the SHA-256 of its DER `SubjectPublicKeyInfo`, never by its file.
 
+mod command;
 mod encrypted;
 mod signing;
 
+pub(crate) use command::public_key as public_key_of_command;
+pub use command::{COMMAND_PATIENCE, CommandKey};
 pub use signing::SigningKey;
 
 use base64::Engine as _;
@@ -72,6 +75,14 @@ impl PublicKey {
             KeyAlgorithm::Ed25519 => "Ed25519",
             KeyAlgorithm::Rsa => "RSA",
             _ => "ML-DSA",
+        }
+    }
+
+    /// Name of key and hash in the second generation of transparency logs, for the kinds it takes here.
+    pub(crate) fn details(&self) -> Option<&'static str> {
+        match self.algorithm {
+            KeyAlgorithm::EcdsaP256 => Some("PKIX_ECDSA_P256_SHA_256"),
+            _ => None,
         }
     }
 

@@ -3,6 +3,8 @@
 //! Keys are ECDSA P-256, the kind that every verifier in this ecosystem takes. Read are PKCS#8 and
 //! SEC 1 PEM and cosign's password-protected form; written are PKCS#8 and the protected form.
 
+use std::sync::Arc;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 
@@ -10,8 +12,9 @@ use super::{PublicKey, encrypted, key_error, single_block};
 use crate::TrustError;
 
 /// A private key that signs artifacts. It never prints; whether memory is wiped is left to the library that holds it.
+#[derive(Clone)]
 pub struct SigningKey {
-    pair: EcdsaKeyPair,
+    pair: Arc<EcdsaKeyPair>,
     public: PublicKey,
 }
 
@@ -64,7 +67,7 @@ impl SigningKey {
         let mut spki = P256_SPKI_PREFIX.to_vec();
         spki.extend_from_slice(pair.public_key().as_ref());
         let public = PublicKey::from_der(spki, origin)?;
-        Ok(Self { pair, public })
+        Ok(Self { pair: Arc::new(pair), public })
     }
 
     /// The key that verifies what this one signs.

@@ -9,12 +9,12 @@ use eyas_artifact::{Digest, Version};
 use serde_saphyr::{Location, Spanned};
 
 use super::document::{
-    AcceptEntry, AttestationEntry, ConditionEntry, Document, FileV1, KeyEntry, KeylessEntry,
-    RevokedEntry, RootEntry, RuleEntry, VersionOnly,
+    AcceptEntry, AttestationEntry, ConditionEntry, Document, FileV1, IndexEntry, KeyEntry,
+    KeylessEntry, RevokedEntry, RootEntry, RuleEntry, VersionOnly,
 };
 use super::{
-    ACCEPT_UNSIGNED, Attestation, Authority, Basis, Condition, KeySource, Keyless, LogNeed,
-    MAX_POLICY_BYTES, Matcher, Pattern, Policy, Revoked, Rule, SystemKeys,
+    ACCEPT_UNSIGNED, Attestation, Authority, Basis, Condition, IndexRule, KeySource, Keyless,
+    LogNeed, MAX_POLICY_BYTES, Matcher, Pattern, Policy, Revoked, Rule, SystemKeys,
 };
 use crate::PolicyError;
 use crate::key::PublicKey;
@@ -111,6 +111,7 @@ impl Builder<'_> {
             roots: if roots.is_empty() { vec![RootSource::PublicGood] } else { roots },
             revoked: self.revoked(&file.revoked)?,
             rules,
+            indexes: self.indexes(&file.indexes)?,
         })
     }
 
@@ -169,7 +170,15 @@ impl Builder<'_> {
             list.iter().map(|digest| self.digest(digest)).collect::<Built<BTreeSet<_>>>()
         });
         let digests = digests.transpose()?;
-        let basis = self.basis(value, accept, digests.is_some())?;
+        let basis = if let Some(insecure) = &value.insecure {
+            let alone = accept.is_empty() && digests.is_none();
+            let bare = value.threshold.is_none()
+                && value.maximum_age.is_none()
+                && value.attestations.is_empty();
+            self.insecure(insecure, alone && bare)?
+        } else {
+            self.basis(at, accept, value.threshold.as_ref(), digests.is_some())?
+        };
         let mut rule = Rule::new(pattern, &place, basis);
         rule.attestations = self.attestations(&rule.basis, &value.attestations)?;
         rule.digests = digests;
@@ -180,17 +189,19 @@ impl Builder<'_> {
         Ok(rule)
     }
 
-    fn basis(&self, rule: &RuleEntry, accept: Vec<Authority>, listed: bool) -> Built<Basis> {
-        if let Some(insecure) = &rule.insecure {
-            return self.insecure(rule, insecure, accept.is_empty() && !listed);
-        }
-        let threshold = rule.threshold.as_ref();
+    fn basis(
+        &self,
+        at: Location,
+        accept: Vec<Authority>,
+        threshold: Option<&Spanned<usize>>,
+        listed: bool,
+    ) -> Built<Basis> {
         if accept.is_empty() {
             if listed && threshold.is_none() {
                 return Ok(Basis::Listed);
             }
             return Err(self.error_with_hint(
-                rule.pattern.referenced,
+                at,
                 "the rule says neither whom to accept nor which digests".into(),
                 "add `accept:` with a key or a keyless identity, or `insecure: accept unsigned`",
             ));
@@ -206,24 +217,57 @@ impl Builder<'_> {
         Ok(Basis::Signed { threshold: threshold.map_or(1, |wanted| wanted.value), accept })
     }
 
-    fn insecure(&self, rule: &RuleEntry, said: &Spanned<String>, alone: bool) -> Built<Basis> {
+    fn insecure(&self, said: &Spanned<String>, bare: bool) -> Built<Basis> {
         if said.value != ACCEPT_UNSIGNED {
             return self.fail(
                 said.referenced,
                 format!("found `{}`, expected the words `{ACCEPT_UNSIGNED}`", said.value),
             );
         }
-        let restricted = rule.threshold.is_some()
-            || rule.maximum_age.is_some()
-            || !rule.attestations.is_empty()
-            || !alone;
-        if restricted {
+        if !bare {
             return self.fail(
                 said.referenced,
                 "a rule that accepts unsigned artifacts cannot also restrict them".into(),
             );
         }
         Ok(Basis::Unsigned)
+    }
+
+    fn indexes(&self, entries: &[Spanned<IndexEntry>]) -> Built<Vec<IndexRule>> {
+        let mut rules: Vec<IndexRule> = Vec::new();
+        for Spanned { value, .. } in entries {
+            let at = value.index.referenced;
+            let index = value.index.value.clone();
+            if rules.iter().any(|earlier| earlier.index == index) {
+                return self.fail(at, format!("index `{index}` has a rule already"));
+            }
+            let accept = self.authorities(&value.accept)?;
+            let basis = if let Some(insecure) = &value.insecure {
+                let bare =
+                    accept.is_empty() && value.threshold.is_none() && value.maximum_age.is_none();
+                self.insecure(insecure, bare)?
+            } else {
+                self.basis(at, accept, value.threshold.as_ref(), false)?
+            };
+            let honoured = match &value.signatures {
+                None => false,
+                Some(said) if said.value == "honoured" => true,
+                Some(said) if said.value == "ignored" => false,
+                Some(said) => {
+                    let message =
+                        format!("found `{}`, expected `honoured` or `ignored`", said.value);
+                    return self.fail(said.referenced, message);
+                }
+            };
+            let place = format!("{}:{}", self.file, at.line());
+            let age = value.maximum_age.as_ref().map(|age| self.age(age)).transpose()?;
+            let rule = Rule {
+                maximum_age_seconds: age,
+                ..Rule::new(Pattern::everything(), &place, basis)
+            };
+            rules.push(IndexRule { index, rule, honoured });
+        }
+        Ok(rules)
     }
 
     fn authorities(&self, entries: &[Spanned<AcceptEntry>]) -> Built<Vec<Authority>> {
@@ -251,23 +295,36 @@ impl Builder<'_> {
     }
 
     fn key(&self, entry: &KeyEntry, at: Location) -> Built<Authority> {
-        let (text, origin, at) = match (&entry.file, &entry.env, &entry.inline) {
-            (Some(file), None, None) => {
+        let sources = (&entry.file, &entry.env, &entry.inline, &entry.command);
+        let (text, origin, at) = match sources {
+            (Some(file), None, None, None) => {
                 (self.keys.file(&file.value), file.value.clone(), file.referenced)
             }
-            (None, Some(env), None) => {
+            (None, Some(env), None, None) => {
                 (self.keys.env(&env.value), format!("${}", env.value), env.referenced)
             }
-            (None, None, Some(inline)) => (
+            (None, None, None, Some(command)) => {
+                (self.keys.command(&command.value), command.value.join(" "), command.referenced)
+            }
+            (None, None, Some(inline), None) => (
                 Ok(inline.value.clone()),
                 format!("{}:{}", self.file, inline.referenced.line()),
                 inline.referenced,
             ),
-            _ => return self.fail(at, "expected exactly one of `file`, `env` and `inline`".into()),
+            _ => {
+                let wanted = "expected exactly one of `file`, `env`, `inline` and `command`";
+                return self.fail(at, wanted.into());
+            }
         };
         let text = text.map_err(|reason| self.error(at, reason))?;
         let key = PublicKey::from_pem(&text, &origin)
             .map_err(|error| self.error(at, error.to_string()))?;
+        if let Some(pinned) = &entry.fingerprint
+            && self.digest(pinned)? != *key.fingerprint()
+        {
+            let message = format!("found {key} in `{origin}`, expected `{}`", pinned.value);
+            return self.fail(pinned.referenced, message);
+        }
         let log = match &entry.transparency_log {
             None => LogNeed::NotRequired,
             Some(need) if need.value == "required" => LogNeed::Required,
@@ -334,7 +391,9 @@ impl Builder<'_> {
             }
             let conditions =
                 value.conditions.iter().map(|entry| self.condition(entry)).collect::<Built<_>>()?;
-            let predicate_type = value.predicate_type.value.clone();
+            let named = &value.predicate_type;
+            let predicate_type = crate::statement::predicate_type(&named.value)
+                .map_err(|reason| self.error(named.referenced, reason))?;
             found.push(Attestation { predicate_type, accept, conditions });
         }
         Ok(found)

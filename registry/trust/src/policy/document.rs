@@ -33,6 +33,20 @@ pub(super) struct FileV1 {
     pub(super) revoked: Vec<Spanned<RevokedEntry>>,
     #[serde(default)]
     pub(super) rules: Vec<Spanned<RuleEntry>>,
+    #[serde(default)]
+    pub(super) indexes: Vec<Spanned<IndexEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct IndexEntry {
+    pub(super) index: Spanned<String>,
+    #[serde(default)]
+    pub(super) accept: Vec<Spanned<AcceptEntry>>,
+    pub(super) threshold: Option<Spanned<usize>>,
+    pub(super) insecure: Option<Spanned<String>>,
+    pub(super) maximum_age: Option<Spanned<String>>,
+    pub(super) signatures: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +94,8 @@ pub(super) struct KeyEntry {
     pub(super) file: Option<Spanned<String>>,
     pub(super) env: Option<Spanned<String>>,
     pub(super) inline: Option<Spanned<String>>,
+    pub(super) command: Option<Spanned<Vec<String>>>,
+    pub(super) fingerprint: Option<Spanned<String>>,
     pub(super) transparency_log: Option<Spanned<String>>,
 }
 

@@ -37,6 +37,35 @@ pub struct Policy {
     roots: Vec<RootSource>,
     revoked: Revoked,
     rules: Vec<Rule>,
+    indexes: Vec<IndexRule>,
+}
+
+/// What is required of one index file.
+#[derive(Debug, Clone)]
+pub struct IndexRule {
+    /// Address or name of the index, compared as a whole.
+    pub(crate) index: String,
+    /// Whose signatures count; its pattern is of no use here.
+    pub(crate) rule: Rule,
+    /// Whether the signature sections of its entries count where no rule matches.
+    pub(crate) honoured: bool,
+}
+
+impl IndexRule {
+    /// Address or name of the index.
+    pub fn index(&self) -> &str {
+        &self.index
+    }
+
+    /// What is required of it.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Whether what its entries say of signatures counts where no rule matches.
+    pub fn signatures_are_honoured(&self) -> bool {
+        self.honoured
+    }
 }
 
 /// What is refused whatever a rule says.
@@ -129,6 +158,7 @@ impl Policy {
             roots: vec![RootSource::PublicGood],
             revoked: Revoked::default(),
             rules,
+            indexes: Vec::new(),
         }
     }
 
@@ -158,6 +188,17 @@ impl Policy {
     /// Rules in the order in which they are tried.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// Rules about index files.
+    pub fn indexes(&self) -> &[IndexRule] {
+        &self.indexes
+    }
+
+    /// The rule for an index, by its address or, where no rule has that, its name.
+    pub fn rule_for_index(&self, address: &str, name: &str) -> Option<&IndexRule> {
+        let find = |text: &str| self.indexes.iter().find(|rule| rule.index == text);
+        find(address).or_else(|| find(name))
     }
 
     pub(crate) fn revoked(&self) -> &Revoked {

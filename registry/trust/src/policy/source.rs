@@ -1,6 +1,10 @@
 //! Where key text comes from: the one place of the policy that touches files and the environment.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
+
+use crate::key::public_key_of_command;
+use crate::roots::MAX_ROOT_BYTES;
 
 /// Gives the text behind `file:` and `env:` entries. A trait so that parsing a policy stays a
 /// function of its inputs in tests and in editors.
@@ -9,6 +13,10 @@ pub trait KeySource {
     fn file(&self, name: &str) -> Result<String, String>;
     /// The value of an environment variable.
     fn env(&self, name: &str) -> Result<String, String>;
+    /// The public key that a command prints, as [`crate::CommandKey`] says.
+    fn command(&self, argv: &[String]) -> Result<String, String> {
+        Err(format!("`{}`: commands are not run here", argv.join(" ")))
+    }
 }
 
 /// Files relative to the policy's own folder, variables of this process.
@@ -28,13 +36,21 @@ impl SystemKeys {
 impl KeySource for SystemKeys {
     fn file(&self, name: &str) -> Result<String, String> {
         let path = self.folder.join(name);
-        std::fs::read_to_string(&path)
-            .map_err(|error| format!("cannot read `{}`: {error}", path.display()))
+        let failed = |error| format!("cannot read `{}`: {error}", path.display());
+        let mut text = String::new();
+        let file = std::fs::File::open(&path).map_err(failed)?;
+        // One byte more than the limit, so that whoever parses it can tell that it is exceeded.
+        file.take(MAX_ROOT_BYTES as u64 + 1).read_to_string(&mut text).map_err(failed)?;
+        Ok(text)
     }
 
     fn env(&self, name: &str) -> Result<String, String> {
         std::env::var(name)
             .map_err(|error| format!("environment variable `{name}` cannot be used: {error}"))
+    }
+
+    fn command(&self, argv: &[String]) -> Result<String, String> {
+        public_key_of_command(argv)
     }
 }
 
@@ -49,6 +65,8 @@ mod tests {
         let policy = folder.path().join("trust.yaml");
         let keys = SystemKeys::beside(policy.to_str().unwrap());
         assert_eq!(keys.file("k.pub").unwrap(), "text");
+        let endless = keys.file("/dev/zero").unwrap();
+        assert_eq!(endless.len(), MAX_ROOT_BYTES + 1, "reading ends");
         let error = keys.file("absent.pub").unwrap_err();
         assert!(error.contains("absent.pub") && error.contains("cannot read"));
     }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use eyas_artifact::{Digest, media};
 use serde_json::{Value, json};
 
+use super::signer::Signed;
 use crate::TrustError;
 use crate::key::SigningKey;
 use crate::statement::{IN_TOTO_PAYLOAD, SIGNED_PREDICATE, SimplePayload, Statement};
@@ -29,6 +30,70 @@ pub struct SignedBundle {
     pub predicate_type: String,
 }
 
+/// A statement that is about to be signed.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    payload: Vec<u8>,
+    predicate_type: String,
+}
+
+impl Envelope {
+    /// Says that `digest` is signed.
+    pub fn signed(digest: &Digest, signed_at: jiff::Timestamp) -> Result<Self, TrustError> {
+        Self::of(&Statement::signed(digest, &whole_seconds(signed_at)), SIGNED_PREDICATE)
+    }
+
+    /// States something of `predicate_type` about `digest`.
+    pub fn about(
+        digest: &Digest,
+        predicate_type: &str,
+        predicate: Value,
+        signed_at: jiff::Timestamp,
+    ) -> Result<Self, TrustError> {
+        let signed_at = whole_seconds(signed_at);
+        Self::of(&Statement::about(digest, &signed_at, predicate_type, predicate), predicate_type)
+    }
+
+    fn of(statement: &Statement, predicate_type: &str) -> Result<Self, TrustError> {
+        let predicate_type = predicate_type.to_owned();
+        Ok(Self { payload: to_json("statement", statement)?, predicate_type })
+    }
+
+    /// The bytes that a signature covers.
+    pub(crate) fn message(&self) -> Vec<u8> {
+        sigstore::types::pae(IN_TOTO_PAYLOAD, &self.payload)
+    }
+
+    /// The envelope with its signature.
+    pub(crate) fn json(&self, signature: &[u8]) -> Value {
+        json!({
+            "payload": STANDARD.encode(&self.payload),
+            "payloadType": IN_TOTO_PAYLOAD,
+            "signatures": [ { "sig": STANDARD.encode(signature) } ],
+        })
+    }
+
+    /// The bundle with everything that vouches for the signature.
+    pub(crate) fn bundle(&self, signed: &Signed) -> Result<SignedBundle, TrustError> {
+        let bundle = json!({
+            "mediaType": media::SIGSTORE_BUNDLE,
+            "verificationMaterial": signed.material(),
+            "dsseEnvelope": self.json(&signed.signature),
+        });
+        let predicate_type = self.predicate_type.clone();
+        Ok(SignedBundle { json: to_json("bundle", &bundle)?, predicate_type })
+    }
+}
+
+/// The payload of a classic signature of `digest`.
+pub(crate) fn payload(
+    repository: &str,
+    digest: &Digest,
+    signed_at: jiff::Timestamp,
+) -> Result<Vec<u8>, TrustError> {
+    to_json("payload", &SimplePayload::signed(repository, digest, &whole_seconds(signed_at)))
+}
+
 /// Signs `digest` in the classic form.
 pub fn classic(
     key: &SigningKey,
@@ -36,8 +101,7 @@ pub fn classic(
     digest: &Digest,
     signed_at: jiff::Timestamp,
 ) -> Result<ClassicSignature, TrustError> {
-    let payload = SimplePayload::signed(repository, digest, &whole_seconds(signed_at));
-    let payload = to_json("payload", &payload)?;
+    let payload = payload(repository, digest, signed_at)?;
     let signature = STANDARD.encode(key.sign(&payload)?);
     Ok(ClassicSignature { payload, signature })
 }
@@ -48,41 +112,24 @@ pub fn bundle(
     digest: &Digest,
     signed_at: jiff::Timestamp,
 ) -> Result<SignedBundle, TrustError> {
-    envelope(key, &Statement::signed(digest, &whole_seconds(signed_at)), SIGNED_PREDICATE)
+    let envelope = Envelope::signed(digest, signed_at)?;
+    envelope.bundle(&Signed::by_key(key, &envelope.message())?)
 }
 
-/// Signs a statement of `predicate_type` about `digest`.
-pub fn attestation(
-    key: &SigningKey,
-    digest: &Digest,
-    predicate_type: &str,
-    predicate: Value,
-    signed_at: jiff::Timestamp,
-) -> Result<SignedBundle, TrustError> {
-    let statement = Statement::about(digest, &whole_seconds(signed_at), predicate_type, predicate);
-    envelope(key, &statement, predicate_type)
-}
-
-fn envelope(
-    key: &SigningKey,
-    statement: &Statement,
-    predicate_type: &str,
-) -> Result<SignedBundle, TrustError> {
-    let payload = to_json("statement", statement)?;
-    let signature = key.sign(&sigstore::types::pae(IN_TOTO_PAYLOAD, &payload))?;
+/// A bundle over the bytes of a document, as it is put beside an index file.
+pub(crate) fn detached(document: &[u8], signed: &Signed) -> Result<Vec<u8>, TrustError> {
     let bundle = json!({
         "mediaType": media::SIGSTORE_BUNDLE,
-        "verificationMaterial": { "publicKey": { "hint": key.public().hint() } },
-        "dsseEnvelope": {
-            "payload": STANDARD.encode(payload),
-            "payloadType": IN_TOTO_PAYLOAD,
-            "signatures": [ { "sig": STANDARD.encode(signature) } ],
+        "verificationMaterial": signed.material(),
+        "messageSignature": {
+            "messageDigest": {
+                "algorithm": "SHA2_256",
+                "digest": STANDARD.encode(Digest::sha256(document).as_bytes()),
+            },
+            "signature": STANDARD.encode(&signed.signature),
         },
     });
-    Ok(SignedBundle {
-        json: to_json("bundle", &bundle)?,
-        predicate_type: predicate_type.to_owned(),
-    })
+    to_json("bundle", &bundle)
 }
 
 fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Vec<u8>, TrustError> {

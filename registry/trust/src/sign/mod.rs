@@ -5,20 +5,35 @@
 //! inside what is signed (`vnd.eyas.signed-at`), so that an older signature cannot pass for a newer
 //! one; verifiers that do not know it ignore it.
 
+mod der;
 pub mod document;
+mod service;
+mod signer;
+mod token;
 
 use std::collections::BTreeMap;
 
-use eyas_artifact::{Descriptor, Digest, Manifest, Reference, media};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use eyas_artifact::{Descriptor, Digest, Manifest, Reference, SignerRecord, media};
 use eyas_oci::{BlobSource, Client, OciError};
 use jiff::Timestamp;
 use serde_json::json;
+use sigstore::types::{Artifact, Sha256Hash};
 
-use self::document::{ClassicSignature, SignedBundle};
+pub use self::service::MAX_ANSWER_BYTES;
+pub use self::signer::{Services, Signed, Signer};
+pub use self::token::{IdentityToken, MAX_TOKEN_BYTES};
+
+use self::document::{Envelope, SignedBundle};
+use self::signer::{Message, Vouched};
 use crate::TrustError;
 use crate::discovery::classic_tag;
-use crate::evidence::{MAX_CANDIDATES, SIGNATURE, classic_signature};
-use crate::key::SigningKey;
+use crate::evidence::{
+    CERTIFICATE, CHAIN, LOG_ENTRY, MAX_CANDIDATES, SIGNATURE, TIMESTAMP, classic_as_bundle,
+    classic_signature, parse_bundle,
+};
+use crate::keyless;
 use crate::statement::MAX_PAYLOAD_BYTES;
 
 /// What kind of content a bundle has, on its manifest.
@@ -44,22 +59,24 @@ pub struct Stored {
     pub location: Reference,
     /// What it says about the time, RFC 3339 UTC.
     pub signed_at: String,
+    /// Who signed.
+    pub signer: SignerRecord,
 }
 
 /// Signs the digest in `reference` and stores the signature beside it.
 pub async fn sign(
     client: &Client,
     reference: &Reference,
-    key: &SigningKey,
+    signer: &Signer,
     form: Form,
 ) -> Result<Stored, TrustError> {
     let now = Timestamp::now();
     let subject = subject(client, reference).await?;
     match form {
-        Form::Classic => store_classic(client, reference, key, &subject, now).await,
+        Form::Classic => store_classic(client, reference, signer, &subject, now).await,
         Form::Bundle => {
-            let bundle = document::bundle(key, &subject.digest, now)?;
-            store_bundle(client, reference, subject, &bundle, now).await
+            let envelope = Envelope::signed(&subject.digest, now)?;
+            store_envelope(client, reference, signer, subject, &envelope, now).await
         }
     }
 }
@@ -68,14 +85,55 @@ pub async fn sign(
 pub async fn attest(
     client: &Client,
     reference: &Reference,
-    key: &SigningKey,
+    signer: &Signer,
     predicate_type: &str,
     predicate: serde_json::Value,
 ) -> Result<Stored, TrustError> {
     let now = Timestamp::now();
     let subject = subject(client, reference).await?;
-    let bundle = document::attestation(key, &subject.digest, predicate_type, predicate, now)?;
-    store_bundle(client, reference, subject, &bundle, now).await
+    let envelope = Envelope::about(&subject.digest, predicate_type, predicate, now)?;
+    store_envelope(client, reference, signer, subject, &envelope, now).await
+}
+
+/// Signs a document that is no artifact, such as an index file; gives the bundle to put beside it
+/// and who signed.
+pub async fn sign_document(
+    document: &[u8],
+    signer: &Signer,
+) -> Result<(Vec<u8>, SignerRecord), TrustError> {
+    let signed = signer.sign(Message { bytes: document, envelope: None }).await?;
+    let bundle = document::detached(document, &signed)?;
+    if let (Some(roots), Vouched::Certificate(_)) = (signer.roots(), &signed.vouched) {
+        hold(&bundle, &Artifact::from_blob(document), roots)?;
+    }
+    let record = signed.record(&document::whole_seconds(Timestamp::now()));
+    Ok((bundle, record))
+}
+
+/// Holds a new bundle against the root, as whoever verifies it will.
+fn hold(bundle: &[u8], artifact: &Artifact<'_>, roots: &crate::Roots) -> Result<(), TrustError> {
+    parse_bundle(bundle)
+        .and_then(|bundle| keyless::prove(&bundle, artifact, roots))
+        .map(|_| ())
+        .map_err(|check| TrustError::NotSound { check })
+}
+
+async fn store_envelope(
+    client: &Client,
+    reference: &Reference,
+    signer: &Signer,
+    subject: Descriptor,
+    envelope: &Envelope,
+    now: Timestamp,
+) -> Result<Stored, TrustError> {
+    let message = envelope.message();
+    let signed = signer.sign(Message { bytes: &message, envelope: Some(envelope) }).await?;
+    let bundle = envelope.bundle(&signed)?;
+    if let (Some(roots), Vouched::Certificate(_)) = (signer.roots(), &signed.vouched) {
+        let digest = Sha256Hash::from(*subject.digest.as_bytes());
+        hold(&bundle.json, &Artifact::from_digest(digest), roots)?;
+    }
+    store_bundle(client, reference, subject, &bundle, &signed, now).await
 }
 
 /// The descriptor of what is signed. It is fetched, so that nothing is signed that is not there.
@@ -92,6 +150,7 @@ async fn store_bundle(
     reference: &Reference,
     subject: Descriptor,
     bundle: &SignedBundle,
+    signed: &Signed,
     now: Timestamp,
 ) -> Result<Stored, TrustError> {
     let config = push(client, reference, media::OCI_EMPTY, b"{}".to_vec()).await?;
@@ -108,20 +167,23 @@ async fn store_bundle(
     ]);
     let listed = client.push_referrer(reference, &encode(&manifest)?).await?;
     let location = reference.with_digest(listed.digest);
-    Ok(Stored { subject: digest, location, signed_at: created })
+    let signer = signed.record(&created);
+    Ok(Stored { subject: digest, location, signed_at: created, signer })
 }
 
 async fn store_classic(
     client: &Client,
     reference: &Reference,
-    key: &SigningKey,
+    signer: &Signer,
     subject: &Descriptor,
     now: Timestamp,
 ) -> Result<Stored, TrustError> {
-    let signed = document::classic(key, &reference.locator(), &subject.digest, now)?;
+    if !signer.fits_classic() {
+        return Err(TrustError::NotClassic);
+    }
     let tag = classic_tag(&subject.digest);
     let location = reference.with_tag(&tag).map_err(|error| build("signature's tag", &error))?;
-    let mut layers = others(client, &location, key).await?;
+    let mut layers = others(client, &location, signer).await?;
     if layers.len() >= MAX_CANDIDATES {
         return Err(TrustError::TooManyCandidates {
             repository: reference.locator(),
@@ -129,23 +191,67 @@ async fn store_classic(
             limit: MAX_CANDIDATES,
         });
     }
-    let ClassicSignature { payload, signature } = signed;
-    let layer = push(client, reference, media::COSIGN_SIMPLE_SIGNING, payload).await?;
-    layers.push(layer.with_annotation(SIGNATURE, signature));
+    let payload = document::payload(&reference.locator(), &subject.digest, now)?;
+    let signed = signer.sign(Message { bytes: &payload, envelope: None }).await?;
+    let annotations = annotations(&signed);
+    if let (Some(roots), Vouched::Certificate(_)) = (signer.roots(), &signed.vouched) {
+        classic_as_bundle(&payload, &annotations)
+            .and_then(|bundle| keyless::prove(&bundle, &Artifact::from_blob(&payload), roots))
+            .map_err(|check| TrustError::NotSound { check })?;
+    }
+    let mut layer = push(client, reference, media::COSIGN_SIMPLE_SIGNING, payload).await?;
+    layer.annotations.extend(annotations);
+    layers.push(layer);
     let config = serde_json::to_vec(&image_config(&layers))
         .map_err(|error| build("signature's configuration", &error))?;
     let config = push(client, reference, media::OCI_CONFIG, config).await?;
     let bytes = encode(&Manifest::new(config, layers))?;
     client.push_manifest(&location, &bytes, media::OCI_MANIFEST).await?;
-    Ok(Stored { subject: subject.digest, location, signed_at: document::whole_seconds(now) })
+    let signed_at = document::whole_seconds(now);
+    let signer = signed.record(&signed_at);
+    Ok(Stored { subject: subject.digest, location, signed_at, signer })
 }
 
-/// Signatures under the tag that are not by `key`: a new one replaces our own older one and leaves
+/// What vouches for a classic signature, as annotations of its layer.
+fn annotations(signed: &Signed) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::from([(SIGNATURE.to_owned(), STANDARD.encode(&signed.signature))]);
+    if let Vouched::Certificate(certificate) = &signed.vouched {
+        let pem = |der: &[u8]| service::pem_block("CERTIFICATE", der);
+        found.insert(CERTIFICATE.to_owned(), pem(&certificate.der));
+        let chain: String = certificate.chain.iter().map(|der| pem(der)).collect();
+        found.insert(CHAIN.to_owned(), chain);
+    }
+    if let Some(entry) = signed.entries.first().and_then(classic_entry) {
+        found.insert(LOG_ENTRY.to_owned(), entry.to_string());
+    }
+    if let Some(stamp) = signed.stamps.first() {
+        let stamp = json!({ "SignedRFC3161Timestamp": STANDARD.encode(stamp) });
+        found.insert(TIMESTAMP.to_owned(), stamp.to_string());
+    }
+    found
+}
+
+/// A log entry as the classic form stores it.
+fn classic_entry(entry: &serde_json::Value) -> Option<serde_json::Value> {
+    let number = |value: &serde_json::Value| value.as_str()?.parse::<i64>().ok();
+    let id = STANDARD.decode(entry["logId"]["keyId"].as_str()?).ok()?;
+    Some(json!({
+        "SignedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
+        "Payload": {
+            "body": entry["canonicalizedBody"],
+            "integratedTime": number(&entry["integratedTime"])?,
+            "logIndex": number(&entry["logIndex"])?,
+            "logID": hex::encode(id),
+        },
+    }))
+}
+
+/// Signatures under the tag that are not by the same key: a new one replaces our own older one and leaves
 /// those of others.
 async fn others(
     client: &Client,
     location: &Reference,
-    key: &SigningKey,
+    signer: &Signer,
 ) -> Result<Vec<Descriptor>, TrustError> {
     let fetched = match client.manifest(location).await {
         Ok(fetched) => fetched,
@@ -154,12 +260,13 @@ async fn others(
     };
     let manifest = Manifest::from_slice(&fetched.bytes)
         .map_err(|error| build("list of signatures", &error))?;
+    let Some(key) = signer.public() else { return Ok(manifest.layers) };
     let mut kept = Vec::new();
     for layer in manifest.layers {
         let ours = match classic_signature(&layer.annotations) {
             Ok(signature) => {
                 let payload = client.blob_bytes(location, &layer, MAX_PAYLOAD_BYTES).await?;
-                key.public().verify(&payload, &signature).is_ok()
+                key.verify(&payload, &signature).is_ok()
             }
             Err(_) => false,
         };
