@@ -116,6 +116,18 @@ pub fn bundle(
     envelope.bundle(&Signed::by_key(key, &envelope.message())?)
 }
 
+/// Signs a statement of `predicate_type` about `digest`.
+pub fn attestation(
+    key: &SigningKey,
+    digest: &Digest,
+    predicate_type: &str,
+    predicate: Value,
+    signed_at: jiff::Timestamp,
+) -> Result<SignedBundle, TrustError> {
+    let envelope = Envelope::about(digest, predicate_type, predicate, signed_at)?;
+    envelope.bundle(&Signed::by_key(key, &envelope.message())?)
+}
+
 /// A bundle over the bytes of a document, as it is put beside an index file.
 pub(crate) fn detached(document: &[u8], signed: &Signed) -> Result<Vec<u8>, TrustError> {
     let bundle = json!({
