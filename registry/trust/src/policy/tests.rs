@@ -179,7 +179,7 @@ fn conditions_are_pointers_with_one_comparison() {
     let with = |condition: &str| {
         rule(&format!(
             "    accept: [{{key: {{file: a.pub}}}}]\n    attestations:\n      \
-             - predicate-type: x\n        where: [{condition}]\n"
+             - predicate-type: 'https://x.example/v1'\n        where: [{condition}]\n"
         ))
     };
     assert!(with("{path: /a/b, equals: c}").is_ok());
