@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use eyas_artifact::{Descriptor, Digest, Entry, Generation, Hasher, ImageIndex, Reference, media};
 use eyas_oci::REPOSITORY_ANNOTATION;
 
-use crate::disk::{self, NewFile, TEMPORARY};
+use crate::disk::{self, NewFile};
 use crate::paths::Paths;
 use crate::{LockedStore, Store, StoreError};
 
@@ -24,46 +24,67 @@ pub struct BlobWriter {
     paths: Paths,
     expected: Digest,
     size: u64,
-    file: NewFile,
+    /// Absent once it has its final name.
+    file: Option<NewFile>,
+    /// Whether the disk or the content failed, rather than whoever sends it.
+    failed: bool,
 }
 
 impl BlobWriter {
     /// Bytes received so far; a transfer that was cut goes on from here.
     pub fn written(&self) -> u64 {
-        self.file.written()
+        self.file.as_ref().map_or(0, NewFile::written)
     }
 
     /// Takes the next bytes. More than was announced is an error at once.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let found = self.file.written() + bytes.len() as u64;
+        let found = self.written() + bytes.len() as u64;
         if found > self.size {
+            self.failed = true;
             return Err(self.wrong_size(found));
         }
-        self.file.write(bytes)
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.write(bytes).inspect_err(|_| self.failed = true)
     }
 
     /// Forgets what was received, for a sender that cannot go on from the middle.
     pub fn restart(&mut self) -> Result<(), StoreError> {
-        self.file.restart()
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.restart().inspect_err(|_| self.failed = true)
     }
 
     /// Checks size and digest, makes the blob durable and gives it its name.
     pub fn finish(mut self) -> Result<PathBuf, StoreError> {
-        if self.file.written() != self.size {
-            return Err(self.wrong_size(self.file.written()));
-        }
-        let found = self.file.digest();
-        if found != self.expected {
-            return Err(StoreError::DigestMismatch { expected: self.expected, found });
+        self.failed = true;
+        if self.written() != self.size {
+            return Err(self.wrong_size(self.written()));
         }
         let path = self.paths.blob(&self.expected);
-        self.file.persist(&path)?;
+        if let Some(mut file) = self.file.take() {
+            let found = file.digest();
+            if found != self.expected {
+                return Err(StoreError::DigestMismatch { expected: self.expected, found });
+            }
+            file.persist(&path)?;
+        }
         disk::sync_dir(&self.paths.blobs())?;
         Ok(path)
     }
 
     fn wrong_size(&self, found: u64) -> StoreError {
         StoreError::SizeMismatch { digest: self.expected, expected: self.size, found }
+    }
+}
+
+/// What was received stays for the next time, unless it was the disk or the content that failed.
+impl Drop for BlobWriter {
+    fn drop(&mut self) {
+        if !self.failed
+            && self.written() > 0
+            && let Some(file) = &mut self.file
+        {
+            file.abandon();
+        }
     }
 }
 
@@ -91,11 +112,23 @@ impl Store {
 }
 
 impl LockedStore {
-    /// Begins to receive a blob.
-    pub fn receive(&self, digest: Digest, size: u64) -> Result<BlobWriter, StoreError> {
-        disk::check_space(&self.paths.blobs(), size)?;
-        let file = NewFile::create(disk::temporary_in(&self.paths.blobs(), TEMPORARY))?;
-        Ok(BlobWriter { paths: self.paths.clone(), expected: digest, size, file })
+    /// Begins to receive a blob, or goes on where an earlier process was cut; what is there already
+    /// goes through `hasher`. It is checked whole at the end.
+    pub fn receive(
+        &self,
+        digest: Digest,
+        size: u64,
+        hasher: &mut Hasher,
+    ) -> Result<BlobWriter, StoreError> {
+        let part = self.paths.part(&digest);
+        let file = NewFile::resume(part, size, hasher)?;
+        let missing = size - file.written();
+        let paths = self.paths.clone();
+        let mut writer =
+            BlobWriter { paths, expected: digest, size, file: Some(file), failed: true };
+        disk::check_space(&self.paths.blobs(), missing)?;
+        writer.failed = false;
+        Ok(writer)
     }
 
     /// Stores bytes that are in memory; their digest must be the one given.

@@ -36,11 +36,8 @@ impl LockedStore {
 
 /// Errors carry the [`StoreError`] inside, to be had back with [`StoreError::from_sink`].
 impl BlobSink for Stage {
-    async fn resume(&mut self, _: &mut Hasher) -> io::Result<u64> {
-        // A stage that was written to before starts anew: what a failed transfer left is not worth
-        // reading back to hash it.
-        Stage::restart(self).map_err(into_io)?;
-        Ok(0)
+    async fn resume(&mut self, hasher: &mut Hasher) -> io::Result<u64> {
+        Stage::resume(self, hasher).map_err(into_io)
     }
 
     async fn write(&mut self, chunk: &[u8]) -> io::Result<()> {

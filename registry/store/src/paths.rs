@@ -33,6 +33,11 @@ impl Paths {
         self.blobs().join(digest.hex())
     }
 
+    /// What was received of a blob so far.
+    pub(crate) fn part(&self, digest: &Digest) -> PathBuf {
+        self.blobs().join(format!("{PART}{}", digest.hex()))
+    }
+
     pub(crate) fn layout_marker(&self) -> PathBuf {
         self.root.join("oci-layout")
     }
@@ -64,6 +69,9 @@ impl Paths {
     }
 }
 
+/// Prefix of blobs that were received in part. They outlive their process: the next continues them,
+/// and garbage collection removes them.
+const PART: &str = ".part-";
 /// File in a generation that describes it.
 pub(crate) const LOCK_FILE: &str = "lock.json";
 /// File in a generation that says why it was rolled back.

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use eyas_artifact::{
-    BundleConfig, Descriptor, Digest, Entry, InstalledFile, Kind, MAX_CONFIG_BYTES, SignerRecord,
-    Version,
+    BundleConfig, Descriptor, Digest, Entry, Hasher, InstalledFile, Kind, MAX_CONFIG_BYTES,
+    SignerRecord, Version,
 };
 
 use crate::blobs::BlobWriter;
@@ -135,13 +135,33 @@ impl Stage {
     /// Takes the next bytes of the archive.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         if let Layer::Absent = self.layer {
-            let layer = &self.source.layer;
-            self.layer = Layer::Receiving(Box::new(self.store.receive(layer.digest, layer.size)?));
+            self.begin_layer(&mut Hasher::new())?;
+            self.restart()?;
         }
         match &mut self.layer {
             Layer::Receiving(writer) => writer.write(bytes),
             Layer::Absent | Layer::Stored(_) => Ok(()),
         }
+    }
+
+    /// Goes on where an earlier process was cut: what is there goes through `hasher`, its size comes
+    /// back. What this one has received is forgotten, since reading it back would cost more.
+    pub fn resume(&mut self, hasher: &mut Hasher) -> Result<u64, StoreError> {
+        match self.layer {
+            Layer::Absent => self.begin_layer(hasher)?,
+            Layer::Receiving(_) | Layer::Stored(_) => self.restart()?,
+        }
+        Ok(match &self.layer {
+            Layer::Receiving(writer) => writer.written(),
+            Layer::Absent | Layer::Stored(_) => 0,
+        })
+    }
+
+    fn begin_layer(&mut self, hasher: &mut Hasher) -> Result<(), StoreError> {
+        let layer = &self.source.layer;
+        let writer = self.store.receive(layer.digest, layer.size, hasher)?;
+        self.layer = Layer::Receiving(Box::new(writer));
+        Ok(())
     }
 
     /// Forgets what was received of the archive.

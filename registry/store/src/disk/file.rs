@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use eyas_artifact::Digest;
+use eyas_artifact::{Digest, Hasher};
 use eyas_oci::Digesting;
 use rustix::fs::{Advice, OFlags, copy_file_range};
 
@@ -56,6 +56,41 @@ impl NewFile {
             new.file.set_permissions(fs::Permissions::from_mode(FILE_MODE))
         })?;
         Ok(new)
+    }
+
+    /// Goes on with a file that another process has left; what is there goes through `hasher` too.
+    /// A new one where there is none, or where it has more than `limit` bytes.
+    pub(crate) fn resume(
+        path: PathBuf,
+        limit: u64,
+        hasher: &mut Hasher,
+    ) -> Result<Self, StoreError> {
+        let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits() as i32;
+        let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path);
+        let Ok(mut file) = opened else {
+            super::remove_file(&path)?;
+            return Self::create(path);
+        };
+        let mut kept = 0;
+        let mut buffer = vec![0; COPY_BYTES];
+        while let Ok(count @ 1..) = file.read(&mut buffer) {
+            kept += count as u64;
+            hasher.update(&buffer[..count]);
+        }
+        let whole = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == kept);
+        if !whole || kept > limit {
+            drop(file);
+            *hasher = Hasher::new();
+            super::remove_file(&path)?;
+            return Self::create(path);
+        }
+        let digesting = Digesting::after(hasher.clone());
+        Ok(Self { path, file, digesting, written: kept, handed_over: kept, keep: false })
+    }
+
+    /// Lets the file stay under the name it has, whatever is in it.
+    pub(crate) fn abandon(&mut self) {
+        self.keep = true;
     }
 
     /// Appends bytes.

@@ -1,5 +1,7 @@
 //! A full disk, a read-only target and a failing one, at every single change.
 
+use eyas_artifact::Hasher;
+
 use super::*;
 use crate::disk::{Fault, arm, disarm, points_passed};
 
@@ -90,7 +92,7 @@ fn messages_name_the_path_and_what_was_done() {
 fn too_little_space_is_known_before_the_transfer() {
     let (_directory, store) = scratch();
     let locked = store.lock().unwrap();
-    let error = locked.receive(Digest::sha256(b"x"), u64::MAX / 2).unwrap_err();
+    let error = locked.receive(Digest::sha256(b"x"), u64::MAX / 2, &mut Hasher::new()).unwrap_err();
     assert!(matches!(error, StoreError::TooLittleSpace { .. }), "{error:?}");
     assert_eq!(litter(&store), [""; 0]);
 }

@@ -120,3 +120,59 @@ async fn a_full_disk_during_the_transfer_comes_back_as_such() {
     assert_eq!(litter(&store), [""; 0]);
     assert_eq!(store.current().unwrap(), None);
 }
+
+#[test]
+fn what_a_process_has_received_is_continued_by_the_next() {
+    let (_directory, store) = scratch();
+    let sample = Sample::rules("a", "1.0.0", &"- list: x\n".repeat(300));
+    let layer = sample.layer();
+    let (first, rest) = layer.split_at(layer.len() / 2);
+    let part =
+        store.directory().join(format!("blobs/sha256/.part-{}", Digest::sha256(&layer).hex()));
+    {
+        let mut stage = store.lock().unwrap().begin(sample.source(), None);
+        stage.write(first).unwrap();
+    }
+    assert_eq!(std::fs::read(&part).unwrap(), first);
+    // Another process, later.
+    let locked = store.lock().unwrap();
+    let mut stage = locked.begin(sample.source(), None);
+    let mut hasher = eyas_artifact::Hasher::new();
+    assert_eq!(stage.resume(&mut hasher).unwrap(), first.len() as u64);
+    assert_eq!(hasher.finish(), Digest::sha256(first));
+    stage.write(rest).unwrap();
+    stage.put_config(&sample.config()).unwrap();
+    stage.extract(&ExtractLimits::default(), "requested").unwrap();
+    assert!(!part.exists());
+    assert!(store.blob_path(&Digest::sha256(&layer), layer.len() as u64).is_some());
+}
+
+#[test]
+fn a_part_that_is_wrong_is_not_kept_and_a_stale_one_is_collected() {
+    let (_directory, store) = scratch();
+    let sample = Sample::rules("a", "1.0.0", "- list: x\n");
+    let layer = sample.layer();
+    let part =
+        store.directory().join(format!("blobs/sha256/.part-{}", Digest::sha256(&layer).hex()));
+    let locked = store.lock().unwrap();
+    std::fs::write(&part, vec![0; layer.len()]).unwrap();
+    let mut stage = locked.begin(sample.source(), None);
+    assert_eq!(
+        stage.resume(&mut eyas_artifact::Hasher::new()).unwrap(),
+        layer.len() as u64,
+        "whole, as far as its size says"
+    );
+    stage.put_config(&sample.config()).unwrap();
+    let error = stage.extract(&ExtractLimits::default(), "requested").unwrap_err();
+    assert!(matches!(error, StoreError::DigestMismatch { .. }), "{error:?}");
+    assert!(!part.exists());
+    // One that is longer than what it should become is begun anew.
+    std::fs::write(&part, vec![0; layer.len() + 1]).unwrap();
+    let mut stage = locked.begin(sample.source(), None);
+    assert_eq!(stage.resume(&mut eyas_artifact::Hasher::new()).unwrap(), 0);
+    drop(stage);
+    std::fs::write(&part, "stale").unwrap();
+    // The part, and the configuration of what was never installed.
+    assert_eq!(locked.gc(0).unwrap().blobs, 2);
+    assert!(!part.exists());
+}
