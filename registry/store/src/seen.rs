@@ -71,7 +71,7 @@ mod tests {
         let path = directory.path().join("file");
         std::fs::write(&path, "one").unwrap();
         let mut seen = Seen::default();
-        let mut look = |seen: &mut Seen| {
+        let look = |seen: &mut Seen| {
             seen.digest_of(&path, &std::fs::metadata(&path).unwrap()).unwrap().unwrap()
         };
         assert_eq!(look(&mut seen), Digest::sha256("one"));
