@@ -175,6 +175,11 @@ fn one(
     let again = run(&mut scene.command(host));
     assert_eq!(again.code(), 0, "{at}\nnext: {}", again.stderr);
     assert!(host.seen() == expected.new, "{at}\nnext: {}", again.stderr);
+    // Where all was in place already it had nothing to write, and took no lock: tidying that failed
+    // is made good by the next that does.
+    if finished.code() == 0 {
+        run(&mut host.gc()).expect_code(0);
+    }
     assert_eq!(host.litter(), Vec::<std::path::PathBuf>::new(), "{at}");
     true
 }
