@@ -131,7 +131,6 @@ pub(crate) enum LogLevel {
 
 /// The first word of a command line.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, made once")]
 pub(crate) enum Command {
     /// Install, follow and inspect artifacts
     #[command(subcommand)]

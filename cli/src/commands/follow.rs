@@ -46,11 +46,7 @@ pub(crate) fn flat_of(
 }
 
 /// What must hold for rules and probes.
-pub(crate) fn judge_of(
-    flags: &InstallFlags,
-    settings: &Settings,
-    printer: &Printer,
-) -> anyhow::Result<Judge> {
+pub(crate) fn judge_of(flags: &InstallFlags, settings: &Settings, printer: &Printer) -> Judge {
     install::judge(flags, settings, printer)
 }
 

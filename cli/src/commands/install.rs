@@ -90,13 +90,9 @@ pub(super) fn flat(
 }
 
 /// What must hold for rules and probes, for the engine that they are for.
-pub(super) fn judge(
-    flags: &InstallFlags,
-    settings: &Settings,
-    printer: &Printer,
-) -> anyhow::Result<Judge> {
+pub(super) fn judge(flags: &InstallFlags, settings: &Settings, printer: &Printer) -> Judge {
     let unusable = settings.flat(&flags.flat).unusable;
-    Ok(Judge::of(settings.character().engine, unusable, printer))
+    Judge::of(settings.character().engine, unusable, printer)
 }
 
 /// Runs `artifact install`.
@@ -114,7 +110,7 @@ pub(super) fn run(
     let flat = flat(flags, global, settings)?;
     let trust = wiring::trust(settings, &flags.trust, printer)?;
     let client = wiring::client(settings, &flags.transport, printer)?;
-    let (sensor, judge) = (sensor(flags, settings), judge(flags, settings, printer)?);
+    let (sensor, judge) = (sensor(flags, settings), judge(flags, settings, printer));
     let listener = Teller::new(printer.clone());
     if compatible::speaks(printer) && options.resolve_dependencies {
         printer.record(&phrases::resolving());

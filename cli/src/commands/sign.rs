@@ -66,13 +66,13 @@ pub(crate) fn sign(args: &SignArgs, settings: &Settings, printer: &Printer) -> a
     let reference = parse_reference(args.reference.as_deref().unwrap_or_default())?;
     let client = wiring::client(settings, &args.transport, printer)?;
     let forms: Vec<Form> = forms(args.form);
-    let signed = wiring::block_on(async {
+    let outcome = wiring::block_on(async {
         Ok(eyas_ops::sign_reference(&client, &reference, &signer, &forms).await?)
     })?;
     printer.data(&SignedDocument {
-        reference: signed.reference.to_string(),
-        signed_by: signed.signed_by(),
-        stored: signed.stored.iter().map(ToString::to_string).collect(),
+        reference: outcome.reference.to_string(),
+        signed_by: outcome.signed_by(),
+        stored: outcome.stored.iter().map(ToString::to_string).collect(),
     })?;
     Ok(())
 }
@@ -80,8 +80,8 @@ pub(crate) fn sign(args: &SignArgs, settings: &Settings, printer: &Printer) -> a
 fn sign_file(file: &Path, signer: &Signer, printer: &Printer) -> anyhow::Result<()> {
     let content = read(file, MAX_FILE_BYTES, "file")?;
     let (bundle, record) = wiring::block_on(async {
-        let signed = eyas_trust::sign_document(&content, signer).await;
-        Ok(signed.map_err(OpsError::from)?)
+        let outcome = eyas_trust::sign_document(&content, signer).await;
+        Ok(outcome.map_err(OpsError::from)?)
     })?;
     let mut beside = file.as_os_str().to_owned();
     beside.push(BUNDLE_SUFFIX);
@@ -111,15 +111,15 @@ pub(crate) fn attest(
     })?;
     let signer = signer(&args.signer, &args.services, printer)?;
     let client = wiring::client(settings, &args.transport, printer)?;
-    let signed = wiring::block_on(async {
+    let outcome = wiring::block_on(async {
         let kind = &predicate_type;
         Ok(eyas_ops::attest_reference(&client, &reference, &signer, kind, predicate).await?)
     })?;
     printer.data(&AttestedDocument {
-        reference: signed.reference.to_string(),
+        reference: outcome.reference.to_string(),
         predicate_type,
-        signed_by: signed.signed_by(),
-        stored: signed.stored.iter().map(ToString::to_string).collect(),
+        signed_by: outcome.signed_by(),
+        stored: outcome.stored.iter().map(ToString::to_string).collect(),
     })?;
     Ok(())
 }
@@ -193,14 +193,13 @@ fn roots(args: &ServiceArgs, printer: &Printer) -> anyhow::Result<Option<Roots>>
 /// The private key in a file or in a variable.
 pub(super) fn read_key(named: &str) -> anyhow::Result<SigningKey> {
     let password = std::env::var("COSIGN_PASSWORD").ok();
-    let text = match named.strip_prefix("env://") {
-        Some(variable) => std::env::var(variable).map_err(|error| {
+    let text = if let Some(variable) = named.strip_prefix("env://") {
+        std::env::var(variable).map_err(|error| {
             Failure::usage(format!("signing key `{named}` cannot be read: {error}"))
-        })?,
-        None => {
-            let bytes = read(Path::new(named), MAX_KEY_BYTES as u64, "signing key")?;
-            String::from_utf8_lossy(&bytes).into_owned()
-        }
+        })?
+    } else {
+        let bytes = read(Path::new(named), MAX_KEY_BYTES as u64, "signing key")?;
+        String::from_utf8_lossy(&bytes).into_owned()
     };
     SigningKey::from_pem(&text, password.as_deref(), named)
         .map_err(|error| OpsError::from(error).into())

@@ -67,7 +67,7 @@ impl Parts {
             store: open_store(global, &settings)?,
             client: wiring::client(&settings, &args.flags.transport, printer)?,
             flat: flat_of(&args.flags, global, &settings)?,
-            judge: judge_of(&args.flags, &settings, printer)?,
+            judge: judge_of(&args.flags, &settings, printer),
             listener: Counting::new(printer, pulse),
             shelf: Shelf::default(),
             versions: settings

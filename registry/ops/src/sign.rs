@@ -34,14 +34,14 @@ pub async fn sign_reference(
     forms: &[Form],
 ) -> Result<Signed, OpsError> {
     let pinned = pin(client, reference).await?;
-    let mut signed =
+    let mut outcome =
         Signed { reference: pinned, stored: Vec::new(), signer: SignerRecord::default() };
     for form in forms {
-        let stored = eyas_trust::sign(client, &signed.reference, signer, *form).await?;
-        signed.stored.push(stored.location);
-        signed.signer = stored.signer;
+        let stored = eyas_trust::sign(client, &outcome.reference, signer, *form).await?;
+        outcome.stored.push(stored.location);
+        outcome.signer = stored.signer;
     }
-    Ok(signed)
+    Ok(outcome)
 }
 
 /// Resolves a reference once and attaches a statement about what it points at.

@@ -115,15 +115,15 @@ pub fn add_rule(
         if !done && (empty || bare == format!("{list}:")) {
             done = true;
             let kept = if empty { line.replacen(" []", "", 1) } else { line.to_owned() };
-            added += &format!("{kept}\n{lines}");
+            let _ = write!(added, "{kept}\n{lines}");
         } else {
-            added += &format!("{line}\n");
+            let _ = writeln!(added, "{line}");
         }
     }
     if !done {
         // A policy that names no root trusts the public one, and still does with another one.
         let public = if list == "trusted-roots" { "  - embedded: public-good\n" } else { "" };
-        added += &format!("{list}:\n{lines}{public}");
+        let _ = write!(added, "{list}:\n{lines}{public}");
     }
     crate::Policy::parse(added.as_bytes(), name)?;
     Ok((added, lines))

@@ -10,7 +10,7 @@ pub(super) const INTEGER: u8 = 0x02;
 pub(super) const OCTETS: u8 = 0x04;
 /// Tag of a UTF-8 string.
 pub(super) const UTF8: u8 = 0x0c;
-/// Tag of a GeneralizedTime.
+/// Tag of a `GeneralizedTime`.
 pub(super) const TIME: u8 = 0x18;
 
 /// One element.

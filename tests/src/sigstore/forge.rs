@@ -485,7 +485,7 @@ impl Forge<'_> {
                     entry["inclusionProof"]["logIndex"] = "3".into();
                 }
                 Fault::ForgedCheckpoint => respell(entry, |lines| {
-                    lines[1] = "4096".to_owned();
+                    "4096".clone_into(&mut lines[1]);
                 }),
                 Fault::WitnessOnly => respell(entry, |lines| {
                     lines.remove(4);

@@ -40,6 +40,7 @@ impl Log {
     }
 
     /// The same entries and name under another key, for whoever poses as the log.
+    #[must_use]
     pub fn posed(&self) -> Self {
         Self {
             origin: self.origin.clone(),

@@ -98,7 +98,7 @@ impl Stamper {
             ],
         );
         let leaf = self.leaf();
-        let attributes = self.attributes(&info, &leaf);
+        let attributes = attributes(&info, &leaf);
         let signature = self.key.sign(&element(SET, &[&attributes]));
         let signer = element(
             SEQUENCE,
@@ -112,7 +112,7 @@ impl Stamper {
             ],
         );
         let content = element(0xa0, &[&element(OCTETS, &[&info])]);
-        let signed = element(
+        let message = element(
             SEQUENCE,
             &[
                 &element(INTEGER, &[&[3]]),
@@ -122,26 +122,26 @@ impl Stamper {
                 &element(SET, &[&signer]),
             ],
         );
-        let token = element(SEQUENCE, &[&oid(&SIGNED_DATA), &element(0xa0, &[&signed])]);
+        let token = element(SEQUENCE, &[&oid(&SIGNED_DATA), &element(0xa0, &[&message])]);
         element(SEQUENCE, &[&element(SEQUENCE, &[&element(INTEGER, &[&[0]])]), &token])
     }
+}
 
-    /// The signed attributes, in the order that DER wants of a set.
-    fn attributes(&self, info: &[u8], leaf: &[u8]) -> Vec<u8> {
-        let attribute =
-            |arcs: &[u64], value: &[u8]| element(SEQUENCE, &[&oid(arcs), &element(SET, &[value])]);
-        let hash = element(OCTETS, &[Digest::sha256(info).as_bytes()]);
-        let certificate = element(OCTETS, &[Digest::sha256(leaf).as_bytes()]);
-        let certificate =
-            element(SEQUENCE, &[&element(SEQUENCE, &[&element(SEQUENCE, &[&certificate])])]);
-        let mut all = [
-            attribute(&CONTENT_TYPE, &oid(&STAMP_INFO)),
-            attribute(&MESSAGE_DIGEST, &hash),
-            attribute(&SIGNING_CERTIFICATE, &certificate),
-        ];
-        all.sort();
-        all.concat()
-    }
+/// The signed attributes, in the order that DER wants of a set.
+fn attributes(info: &[u8], leaf: &[u8]) -> Vec<u8> {
+    let attribute =
+        |arcs: &[u64], value: &[u8]| element(SEQUENCE, &[&oid(arcs), &element(SET, &[value])]);
+    let hash = element(OCTETS, &[Digest::sha256(info).as_bytes()]);
+    let certificate = element(OCTETS, &[Digest::sha256(leaf).as_bytes()]);
+    let certificate =
+        element(SEQUENCE, &[&element(SEQUENCE, &[&element(SEQUENCE, &[&certificate])])]);
+    let mut all = [
+        attribute(&CONTENT_TYPE, &oid(&STAMP_INFO)),
+        attribute(&MESSAGE_DIGEST, &hash),
+        attribute(&SIGNING_CERTIFICATE, &certificate),
+    ];
+    all.sort();
+    all.concat()
 }
 
 fn named(name: &str) -> DistinguishedName {

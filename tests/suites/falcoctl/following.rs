@@ -63,7 +63,7 @@ impl Follower {
         let pid = rustix::process::Pid::from_raw(pid).expect("a process id");
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
         let code = self.child.wait().expect("ended").code();
-        for line in self.lines.iter() {
+        for line in &self.lines {
             self.seen.push_str(&line);
             self.seen.push('\n');
         }

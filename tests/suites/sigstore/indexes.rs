@@ -110,9 +110,9 @@ fn what_is_trusted_is_shown_added_and_tested() {
     let (registry, site) = (Registry::embedded(), Site::new());
     site.publish(&registry, "1.0.0", Some("signer"), &[("demo.yaml", &marker_rule("A", "/x"))]);
     let reference = registry.reference("team/demo-rules:1.0.0");
-    let test = ["trust", "test", &reference, "--policy", "trust.yaml", "--plain-http"];
+    let trial = ["trust", "test", &reference, "--policy", "trust.yaml", "--plain-http"];
     site.write_policy("# ours\nversion: 1\nrules: []\n");
-    let finished = site.run(&test);
+    let finished = site.run(&trial);
     finished.expect_code(VERIFICATION).expect_stderr(&["1 of 1 references would be refused"]);
     assert!(finished.stdout.contains("no rule of"), "{}", finished.stdout);
     let pattern = format!("{}/team/*", registry.host());
@@ -121,7 +121,7 @@ fn what_is_trusted_is_shown_added_and_tested() {
     site.run(&add).expect_code(2).expect_stderr(&["already has the rule"]);
     let text = fs::read_to_string(site.path("trust.yaml")).expect("a policy");
     assert!(text.starts_with("# ours\n") && text.contains("fingerprint: \"sha256:"), "{text}");
-    site.run(&test).expect_code(0);
+    site.run(&trial).expect_code(0);
     let show = site.run(&["trust", "show", "--policy", "trust.yaml"]);
     assert!(show.expect_code(0).stdout.contains(&pattern), "{}", show.stdout);
     // The key file is swapped: the pinned fingerprint notices.

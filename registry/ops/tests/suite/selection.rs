@@ -34,9 +34,9 @@ async fn uninstall(stage: &Stage, name: &str, cascade: bool) -> Result<Vec<Strin
     let work = async |context: &eyas_ops::Context<'_>| {
         eyas_ops::uninstall(context, &names, cascade, &options)
     };
-    let done = stage.with(work).await?;
-    let word = |removal: &eyas_ops::Removal| format!("{}: {}", removal.entry.name, removal.reason);
-    Ok(done.removed.iter().map(word).collect())
+    let outcome = stage.with(work).await?;
+    let told = |removal: &eyas_ops::Removal| format!("{}: {}", removal.entry.name, removal.reason);
+    Ok(outcome.removed.iter().map(told).collect())
 }
 
 #[tokio::test]

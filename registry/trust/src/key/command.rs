@@ -21,7 +21,7 @@ use super::{MAX_KEY_BYTES, PublicKey, key_error};
 use crate::TrustError;
 
 /// Longest that a command may take: people may have to touch something.
-pub const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
+pub const COMMAND_PATIENCE: Duration = Duration::from_mins(1);
 /// Longest wait between two looks at a command that runs.
 const PAUSE: Duration = Duration::from_millis(5);
 /// How much of a command's complaint is shown.

@@ -101,12 +101,12 @@ pub async fn sign_document(
     document: &[u8],
     signer: &Signer,
 ) -> Result<(Vec<u8>, SignerRecord), TrustError> {
-    let signed = signer.sign(Message { bytes: document, envelope: None }).await?;
-    let bundle = document::detached(document, &signed)?;
-    if let (Some(roots), Vouched::Certificate(_)) = (signer.roots(), &signed.vouched) {
+    let made = signer.sign(Message { bytes: document, envelope: None }).await?;
+    let bundle = document::detached(document, &made)?;
+    if let (Some(roots), Vouched::Certificate(_)) = (signer.roots(), &made.vouched) {
         hold(&bundle, &Artifact::from_blob(document), roots)?;
     }
-    let record = signed.record(&document::whole_seconds(Timestamp::now()));
+    let record = made.record(&document::whole_seconds(Timestamp::now()));
     Ok((bundle, record))
 }
 
@@ -127,13 +127,13 @@ async fn store_envelope(
     now: Timestamp,
 ) -> Result<Stored, TrustError> {
     let message = envelope.message();
-    let signed = signer.sign(Message { bytes: &message, envelope: Some(envelope) }).await?;
-    let bundle = envelope.bundle(&signed)?;
-    if let (Some(roots), Vouched::Certificate(_)) = (signer.roots(), &signed.vouched) {
+    let made = signer.sign(Message { bytes: &message, envelope: Some(envelope) }).await?;
+    let bundle = envelope.bundle(&made)?;
+    if let (Some(roots), Vouched::Certificate(_)) = (signer.roots(), &made.vouched) {
         let digest = Sha256Hash::from(*subject.digest.as_bytes());
         hold(&bundle.json, &Artifact::from_digest(digest), roots)?;
     }
-    store_bundle(client, reference, subject, &bundle, &signed, now).await
+    store_bundle(client, reference, subject, &bundle, &made, now).await
 }
 
 /// The descriptor of what is signed. It is fetched, so that nothing is signed that is not there.
@@ -150,7 +150,7 @@ async fn store_bundle(
     reference: &Reference,
     subject: Descriptor,
     bundle: &SignedBundle,
-    signed: &Signed,
+    made: &Signed,
     now: Timestamp,
 ) -> Result<Stored, TrustError> {
     let config = push(client, reference, media::OCI_EMPTY, b"{}".to_vec()).await?;
@@ -167,7 +167,7 @@ async fn store_bundle(
     ]);
     let listed = client.push_referrer(reference, &encode(&manifest)?).await?;
     let location = reference.with_digest(listed.digest);
-    let signer = signed.record(&created);
+    let signer = made.record(&created);
     Ok(Stored { subject: digest, location, signed_at: created, signer })
 }
 
@@ -192,9 +192,9 @@ async fn store_classic(
         });
     }
     let payload = document::payload(&reference.locator(), &subject.digest, now)?;
-    let signed = signer.sign(Message { bytes: &payload, envelope: None }).await?;
-    let annotations = annotations(&signed);
-    if let (Some(roots), Vouched::Certificate(_)) = (signer.roots(), &signed.vouched) {
+    let made = signer.sign(Message { bytes: &payload, envelope: None }).await?;
+    let annotations = annotations(&made);
+    if let (Some(roots), Vouched::Certificate(_)) = (signer.roots(), &made.vouched) {
         classic_as_bundle(&payload, &annotations)
             .and_then(|bundle| keyless::prove(&bundle, &Artifact::from_blob(&payload), roots))
             .map_err(|check| TrustError::NotSound { check })?;
@@ -208,23 +208,23 @@ async fn store_classic(
     let bytes = encode(&Manifest::new(config, layers))?;
     client.push_manifest(&location, &bytes, media::OCI_MANIFEST).await?;
     let signed_at = document::whole_seconds(now);
-    let signer = signed.record(&signed_at);
+    let signer = made.record(&signed_at);
     Ok(Stored { subject: subject.digest, location, signed_at, signer })
 }
 
 /// What vouches for a classic signature, as annotations of its layer.
-fn annotations(signed: &Signed) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::from([(SIGNATURE.to_owned(), STANDARD.encode(&signed.signature))]);
-    if let Vouched::Certificate(certificate) = &signed.vouched {
+fn annotations(made: &Signed) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::from([(SIGNATURE.to_owned(), STANDARD.encode(&made.signature))]);
+    if let Vouched::Certificate(certificate) = &made.vouched {
         let pem = |der: &[u8]| service::pem_block("CERTIFICATE", der);
         found.insert(CERTIFICATE.to_owned(), pem(&certificate.der));
         let chain: String = certificate.chain.iter().map(|der| pem(der)).collect();
         found.insert(CHAIN.to_owned(), chain);
     }
-    if let Some(entry) = signed.entries.first().and_then(classic_entry) {
+    if let Some(entry) = made.entries.first().and_then(classic_entry) {
         found.insert(LOG_ENTRY.to_owned(), entry.to_string());
     }
-    if let Some(stamp) = signed.stamps.first() {
+    if let Some(stamp) = made.stamps.first() {
         let stamp = json!({ "SignedRFC3161Timestamp": STANDARD.encode(stamp) });
         found.insert(TIMESTAMP.to_owned(), stamp.to_string());
     }

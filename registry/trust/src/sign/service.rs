@@ -20,7 +20,7 @@ use crate::key::SigningKey;
 /// Largest answer that is read; log entries are the large ones.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// Longest that one request may take; logs answer when the entry is in the tree.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A service at an address.
 #[derive(Debug)]
