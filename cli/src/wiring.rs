@@ -205,7 +205,7 @@ pub(crate) async fn catalog(
 }
 
 /// Who is trusted.
-pub(crate) fn trust(
+pub(crate) async fn trust(
     settings: &Settings,
     args: &TrustArgs,
     printer: &Printer,
@@ -217,7 +217,7 @@ pub(crate) fn trust(
         }
         settings::Trust::Policy { file, explicit, trust_index, unsigned } => {
             let policy = read_policy(&file, explicit)?;
-            (crate::commands::with_kept_roots(policy, settings)?, trust_index, unsigned)
+            (crate::commands::with_kept_roots(policy, settings).await?, trust_index, unsigned)
         }
     };
     let trust = Trust::new(policy, from_index)?;
@@ -228,11 +228,11 @@ pub(crate) fn trust(
 }
 
 /// The policy alone, for commands that are about it.
-pub(crate) fn policy(settings: &Settings, args: &TrustArgs) -> anyhow::Result<Policy> {
+pub(crate) async fn policy(settings: &Settings, args: &TrustArgs) -> anyhow::Result<Policy> {
     match settings.trust(args)? {
         settings::Trust::NoVerify => Ok(Policy::allow_unsigned()),
         settings::Trust::Policy { file, explicit, .. } => {
-            crate::commands::with_kept_roots(read_policy(&file, explicit)?, settings)
+            crate::commands::with_kept_roots(read_policy(&file, explicit)?, settings).await
         }
     }
 }

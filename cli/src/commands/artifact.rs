@@ -247,7 +247,7 @@ impl Document for VerifiedDocument<'_> {
 fn verify(args: &VerifyArgs, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
     let names = [super::parse_name(&args.reference)?];
     let platform = wiring::platform(args.platform.as_deref())?;
-    let trust = wiring::trust(settings, &args.trust, printer)?;
+    let trust = wiring::block_on(wiring::trust(settings, &args.trust, printer))?;
     let client = wiring::client(settings, &args.transport, printer)?;
     let explanation = wiring::block_on(async {
         let catalog = catalog_for(&names, settings, &args.indexes, &client, printer).await?;

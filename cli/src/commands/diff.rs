@@ -156,7 +156,7 @@ fn registry_sides(
         .flatten()
         .map(|text| super::parse_name(text))
         .collect::<Result<Vec<Name>, _>>()?;
-    let trust = wiring::trust(settings, &args.trust, printer)?;
+    let trust = wiring::block_on(wiring::trust(settings, &args.trust, printer))?;
     let client = wiring::client(settings, &args.transport, printer)?;
     let (sensor, judge) = (SocketSensor::new(settings.sensor_socket(None), false), Judge::new());
     let listener = Teller::new(printer.clone());

@@ -108,7 +108,7 @@ pub(super) fn run(
     let options = options(flags, settings, args.dry_run)?;
     let store = store(global, settings)?;
     let flat = flat(flags, global, settings)?;
-    let trust = wiring::trust(settings, &flags.trust, printer)?;
+    let trust = wiring::block_on(wiring::trust(settings, &flags.trust, printer))?;
     let client = wiring::client(settings, &flags.transport, printer)?;
     let (sensor, judge) = (sensor(flags, settings), judge(flags, settings, printer));
     let listener = Teller::new(printer.clone());

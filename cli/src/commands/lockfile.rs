@@ -157,7 +157,7 @@ fn resolve(
     let requests = requests(&args.references, "install", settings, false)?;
     let names: Vec<_> = requests.iter().map(|request| request.name.clone()).collect();
     let options = options(flags, settings, true)?;
-    let trust = wiring::trust(settings, &flags.trust, printer)?;
+    let trust = wiring::block_on(wiring::trust(settings, &flags.trust, printer))?;
     let client = wiring::client(settings, &flags.transport, printer)?;
     let (sensor, judge) = (sensor(flags, settings), Judge::new());
     let listener = Teller::new(printer.clone());

@@ -95,7 +95,7 @@ impl Document for ShownDocument {
 }
 
 fn show(args: &TrustShowArgs, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
-    let policy = wiring::policy(settings, &args.trust)?;
+    let policy = wiring::block_on(wiring::policy(settings, &args.trust))?;
     let only = args.reference.as_deref().map(str::parse::<Reference>).transpose();
     let only = only.map_err(OpsError::from)?;
     let rules = match &only {
@@ -243,9 +243,9 @@ fn test(args: &TrustTestArgs, settings: &Settings, printer: &Printer) -> anyhow:
     let names: Result<Vec<Name>, _> =
         args.references.iter().map(|text| super::parse_name(text)).collect();
     let names = names?;
-    let policy = wiring::policy(settings, &args.trust)?;
+    let policy = wiring::block_on(wiring::policy(settings, &args.trust))?;
     let (origin, rules) = (policy.origin().to_owned(), policy.rules().len());
-    let trust = wiring::trust(settings, &args.trust, printer)?;
+    let trust = wiring::block_on(wiring::trust(settings, &args.trust, printer))?;
     let client = wiring::client(settings, &args.transport, printer)?;
     let platform = wiring::platform(None)?;
     let references = wiring::block_on(async {
@@ -346,13 +346,13 @@ fn refresh(args: &TrustRefreshArgs, settings: &Settings, printer: &Printer) -> a
 }
 
 /// Uses what is kept of each root that the policy trusts.
-pub(crate) fn with_kept_roots(policy: Policy, settings: &Settings) -> anyhow::Result<Policy> {
+pub(crate) async fn with_kept_roots(policy: Policy, settings: &Settings) -> anyhow::Result<Policy> {
     let book = RootBook::open(settings)?;
     let mut policy = policy;
     let stems: Vec<String> =
         policy.roots().iter().filter_map(|root| root.stem()).map(str::to_owned).collect();
     for stem in stems {
-        if let Some(kept) = wiring::block_on(book.kept(&stem))? {
+        if let Some(kept) = book.kept(&stem).await? {
             policy = policy.with_root(&kept.source);
         }
     }

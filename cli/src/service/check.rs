@@ -91,7 +91,7 @@ async fn look(parts: &Parts, followed: &mut Followed) -> Look {
 async fn take(parts: &Parts, followed: &mut Followed, news: News) -> Checked {
     tell::found(&parts.typed.printer, &news.reference);
     let prepared = async {
-        let trust = parts.trust()?;
+        let trust = parts.trust().await?;
         let catalog = parts.shelf.all(parts).await?;
         anyhow::Ok((trust, catalog))
     };

@@ -66,7 +66,7 @@ pub(crate) fn run(
     };
     let parts = Parts::build(typed, settings.clone())?;
     // A policy that is wrong from the beginning is told to whoever starts the service.
-    wiring::trust(settings, &args.flags.trust, &printer)?;
+    wiring::block_on(wiring::trust(settings, &args.flags.trust, &printer))?;
     let supervisor = Supervisor { manager: Manager::of_environment(), printer, pulse };
     wiring::block_on(supervisor.run(parts, listen))
 }

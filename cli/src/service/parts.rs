@@ -96,9 +96,9 @@ impl Parts {
     }
 
     /// The policy as it is now.
-    pub(crate) fn trust(&self) -> anyhow::Result<Trust> {
+    pub(crate) async fn trust(&self) -> anyhow::Result<Trust> {
         let typed = &self.typed;
-        wiring::trust(&self.settings, &typed.args.flags.trust, &typed.printer.quieter())
+        wiring::trust(&self.settings, &typed.args.flags.trust, &typed.printer.quieter()).await
     }
 
     /// The sensor; without an answer requirements are held against what `versions` last said.
