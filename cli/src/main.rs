@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 #[expect(clippy::doc_markdown, reason = "these comments are help texts, shown as they are")]
+#[allow(rustdoc::bare_urls, reason = "the same")]
 mod args;
 mod commands;
 mod driver;

@@ -143,7 +143,7 @@ impl fmt::Display for Why {
 }
 
 impl Plan {
-    /// Compares candidates, one for each kind and name as [`crate::solve`] chose them, with what is
+    /// Compares candidates, one for each kind and name as [`crate::solve()`] chose them, with what is
     /// installed.
     ///
     /// Fails when any would be a downgrade that the options do not allow; nothing should be done
