@@ -88,12 +88,14 @@ fn an_exec_carries_every_argument_and_the_exact_facts_of_its_file() {
     let uid = i64::from(rustix::process::geteuid().as_raw());
     assert_eq!(exec.int("uid"), Some(uid));
     assert_eq!(exec.int("eyas_ruid"), Some(i64::from(rustix::process::getuid().as_raw())));
-    let group = rustix::process::getpgrp().as_raw_nonzero().get();
-    assert_eq!(exec.int("pgid"), Some(i64::from(group)));
-    let session = rustix::process::getsid(None).unwrap().as_raw_nonzero().get();
-    if exec.int("eyas_vpid") == Some(i64::from(pid)) {
-        assert_eq!(exec.int("eyas_sid"), Some(i64::from(session)));
-    }
+    // As the innermost pid namespace numbers them: 0 for a leader outside of it, which is how a
+    // program that was started by `unshare --pid` or in a container sees its session.
+    let innermost = |key: &str| {
+        let found = status.lines().find_map(|text| text.strip_prefix(key)).unwrap();
+        found.split_whitespace().next_back().unwrap().parse::<i64>().ok()
+    };
+    assert_eq!(exec.int("pgid"), innermost("NSpgid:"));
+    assert_eq!(exec.int("eyas_sid"), innermost("NSsid:"));
     let namespace = |name: &str| {
         let link = fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
         let text = link.to_str().unwrap();
