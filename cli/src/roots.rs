@@ -121,7 +121,10 @@ impl RootBook {
         let kept = self.keeper().refresh(&repository).await.map_err(OpsError::from)?;
         let root = String::from_utf8_lossy(root).into_owned();
         let remembered = serde_json::to_vec(&Repository { url: url.to_owned(), root })?;
-        wiring::replace(&self.tuf().join(format!("{name}{REPOSITORY_SUFFIX}")), &remembered)?;
+        eyas_ops::replace_file(
+            &self.tuf().join(format!("{name}{REPOSITORY_SUFFIX}")),
+            &remembered,
+        )?;
         Ok(kept.source.to_json().map_err(OpsError::from)?)
     }
 
@@ -131,7 +134,7 @@ impl RootBook {
         let path = self.folder.join(format!("{name}.json"));
         let folder: &Path = &self.folder;
         fs::create_dir_all(folder).map_err(|error| wiring::storage("make", folder, &error))?;
-        wiring::replace(&path, json.as_bytes())?;
+        eyas_ops::replace_file(&path, json.as_bytes())?;
         Ok(fs::canonicalize(&path).unwrap_or(path))
     }
 }

@@ -237,23 +237,6 @@ pub(crate) async fn policy(settings: &Settings, args: &TrustArgs) -> anyhow::Res
     }
 }
 
-/// Writes a file whole or not at all.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    use std::io::Write as _;
-    let failed = |error: std::io::Error| storage("write", path, &error);
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let beside = std::path::PathBuf::from(name);
-    let written = fs::File::create(&beside)
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // The half-written copy is of no use to anybody.
-        let _ = fs::remove_file(&beside);
-    }
-    written.map_err(failed)
-}
-
 fn read_policy(file: &Path, explicit: bool) -> anyhow::Result<Policy> {
     let name = file.display().to_string();
     let failure = |why: String| Failure::usage(format!("policy `{name}` cannot be read: {why}"));

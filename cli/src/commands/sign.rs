@@ -86,7 +86,7 @@ fn sign_file(file: &Path, signer: &Signer, printer: &Printer) -> anyhow::Result<
     let mut beside = file.as_os_str().to_owned();
     beside.push(BUNDLE_SUFFIX);
     let beside = PathBuf::from(beside);
-    wiring::replace(&beside, &bundle)?;
+    eyas_ops::replace_file(&beside, &bundle)?;
     let who = record.identity.or(record.key_fingerprint).unwrap_or_default();
     printer.data(&SignedDocument {
         reference: file.display().to_string(),

@@ -169,7 +169,7 @@ fn add(args: &TrustAddArgs, settings: &Settings, printer: &Printer) -> anyhow::R
     let (after, lines) =
         add_rule(&before, &file.display().to_string(), &addition).map_err(OpsError::from_policy)?;
     fs::create_dir_all(&folder).map_err(|error| wiring::storage("make", &folder, &error))?;
-    wiring::replace(&file, after.as_bytes())?;
+    eyas_ops::replace_file(&file, after.as_bytes())?;
     Ok(printer.data(&AddedDocument { file: file.display().to_string(), lines })?)
 }
 

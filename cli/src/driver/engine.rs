@@ -4,12 +4,12 @@
 //! engine.
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::selection::DriverKind;
+use crate::wiring;
 
 /// Falco's configuration file, in its configuration directory.
 pub(crate) const CONFIGURATION: &str = "falco.yaml";
@@ -36,19 +36,11 @@ pub(crate) fn fragment(configuration_directory: &Path) -> PathBuf {
 }
 
 /// Writes the file that names the kind of engine, whole or not at all.
-pub(crate) fn write(configuration_directory: &Path, kind: DriverKind) -> io::Result<PathBuf> {
+pub(crate) fn write(configuration_directory: &Path, kind: DriverKind) -> anyhow::Result<PathBuf> {
     let path = fragment(configuration_directory);
     let folder = path.parent().unwrap_or(configuration_directory);
-    fs::create_dir_all(folder)?;
-    let new = folder.join(format!(".{}.{}", FRAGMENT[1], std::process::id()));
-    let written = fs::File::create(&new).and_then(|mut file| {
-        file.write_all(format!("engine:\n  kind: {kind}\n").as_bytes())?;
-        file.sync_all()
-    });
-    if let Err(error) = written.and_then(|()| fs::rename(&new, &path)) {
-        let _ = fs::remove_file(&new);
-        return Err(error);
-    }
+    fs::create_dir_all(folder).map_err(|error| wiring::storage("create", folder, &error))?;
+    eyas_ops::replace_file(&path, format!("engine:\n  kind: {kind}\n").as_bytes())?;
     Ok(path)
 }
 

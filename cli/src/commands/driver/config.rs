@@ -75,9 +75,7 @@ pub(super) fn run(
         let skipped = format!("Falco is configured with {shown}, which needs no driver");
         return Ok(printer.data(&Configured { driver, file: None, skipped: Some(skipped) })?);
     }
-    let fragment = engine::fragment(&place.directory);
-    let file = engine::write(&place.directory, host.kind)
-        .map_err(|error| wiring::storage("write", &fragment, &error))?;
+    let file = engine::write(&place.directory, host.kind)?;
     let file = Some(file.display().to_string());
     Ok(printer.data(&Configured { driver, file, skipped: None })?)
 }

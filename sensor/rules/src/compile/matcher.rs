@@ -262,6 +262,16 @@ pub(crate) fn bytes_of(constant: &Constant) -> Option<&[u8]> {
     if let Constant::Bytes(bytes) = constant { Some(bytes) } else { None }
 }
 
+/// The texts on the right side of a comparison; values of other kinds are passed over.
+pub(super) fn texts_of(compare: &Compare) -> impl Iterator<Item = &[u8]> {
+    let constants = match compare {
+        Compare::One(_, constant) => std::slice::from_ref(constant),
+        Compare::Many(_, _, constants) | Compare::Set(_, constants) => constants,
+        Compare::Exists | Compare::Source(..) => &[],
+    };
+    constants.iter().filter_map(bytes_of)
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a percentage is compared with small numbers")]
 fn double(number: i128) -> f64 {
     number as f64

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Test;
-use super::matcher::bytes_of;
+use super::matcher::texts_of;
 use crate::check::{Compare, Left, Source};
 use crate::fields::{Argument, FieldId};
 use crate::syntax::ast::Operator;
@@ -69,7 +69,7 @@ impl Group {
         let words = places.len().div_ceil(64);
         let mut named: BTreeMap<(usize, &[u8]), Box<[u64]>> = BTreeMap::new();
         for (bit, place) in places.iter().enumerate() {
-            for text in texts(&tests[*place].compare) {
+            for text in texts_of(&tests[*place].compare) {
                 let row = named.entry((text.len(), text)).or_insert_with(|| vec![0; words].into());
                 row[bit / 64] |= 1 << (bit % 64);
             }
@@ -127,36 +127,13 @@ fn grouped_by(test: &Test) -> Option<Subject> {
         Compare::One(Operator::Eq | Operator::Ne, _)
             | Compare::Set(Operator::In | Operator::Intersects, _)
     );
-    let named = equality && test.codes.is_none() && texts(&test.compare).next().is_some();
+    let named = equality && test.codes.is_none() && texts_of(&test.compare).next().is_some();
     named.then_some(subject)
-}
-
-/// The texts a comparison names; none unless all its values are texts.
-fn texts(compare: &Compare) -> impl Iterator<Item = &[u8]> {
-    let constants = match compare {
-        Compare::One(_, constant) => std::slice::from_ref(constant),
-        Compare::Set(_, constants) => constants,
-        _ => &[],
-    };
-    constants.iter().filter_map(bytes_of)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::check::{Scope, check};
-    use crate::compile::Graph;
-    use crate::fields::StaticFields;
-    use crate::syntax::{Limits, parse};
-
-    fn graph(condition: &str) -> Graph {
-        let statics = StaticFields::new();
-        let expr = parse(condition, Limits::filter()).unwrap();
-        let scope = Scope { source: "syscall", statics: &statics };
-        let mut graph = Graph::default();
-        graph.add(&check(&expr, scope).unwrap().ir);
-        graph.seal();
-        graph
-    }
+    use crate::compile::graph_of as graph;
 
     #[test]
     fn comparisons_of_one_value_with_texts_are_one_group() {

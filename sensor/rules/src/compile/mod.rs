@@ -57,3 +57,16 @@ pub fn compile(expr: &Expr, scope: Scope<'_>) -> Result<(Program, Vec<CheckWarni
     let checked = check(expr, scope)?;
     Ok((Program::new(&checked.ir), checked.warnings))
 }
+
+/// The sealed graph of one condition, for the tests of its parts.
+#[cfg(test)]
+fn graph_of(condition: &str) -> Graph {
+    use crate::syntax::{Limits, parse};
+    let statics = crate::fields::StaticFields::new();
+    let expr = parse(condition, Limits::filter()).unwrap();
+    let scope = Scope { source: "syscall", statics: &statics };
+    let mut graph = Graph::default();
+    graph.add(&check(&expr, scope).unwrap().ir);
+    graph.seal();
+    graph
+}

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use aho_corasick::AhoCorasick;
 
 use super::Test;
-use super::matcher::bytes_of;
+use super::matcher::texts_of;
 use super::trie::Trie;
 use crate::check::{Compare, Left, Source};
 use crate::syntax::ast::{Modifier, Operator};
@@ -145,31 +145,9 @@ fn searched(test: &Test) -> Option<(&Source, Operator)> {
     (word && texts.peek().is_some() && texts.all(|text| !text.is_empty())).then_some((source, op))
 }
 
-fn texts_of(compare: &Compare) -> impl Iterator<Item = &[u8]> {
-    let constants = match compare {
-        Compare::One(_, constant) => std::slice::from_ref(constant),
-        Compare::Many(_, _, constants) => constants,
-        _ => &[],
-    };
-    constants.iter().filter_map(bytes_of)
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::check::{Scope, check};
-    use crate::compile::Graph;
-    use crate::fields::StaticFields;
-    use crate::syntax::{Limits, parse};
-
-    fn graph(condition: &str) -> Graph {
-        let statics = StaticFields::new();
-        let expr = parse(condition, Limits::filter()).unwrap();
-        let scope = Scope { source: "syscall", statics: &statics };
-        let mut graph = Graph::default();
-        graph.add(&check(&expr, scope).unwrap().ir);
-        graph.seal();
-        graph
-    }
+    use crate::compile::graph_of as graph;
 
     #[test]
     fn a_family_of_enough_texts_is_one_search() {
