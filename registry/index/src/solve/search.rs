@@ -323,7 +323,8 @@ impl<'a> Search<'a> {
         // What is installed was tried before.
         let ways: Vec<Way<'a>> =
             ways.into_iter().filter(|way| matches!(way, Way::Take(_))).collect();
-        if ways.is_empty() {
+        // Where the installed one fits, something else was in its way and is told of.
+        if ways.is_empty() && !held.is_some_and(|held| fits(&held.offered.version)) {
             self.no_version(name, all, available, held);
         }
         self.first_of(state, name, ways, &cause)
@@ -433,7 +434,7 @@ impl<'a> Search<'a> {
         !self.is_met(state, dependency) && met(&before) && !met(&after)
     }
 
-    /// Something installed needs what is about to change; a newer version of it may not.
+    /// Something installed needs what is about to change; another version of it may not.
     fn make_room(
         &mut self,
         state: &State<'a>,
@@ -462,9 +463,9 @@ impl<'a> Search<'a> {
             return Ok(None);
         };
         let ways = self.newest_first(Some(held), available, &|_| true);
-        let newer =
-            |way: &Way<'_>| matches!(way, Way::Take(version) if **version > held.offered.version);
-        let ways = ways.into_iter().filter(newer).collect();
+        // As it is it does not do; an older one is among them only where that is allowed.
+        let others = |way: &Way<'_>| matches!(way, Way::Take(_));
+        let ways = ways.into_iter().filter(others).collect();
         self.first_of(state, &held.name, ways, &cause)
     }
 

@@ -129,6 +129,18 @@ fn a_registry_without_listings_still_has_the_version_that_was_named() {
 }
 
 #[test]
+fn what_stands_in_the_way_may_be_an_older_version_where_that_is_allowed() {
+    let world = World::default().has("d", "1.0.0", &[]);
+    let installed =
+        vec![held("a", offered("a", "1.0.0", &[])), held("d", offered("d", "1.1.0", &["a ^1"]))];
+    let mut wanted = problem(vec![this("a", offered("a", "2.0.0", &[]))], installed);
+    let text = refused(&world, &wanted).to_string();
+    assert!(text.contains("installed `d` 1.1.0 needs `a` `^1`, and 2.0.0 does not do"), "{text}");
+    wanted.allow_downgrade = true;
+    assert_eq!(solved(&world, &wanted), ["a 2.0.0", "d 1.0.0"]);
+}
+
+#[test]
 fn nothing_is_downgraded_in_silence() {
     let world = World::default().has("a", "1.0.0", &["base ^0.5"]).has("base", "0.5.0", &[]);
     let newer = held("base", offered("base", "0.9.0", &[]));
