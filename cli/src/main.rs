@@ -16,6 +16,7 @@ mod layouts;
 mod listener;
 mod personality;
 mod phrases;
+mod poster;
 mod printer;
 mod probe;
 mod roots;

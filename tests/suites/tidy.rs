@@ -29,7 +29,13 @@ const GRAPH: [(&str, &[&str]); 15] = [
     ("registry/trust", &["artifact", "oci"]),
     ("registry/store", &["artifact", "oci", "trust"]),
     ("registry/ops", &["artifact", "index", "oci", "trust", "store"]),
-    ("cli", &["artifact", "index", "oci", "trust", "store", "ops", "control", "rules", "probe"]),
+    (
+        "cli",
+        &[
+            "artifact", "index", "oci", "trust", "store", "ops", "control", "rules", "probe",
+            "output",
+        ],
+    ),
     ("sensor/abi", &[]),
     ("sensor/probe", &["abi", "artifact"]),
     ("sensor/state", &["abi"]),

@@ -11,6 +11,9 @@ pub(crate) enum Sensor {
     Status(SensorStatusArgs),
     /// Tell the sensor to load the active generation
     Reload(SensorStatusArgs),
+    /// Post alerts to an HTTP receiver: what the sensor starts for its `http_output`
+    #[command(hide = true)]
+    PostAlerts,
 }
 
 /// Arguments of `sensor status` and `sensor reload`.

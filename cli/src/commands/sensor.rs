@@ -14,6 +14,7 @@ use crate::listener::Teller;
 use crate::printer::{Document, Printer};
 use crate::sensor::{SocketSensor, hint};
 use crate::settings::Settings;
+use crate::{poster, wiring};
 
 /// Runs a `sensor` command.
 pub(super) fn run(
@@ -31,6 +32,9 @@ pub(super) fn run(
         Sensor::Reload(args) => {
             let path = settings.sensor_socket(args.socket.sensor_socket.as_deref());
             reload(&SocketSensor::new(path, true), global, settings, printer)
+        }
+        Sensor::PostAlerts => {
+            wiring::block_on(poster::run(io::stdin().lock(), io::stdout().lock()))
         }
     }
 }

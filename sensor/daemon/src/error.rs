@@ -50,6 +50,17 @@ pub(crate) enum DaemonError {
         /// The cause.
         source: io::Error,
     },
+    /// The HTTP endpoint cannot listen.
+    #[error("cannot listen on `{address}` for health and metrics: {source}")]
+    Listen {
+        /// Address and port.
+        address: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Events were lost, and the configuration says to leave then.
+    #[error("{0}, and `syscall_event_drops.actions` says to leave")]
+    Lost(String),
     /// The event thread ended by itself.
     #[error("the event thread ended: {0}")]
     EventsEnded(String),
@@ -80,6 +91,11 @@ impl DaemonError {
             Self::Control(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Config(error) => error.hint(),
+            Self::Listen { .. } => Some(
+                "free the port, or name another with `webserver.listen_address` and \
+                 `webserver.listen_port`"
+                    .into(),
+            ),
             Self::Rules { .. } => {
                 Some("correct the rules, or install another version with `eyas`".into())
             }

@@ -25,6 +25,25 @@ pub(crate) fn gather() -> Host {
     }
 }
 
+/// Nanoseconds since the epoch.
+pub(crate) fn now_ns() -> u64 {
+    u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or_default()
+}
+
+/// Ids of a user and of its first group, by name or by number.
+pub(crate) fn user(name: &str) -> Option<(u32, u32)> {
+    let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let entry = text
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|entry| entry.first() == Some(&name) || entry.get(2) == Some(&name));
+    if let Some(entry) = entry {
+        return Some((entry.get(2)?.parse().ok()?, entry.get(3)?.parse().ok()?));
+    }
+    let id = name.parse().ok()?;
+    Some((id, id))
+}
+
 fn name() -> String {
     let given = NAME_VARIABLES.iter().find_map(|name| std::env::var(name).ok());
     given

@@ -12,10 +12,13 @@ mod events;
 mod generation;
 mod host;
 mod log;
+mod losses;
 mod notify;
 mod signals;
 mod start;
 mod stats;
+mod usage;
+mod web;
 
 use std::process::ExitCode;
 

@@ -9,17 +9,18 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use eyas_control::{Allowed, Running, Server, ServerOptions};
-use eyas_output::{Format, Sinks};
+use eyas_output::Sinks;
 use eyas_state::Host;
 
 use crate::args::Args;
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Action, Config, Loaded};
 use crate::engine::{self, Engine, Requests};
 use crate::error::DaemonError;
 use crate::events::{self, Records, Source};
+use crate::losses::{Loss, Losses};
 use crate::notify::notify;
 use crate::signals::{Asked, Signals};
-use crate::{host, log};
+use crate::{host, log, web};
 
 /// How often the daemon looks after itself.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -51,13 +52,14 @@ pub(crate) fn run(args: &Args) -> Result<(), DaemonError> {
     for report in &initial.reports {
         log::warn(&report.text);
     }
+    config.targets()?;
     if args.check {
         log::info("configuration and rules are good");
         return Ok(());
     }
     let host = host::gather();
-    let format = format(&config, &host);
-    let sinks = Sinks::open(&config.targets(), config.queue())?;
+    let sinks = Sinks::open(&config.targets()?, config.queue())?;
+    let format = config.format(&host);
     let engine = Arc::new(Engine::new(config, options, initial, sinks, host)?);
     let source = source(args, &engine)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -66,6 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<(), DaemonError> {
     // An error means that the thread ended; the loop below finds that out and says why.
     let _ = started.recv();
     let control = control(&engine)?;
+    web::serve(&engine)?;
     announce(&engine, control.as_ref());
     let ended = watch(&engine, &signals, &thread);
     drain(engine, control, thread, &stop)?;
@@ -77,19 +80,6 @@ fn print(config: &Config) -> Result<(), DaemonError> {
     std::io::stdout()
         .write_all(text.as_bytes())
         .map_err(|source| DaemonError::System { doing: "print the configuration", source })
-}
-
-fn format(config: &Config, host: &Host) -> Format {
-    Format {
-        json: config.json_output,
-        include_output: config.json_include_output_property,
-        include_message: config.json_include_message_property,
-        include_fields: config.json_include_output_fields_property,
-        include_tags: config.json_include_tags_property,
-        time_iso_8601: config.time_format_iso_8601,
-        hostname: String::from_utf8_lossy(&host.name).into(),
-        local: host.local.clone(),
-    }
 }
 
 fn source(args: &Args, engine: &Engine) -> Result<Source, DaemonError> {
@@ -170,7 +160,7 @@ fn watch(
     thread: &JoinHandle<Result<(), DaemonError>>,
 ) -> Result<(), DaemonError> {
     let mut gathered = Instant::now();
-    let mut dropped = 0;
+    let mut losses = Losses::new(engine.config().syscall_event_drops.clone(), gathered);
     loop {
         match signals.wait(HOUSEKEEPING) {
             Asked::Stop => return Ok(()),
@@ -188,15 +178,24 @@ fn watch(
             engine.host.store(Arc::new(host::gather()));
             gathered = Instant::now();
         }
-        let found = engine.dropped();
-        if found > dropped {
-            log::warn(&format!(
-                "{} events were lost in the kernel, {found} since start",
-                found - dropped
-            ));
-            dropped = found;
+        let read = engine.stats.events.get();
+        if let Some(loss) = losses.look(read, engine.lost(), Instant::now()) {
+            act(engine, &loss)?;
         }
     }
+}
+
+/// Does what the configuration says about lost events.
+fn act(engine: &Engine, loss: &Loss) -> Result<(), DaemonError> {
+    for action in &engine.config().syscall_event_drops.actions {
+        match action {
+            Action::Ignore => {}
+            Action::Log => log::warn(&loss.line()),
+            Action::Alert => engine.tell(&loss.alert()),
+            Action::Exit => return Err(DaemonError::Lost(loss.line())),
+        }
+    }
+    Ok(())
 }
 
 /// Stops reading, writes what is left, and says what could not be written.
@@ -214,7 +213,7 @@ fn drain(
     let ended = end_of(thread);
     let counters = engine.status().counters;
     log::info(&format!("{} events, {} matches", counters.events, counters.matches));
-    if let Some(engine) = Arc::into_inner(engine) {
+    if let Some(engine) = alone(engine) {
         for sink in engine.sinks.finish(DRAIN) {
             let lost = sink.dropped + sink.failed;
             if lost > 0 || sink.waiting_bytes > 0 {
@@ -224,6 +223,19 @@ fn drain(
         }
     }
     ended
+}
+
+/// The engine, once nobody answers a question about it any more.
+fn alone(mut engine: Arc<Engine>) -> Option<Engine> {
+    let end = Instant::now() + DRAIN;
+    loop {
+        match Arc::try_unwrap(engine) {
+            Ok(engine) => return Some(engine),
+            Err(_) if Instant::now() >= end => return None,
+            Err(shared) => engine = shared,
+        }
+        std::thread::sleep(END_STEP);
+    }
 }
 
 /// How the event thread ended. One that does not end by itself in time is left behind, so that a

@@ -1,6 +1,8 @@
 //! Running totals, written by the event thread and read by whoever asks for the status.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Totals since start.
 #[derive(Debug, Default)]
@@ -19,6 +21,59 @@ pub(crate) struct Stats {
     pub(crate) reloads: Total,
     /// Reloads refused.
     pub(crate) refused: Total,
+    /// Alerts held back.
+    pub(crate) held: Total,
+    /// Rounds of the event thread: it is alive as long as they grow.
+    pub(crate) polls: Total,
+    /// Events by type.
+    pub(crate) by_type: ByType,
+    matches_by_rule: Mutex<BTreeMap<Arc<str>, u64>>,
+}
+
+impl Stats {
+    /// Adds what the event thread has counted. When somebody reads just now it stays for the next time.
+    pub(crate) fn add_matches(&self, counted: &mut HashMap<Arc<str>, u64>) {
+        if counted.is_empty() {
+            return;
+        }
+        if let Ok(mut all) = self.matches_by_rule.try_lock() {
+            for (rule, count) in counted.drain() {
+                *all.entry(rule).or_default() += count;
+            }
+        }
+    }
+
+    /// Matches of each rule.
+    pub(crate) fn matches_by_rule(&self) -> BTreeMap<Arc<str>, u64> {
+        self.matches_by_rule.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Counts by event code. Only the event thread counts.
+#[derive(Debug)]
+pub(crate) struct ByType(Box<[AtomicU64]>);
+
+impl Default for ByType {
+    fn default() -> Self {
+        let last = eyas_abi::schema::all().iter().map(|event| event.code).max().unwrap_or(0);
+        Self((0..=last).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl ByType {
+    /// One more of this code.
+    pub(crate) fn count(&self, code: u16) {
+        if let Some(count) = self.0.get(usize::from(code)) {
+            // There is one writer, so this needs no locked instruction.
+            count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Codes that occurred, with their counts.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, u64)> {
+        let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
+        (0..).zip(counts).filter(|(_, count)| *count > 0)
+    }
 }
 
 /// One number.

@@ -8,12 +8,18 @@
 mod alert;
 mod error;
 mod format;
+mod hold;
+mod message;
 mod queue;
+mod relay;
 mod sink;
 
 pub use alert::Internal;
 
 pub use error::OutputError;
 pub use format::Format;
+pub use hold::{Hold, HoldLimits};
+pub use message::Message;
 pub use queue::{DEFAULT_QUEUE_ALERTS, DEFAULT_QUEUE_BYTES, QueueLimits};
-pub use sink::{SinkCounts, Sinks, Target};
+pub use relay::{HttpTarget, Post, Posted};
+pub use sink::{Facility, ProgramTarget, SinkCounts, Sinks, SyslogTarget, Target};

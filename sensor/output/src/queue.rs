@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
+use crate::message::Message;
+
 /// Alerts that may wait for one sink.
 pub const DEFAULT_QUEUE_ALERTS: usize = 4096;
 /// Bytes that may wait for one sink.
@@ -26,8 +28,8 @@ impl Default for QueueLimits {
     }
 }
 
-/// A line on its way to one or more sinks.
-pub(crate) type Line = Arc<str>;
+/// An alert on its way to one or more sinks.
+pub(crate) type Line = Arc<Message>;
 
 /// Makes a queue.
 pub(crate) fn queue(limits: QueueLimits) -> (Inlet, Outlet) {
@@ -48,7 +50,7 @@ pub(crate) struct Inlet {
 impl Inlet {
     /// Puts a line in; `false` when there is no room for it. Never waits.
     pub(crate) fn offer(&self, line: &Line) -> bool {
-        let size = line.len() as u64;
+        let size = line.line().len() as u64;
         let before = self.waiting.fetch_add(size, Ordering::Relaxed);
         // A line longer than the limit still passes when nothing else waits.
         let fits = before == 0 || before.saturating_add(size) <= self.most_bytes;
@@ -99,7 +101,7 @@ impl Outlet {
     }
 
     fn took(&self, line: Line) -> Line {
-        self.waiting.fetch_sub(line.len() as u64, Ordering::Relaxed);
+        self.waiting.fetch_sub(line.line().len() as u64, Ordering::Relaxed);
         line
     }
 }
@@ -109,7 +111,7 @@ mod tests {
     use super::*;
 
     fn line(length: usize) -> Line {
-        "x".repeat(length).into()
+        Arc::new(Message::new("x".repeat(length), "Notice", Arc::from("r")))
     }
 
     #[test]

@@ -90,6 +90,15 @@ impl Counters {
         }
     }
 
+    /// A reading with these values and no others.
+    pub fn of(values: impl IntoIterator<Item = (Counter, u64)>) -> Self {
+        let mut counters = Self::default();
+        for (counter, value) in values {
+            counters.values[counter as usize] = value;
+        }
+        counters
+    }
+
     /// Value of one kind.
     pub fn get(&self, counter: Counter) -> u64 {
         self.values[counter as usize]

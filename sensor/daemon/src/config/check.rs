@@ -8,36 +8,43 @@ use serde_json::{Map, Value};
 use super::Config;
 
 /// Keys of a Falco configuration that are accepted and have no meaning here, or none yet.
-const IGNORED: [&str; 29] = [
+const IGNORED: [&str; 36] = [
     "append_output_suggested",
     "base_syscalls",
+    "buffered_outputs",
     "capture",
-    "config_files",
     "container_engines",
     "engine",
     "falco_libs",
+    "file_output.keep_alive",
     "grpc",
     "grpc_output",
-    "http_output",
+    "http_output.echo",
+    "http_output.max_consecutive_timeouts",
     "json_include_message",
     "libs_logger",
     "load_plugins",
     "log_level",
     "log_stderr",
     "log_syslog",
-    "metrics",
+    "metrics.convert_memory_to_mb",
+    "metrics.include_empty_values",
+    "metrics.jemalloc_stats_enabled",
+    "metrics.kernel_event_counters_per_cpu_enabled",
+    "metrics.kernel_iter_event_counters_enabled",
+    "metrics.libbpf_stats_enabled",
+    "metrics.plugins_metrics_enabled",
     "output_timeout",
     "outputs",
     "plugins",
     "plugins_hostinfo",
-    "program_output",
     "rules_file",
-    "syscall_event_drops",
+    "stdout_output.keep_alive",
+    "syscall_event_drops.simulate_drops",
     "syscall_event_timeouts",
-    "syslog_output",
-    "watch_config_files",
-    "webserver",
-    "buffered_outputs",
+    "webserver.ssl_certificate",
+    "webserver.ssl_enabled",
+    "webserver.threadiness",
 ];
 
 /// What is wrong with a configuration.
@@ -137,11 +144,11 @@ pub(super) fn against_defaults(
 ) -> Result<Vec<String>, ConfigError> {
     let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
     let mut ignored = Vec::new();
-    if let Value::Object(map) = value {
-        for key in IGNORED {
-            if map.remove(key).is_some() {
-                ignored.push(key.to_owned());
-            }
+    for key in IGNORED {
+        let (folder, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let inside = if folder.is_empty() { Some(&mut *value) } else { value.get_mut(folder) };
+        if inside.and_then(Value::as_object_mut).is_some_and(|map| map.remove(last).is_some()) {
+            ignored.push(key.to_owned());
         }
     }
     let mut problems = Vec::new();
@@ -165,6 +172,10 @@ fn walk(value: &Value, default: &Value, path: &str, tell: &mut dyn FnMut(&str, S
         return;
     }
     for (key, value) in found {
+        // Read by whoever puts several files together.
+        if path.is_empty() && key == "config_files" {
+            continue;
+        }
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         if let Some(default) = known.get(key) {
             walk(value, default, &path, tell);
@@ -186,6 +197,9 @@ fn fits(value: &Value, default: &Value) -> bool {
         | (Value::String(_), Value::String(_))
         | (Value::Array(_), Value::Array(_))
         | (Value::Object(_), Value::Object(_)) => true,
+        (Value::Number(found), Value::Number(known)) if known.is_f64() => {
+            found.as_f64().is_some_and(|number| number >= 0.0)
+        }
         (Value::Number(found), Value::Number(_)) => found.is_u64(),
         _ => false,
     }

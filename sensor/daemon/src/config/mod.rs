@@ -5,11 +5,13 @@
 //! is said to be ignored.
 
 mod check;
+mod outputs;
+mod serving;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use eyas_output::{DEFAULT_QUEUE_ALERTS, DEFAULT_QUEUE_BYTES, QueueLimits, Target};
 use eyas_rules::collect::Priority;
 use eyas_rules::format::{AppendOutput, Style};
 use eyas_rules::load::Selection;
@@ -22,6 +24,11 @@ use crate::args::Args;
 use crate::generation::read_capped;
 
 pub(crate) use check::ConfigError;
+pub(crate) use outputs::{
+    AlertLimits, FileOutput, HttpOutput, JournaldOutput, ProgramOutput, Queue, StdoutOutput,
+    SyslogOutput, UnixOutput,
+};
+pub(crate) use serving::{Action, EventDrops, Metrics, WebServer};
 
 /// Read when no other file is named.
 const DEFAULT_PATH: &str = "/etc/eyas/eyasd.yaml";
@@ -57,7 +64,18 @@ pub(crate) struct Config {
     pub(crate) buffer_format_base64: bool,
     pub(crate) stdout_output: StdoutOutput,
     pub(crate) file_output: FileOutput,
+    pub(crate) syslog_output: SyslogOutput,
+    pub(crate) journald_output: JournaldOutput,
+    pub(crate) unix_output: UnixOutput,
+    pub(crate) program_output: ProgramOutput,
+    pub(crate) http_output: HttpOutput,
     pub(crate) outputs_queue: Queue,
+    pub(crate) alert_limits: AlertLimits,
+    pub(crate) webserver: WebServer,
+    pub(crate) metrics: Metrics,
+    pub(crate) syscall_event_drops: EventDrops,
+    /// Whether files of rules are read again when they change.
+    pub(crate) watch_config_files: bool,
 }
 
 /// The control socket.
@@ -98,30 +116,6 @@ pub(crate) struct TableLimits {
     pub(crate) process_bytes: usize,
 }
 
-/// Standard output.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default)]
-pub(crate) struct StdoutOutput {
-    pub(crate) enabled: bool,
-}
-
-/// A file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default)]
-pub(crate) struct FileOutput {
-    pub(crate) enabled: bool,
-    pub(crate) filename: Option<PathBuf>,
-}
-
-/// What may wait for each output.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default)]
-pub(crate) struct Queue {
-    /// Alerts.
-    pub(crate) capacity: usize,
-    pub(crate) max_bytes: u64,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -144,7 +138,17 @@ impl Default for Config {
             buffer_format_base64: false,
             stdout_output: StdoutOutput::default(),
             file_output: FileOutput::default(),
+            syslog_output: SyslogOutput::default(),
+            journald_output: JournaldOutput::default(),
+            unix_output: UnixOutput::default(),
+            program_output: ProgramOutput::default(),
+            http_output: HttpOutput::default(),
             outputs_queue: Queue::default(),
+            alert_limits: AlertLimits::default(),
+            webserver: WebServer::default(),
+            metrics: Metrics::default(),
+            syscall_event_drops: EventDrops::default(),
+            watch_config_files: true,
         }
     }
 }
@@ -179,18 +183,6 @@ impl Default for TableLimits {
     }
 }
 
-impl Default for StdoutOutput {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
-
-impl Default for Queue {
-    fn default() -> Self {
-        Self { capacity: DEFAULT_QUEUE_ALERTS, max_bytes: DEFAULT_QUEUE_BYTES }
-    }
-}
-
 /// A configuration and what there is to say about it.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -204,18 +196,23 @@ pub(crate) struct Loaded {
 
 /// Puts file and command line together and checks the result.
 pub(crate) fn load(args: &Args) -> Result<Loaded, ConfigError> {
-    let (name, text) = match &args.config {
-        Some(path) => (path.display().to_string(), text_of(path)?),
-        None if Path::new(DEFAULT_PATH).exists() => {
-            (DEFAULT_PATH.to_owned(), text_of(Path::new(DEFAULT_PATH))?)
-        }
-        None => ("the default configuration".to_owned(), String::new()),
+    let main = match &args.config {
+        Some(path) => Some(path.as_path()),
+        None => Some(Path::new(DEFAULT_PATH)).filter(|path| path.exists()),
     };
-    let mut value = check::parse(&name, &text)?;
-    for option in &args.option {
-        check::set(&mut value, option)?;
+    let name = main.map_or("the default configuration".into(), |path| path.display().to_string());
+    let (mut value, mut ignored) = sources::read(main)?;
+    if !args.option.is_empty() {
+        let mut options = Value::Object(serde_json::Map::new());
+        for option in &args.option {
+            check::set(&mut options, option)?;
+        }
+        ignored.extend(check::against_defaults("-o", "", &mut options)?);
+        for option in &args.option {
+            check::set(&mut value, option)?;
+        }
+        check::against_defaults("-o", "", &mut value)?;
     }
-    let ignored = check::against_defaults(&name, &text, &mut value)?;
     let mut config: Config = serde_json::from_value(value)
         .map_err(|error| ConfigError::Value { name: name.clone(), why: error.to_string() })?;
     apply(&mut config, args);
@@ -254,18 +251,6 @@ impl Config {
     /// Bounds of the table of processes.
     pub(crate) fn table_limits(&self) -> Limits {
         Limits { processes: self.limits.processes, bytes: self.limits.process_bytes }
-    }
-
-    /// Where alerts go.
-    pub(crate) fn targets(&self) -> Vec<Target> {
-        let stdout = self.stdout_output.enabled.then_some(Target::Stdout);
-        let file = self.file_output.filename.clone().filter(|_| self.file_output.enabled);
-        stdout.into_iter().chain(file.map(Target::File)).collect()
-    }
-
-    /// What may wait for each output.
-    pub(crate) fn queue(&self) -> QueueLimits {
-        QueueLimits { alerts: self.outputs_queue.capacity, bytes: self.outputs_queue.max_bytes }
     }
 
     /// Permission bits of the control socket.

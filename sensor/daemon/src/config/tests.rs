@@ -2,6 +2,8 @@
 
 use clap::Parser;
 
+use eyas_output::Target;
+
 use super::*;
 
 fn args(arguments: &[&str]) -> Args {
@@ -38,15 +40,18 @@ fn the_printed_configuration_reads_back_the_same() {
 fn keys_of_a_falco_configuration_mean_the_same_or_are_said_to_be_ignored() {
     let loaded = with_file(
         "json_output: true\npriority: Notice\nrule_matching: all\nfile_output:\n  enabled: true\n  \
-         filename: /var/log/alerts\nwebserver:\n  enabled: true\nrules:\n  - disable:\n      \
+         filename: /var/log/alerts\nwebserver:\n  enabled: true\n  threadiness: 2\nengine:\n  kind: kmod\nrules:\n  - disable:\n      \
          rule: \"*\"\n  - enable:\n      tag: network\nappend_output:\n  - match:\n      source: \
          syscall\n    extra_output: on %evt.hostname\n    extra_fields: [evt.cpu, {key: x}]\n",
         &[],
     )
     .unwrap();
     assert!(loaded.config.json_output);
-    assert_eq!(loaded.config.targets(), [Target::Stdout, Target::File("/var/log/alerts".into())]);
-    assert_eq!(loaded.ignored, ["webserver"]);
+    assert_eq!(
+        loaded.config.targets().unwrap(),
+        [Target::Stdout, Target::File("/var/log/alerts".into())]
+    );
+    assert_eq!(loaded.ignored, ["engine", "webserver.threadiness"]);
     assert_eq!(loaded.engine.min_priority, Priority::Notice);
     assert_eq!(loaded.engine.matching, Matching::All);
     assert_eq!(loaded.engine.selections.len(), 2);

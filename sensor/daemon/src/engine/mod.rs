@@ -10,6 +10,7 @@ mod probe;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -18,7 +19,7 @@ use eyas_control::{
     Code, Counters, LastReload, ProbeSource, ProbeState, Refusal, Reload, ReloadReport, Report,
     Status,
 };
-use eyas_output::Sinks;
+use eyas_output::{Internal, Message, Sinks};
 use eyas_probe::{Probe, ProbeError, Rings, Snapshot};
 use eyas_rules::{EngineOptions, SourceFile};
 use eyas_state::Host;
@@ -53,6 +54,8 @@ pub(crate) struct Engine {
     /// Held while a change is made.
     changing: Mutex<()>,
     started: Timestamp,
+    /// Events read when health was last asked for.
+    seen: AtomicU64,
 }
 
 /// What a start found to run.
@@ -156,6 +159,7 @@ impl Engine {
             last_reload: Mutex::new(last_reload),
             changing: Mutex::new(()),
             started,
+            seen: AtomicU64::new(0),
         })
     }
 
@@ -341,17 +345,38 @@ impl Engine {
         }
     }
 
-    /// Records that the kernel could not hand over.
-    pub(crate) fn dropped(&self) -> u64 {
+    /// When the daemon started.
+    pub(crate) fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// Events that had been read when health was last asked for.
+    pub(crate) fn seen_at_last_check(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    /// Remembers how many events had been read when health was asked for.
+    pub(crate) fn checked(&self, events: u64) {
+        self.seen.store(events, Ordering::Relaxed);
+    }
+
+    /// What the kernel could not hand over or had to cut.
+    pub(crate) fn lost(&self) -> eyas_probe::Counters {
         let probe = lock(&self.probe);
-        probe.as_ref().and_then(|probe| probe.counters().ok()).map_or(0, |found| found.dropped())
+        probe.as_ref().and_then(|probe| probe.counters().ok()).unwrap_or_default()
+    }
+
+    /// Sends an alert about the sensor itself.
+    pub(crate) fn tell(&self, internal: &Internal) {
+        let line = self.config.format(&self.host.load()).internal_line(internal);
+        self.sinks.send(Message::new(line, internal.priority, Arc::clone(&internal.rule)));
     }
 
     fn counters(&self) -> Counters {
         let sinks = self.sinks.counts();
         Counters {
             events: self.stats.events.get(),
-            events_dropped: self.dropped(),
+            events_dropped: self.lost().dropped(),
             events_malformed: self.stats.malformed.get(),
             matches: self.stats.matches.get(),
             alerts_written: sinks.iter().map(|sink| sink.written).sum(),

@@ -5,26 +5,30 @@
 
 mod replay;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use arc_swap::Cache;
 use eyas_abi::Event;
-use eyas_output::Format;
+use eyas_output::{Format, Hold, Message};
 use eyas_probe::{POLL_DEFAULT, ProbeError, Rings, Snapshot};
 use eyas_rules::Scratch;
 use eyas_state::Tables;
 
 use crate::engine::{Active, Engine};
 use crate::error::DaemonError;
-use crate::log;
+use crate::{host, log};
 
 pub(crate) use replay::Records;
 
 /// Stack of the event thread. Conditions are judged by recursion, one level for each parenthesis.
 const STACK_BYTES: usize = 4 * 1024 * 1024;
+/// How often it is told what was held back.
+const HELD_REPORT: Duration = Duration::from_secs(10);
 
 /// Where records come from.
 pub(crate) enum Source {
@@ -58,9 +62,15 @@ struct Judge<'e> {
     tables: Tables,
     scratch: Scratch,
     format: Format,
+    hold: Hold,
+    /// Clock of what is held back; event times of several CPUs are not in order.
+    started: Instant,
+    held_told: Instant,
     records: u64,
     malformed: u64,
     matches: u64,
+    /// Matches of each rule since they were shown.
+    by_rule: HashMap<Arc<str>, u64>,
 }
 
 impl<'e> Judge<'e> {
@@ -71,9 +81,13 @@ impl<'e> Judge<'e> {
             tables: Tables::new(engine.config().table_limits(), engine.host.load_full()),
             scratch: Scratch::new(),
             format,
+            hold: Hold::new(engine.config().hold_limits()),
+            started: Instant::now(),
+            held_told: Instant::now(),
             records: 0,
             malformed: 0,
             matches: 0,
+            by_rule: HashMap::new(),
         }
     }
 
@@ -100,6 +114,7 @@ impl<'e> Judge<'e> {
             }
         }
         self.publish();
+        self.tell_held();
         Ok(())
     }
 
@@ -141,6 +156,7 @@ impl<'e> Judge<'e> {
             self.malformed += 1;
             return;
         };
+        self.engine.stats.by_type.count(event.code());
         let ctx = self.tables.apply(&event);
         if !ctx.is_judged() {
             return;
@@ -148,9 +164,18 @@ impl<'e> Judge<'e> {
         let rules = &self.active.load().rules;
         for id in rules.eval(&ctx, &mut self.scratch) {
             self.matches += 1;
-            if let Some(alert) = rules.alert(*id, &ctx) {
+            let Some(alert) = rules.alert(*id, &ctx) else { continue };
+            match self.by_rule.get_mut(&alert.rule) {
+                Some(count) => *count += 1,
+                None => drop(self.by_rule.insert(Arc::clone(&alert.rule), 1)),
+            }
+            // 64 bits of nanoseconds are five centuries.
+            let now = self.started.elapsed().as_nanos() as u64;
+            if self.hold.admits(now, &alert) {
                 let line = self.format.line(ctx.epoch_ns(), &alert);
-                self.engine.sinks.send(line);
+                self.engine.sinks.send(Message::of(line, &alert));
+            } else {
+                self.engine.stats.held.add(1);
             }
         }
     }
@@ -172,6 +197,22 @@ impl<'e> Judge<'e> {
         stats.matches.set(self.matches);
         stats.processes.set(counts.processes);
         stats.evicted.set(counts.evicted);
+        stats.polls.add(1);
+        stats.add_matches(&mut self.by_rule);
+        if self.held_told.elapsed() >= HELD_REPORT {
+            self.held_told = Instant::now();
+            self.tell_held();
+        }
+    }
+
+    /// Says how many alerts were held back, which is never done in silence.
+    fn tell_held(&mut self) {
+        let now = host::now_ns();
+        for internal in self.hold.report(now) {
+            let line = self.format.internal_line(&internal);
+            let message = Message::new(line, internal.priority, Arc::clone(&internal.rule));
+            self.engine.sinks.send(message);
+        }
     }
 }
 

@@ -4,4 +4,6 @@
 mod command;
 mod harness;
 mod kernel;
+mod outputs;
 mod reload;
+mod web;

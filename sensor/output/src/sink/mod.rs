@@ -3,10 +3,13 @@
 //! What a sink cannot take is counted where it was lost: `dropped` when its queue was full,
 //! `failed` when writing did not work. Whoever sends never waits.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+mod datagram;
+mod file;
+mod http;
+mod program;
+mod writer;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,18 +17,28 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::error::OutputError;
+use crate::message::Message;
 use crate::queue::{Inlet, Line, Next, Outlet, QueueLimits, queue};
+use crate::relay::HttpTarget;
 
-/// Bytes written at once.
+use self::datagram::{Datagrams, JOURNAL_SOCKET, Layout, SYSLOG_SOCKET};
+use self::file::{Reopening, stdout};
+use self::http::Http;
+use self::program::Program;
+use self::writer::Writer;
+
+pub use self::program::ProgramTarget;
+
+/// Bytes handed to a sink at once.
 const BATCH_BYTES: usize = 64 * 1024;
+/// Alerts handed to a sink at once.
+const BATCH_ALERTS: usize = 1024;
 /// How often an idle sink looks around.
 const IDLE: Duration = Duration::from_secs(1);
 /// How often [`Sinks::finish`] looks whether a sink is done.
 const FINISH_STEP: Duration = Duration::from_millis(5);
 /// Stack of a sink's thread.
 const STACK_BYTES: usize = 256 * 1024;
-/// Permission bits of a file that a sink creates: alerts show what users do.
-const FILE_MODE: u32 = 0o600;
 
 /// Where a sink writes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +47,51 @@ pub enum Target {
     Stdout,
     /// A file, appended to, reopened when it was renamed or removed.
     File(PathBuf),
+    /// The system's logger.
+    Syslog(SyslogTarget),
+    /// The journal, with rule and priority as fields.
+    Journal {
+        /// The journal's socket, if not systemd's own.
+        socket: Option<PathBuf>,
+        /// `SYSLOG_IDENTIFIER` of the entries.
+        tag: String,
+    },
+    /// A Unix datagram socket: one alert, one datagram.
+    Datagram(PathBuf),
+    /// A program's standard input.
+    Program(ProgramTarget),
+    /// An HTTP receiver.
+    Http(Box<HttpTarget>),
+}
+
+/// The system's logger, by its local socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyslogTarget {
+    /// The socket, if not `/dev/log`.
+    pub socket: Option<PathBuf>,
+    /// Facility by its name, such as `user` or `local0`.
+    pub facility: Facility,
+    /// Name in front of each message.
+    pub tag: String,
+}
+
+/// Syslog's facilities (RFC 5424 section 6.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facility(u8);
+
+impl Facility {
+    /// Names in the order of their numbers.
+    const NAMES: [&str; 24] = [
+        "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron",
+        "authpriv", "ftp", "ntp", "audit", "alert", "clock", "local0", "local1", "local2",
+        "local3", "local4", "local5", "local6", "local7",
+    ];
+
+    /// The facility of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        let at = Self::NAMES.iter().position(|known| *known == name)?;
+        u8::try_from(at).ok().map(Self)
+    }
 }
 
 impl Target {
@@ -41,6 +99,11 @@ impl Target {
         match self {
             Self::Stdout => "stdout".into(),
             Self::File(path) => format!("file {}", path.display()),
+            Self::Syslog(_) => "syslog".into(),
+            Self::Journal { .. } => "journal".into(),
+            Self::Datagram(path) => format!("socket {}", path.display()),
+            Self::Program(target) => format!("program {}", target.command),
+            Self::Http(target) => format!("http {}", without_secrets(&target.post.url)),
         }
     }
 }
@@ -60,6 +123,15 @@ pub struct SinkCounts {
     pub waiting_bytes: u64,
     /// The last error, in words.
     pub last_error: Option<String>,
+}
+
+/// An address without the name and password that may stand in it.
+fn without_secrets(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +164,19 @@ impl Sinks {
             let writer: Box<dyn Writer> = match target {
                 Target::Stdout => Box::new(stdout()?),
                 Target::File(path) => Box::new(Reopening::open(path)?),
+                Target::Syslog(target) => {
+                    let path = target.socket.as_deref().unwrap_or(Path::new(SYSLOG_SOCKET));
+                    let facility = target.facility.0 << 3;
+                    let layout = Layout::Syslog { facility, tag: target.tag.clone() };
+                    Box::new(Datagrams::to(path, layout))
+                }
+                Target::Journal { socket, tag } => {
+                    let path = socket.as_deref().unwrap_or(Path::new(JOURNAL_SOCKET));
+                    Box::new(Datagrams::to(path, Layout::Journal { tag: tag.clone() }))
+                }
+                Target::Datagram(path) => Box::new(Datagrams::to(path, Layout::Line)),
+                Target::Program(target) => Box::new(Program::new(target.clone())),
+                Target::Http(target) => Box::new(Http::new((**target).clone())),
             };
             sinks.add(target.name(), writer, limits)?;
         }
@@ -116,9 +201,9 @@ impl Sinks {
         Ok(())
     }
 
-    /// Hands a line to every sink that has room for it. Never waits; returns how many took it.
-    pub fn send(&self, line: impl Into<Arc<str>>) -> usize {
-        let line: Line = line.into();
+    /// Hands an alert to every sink that has room for it. Never waits; returns how many took it.
+    pub fn send(&self, message: Message) -> usize {
+        let line: Line = Arc::new(message);
         let took = |sink: &&Sink| {
             let taken = sink.inlet.offer(&line);
             if !taken {
@@ -184,73 +269,12 @@ impl Totals {
     }
 }
 
-/// Something a batch can be written to.
-trait Writer: Send {
-    /// Writes some of `bytes`; called again with the rest.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
-    /// Called before each batch and now and then while idle.
-    fn look_around(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Writer for File {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(self, bytes)
-    }
-}
-
-/// Standard output as a file of its own, so that a batch is one system call.
-fn stdout() -> Result<File, OutputError> {
-    let owned = io::stdout()
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(|source| OutputError::Stdout { source })?;
-    Ok(File::from(owned))
-}
-
-/// A file that is opened again when its path leads elsewhere, as log rotation makes it do.
-#[derive(Debug)]
-struct Reopening {
-    path: PathBuf,
-    file: File,
-    identity: (u64, u64),
-}
-
-impl Reopening {
-    fn open(path: &Path) -> Result<Self, OutputError> {
-        let failed = |source| OutputError::Open { path: path.to_path_buf(), source };
-        let (file, identity) = append(path).map_err(failed)?;
-        Ok(Self { path: path.to_path_buf(), file, identity })
-    }
-}
-
-impl Writer for Reopening {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(&mut self.file, bytes)
-    }
-
-    fn look_around(&mut self) -> io::Result<()> {
-        let found = std::fs::metadata(&self.path).map(|m| (m.dev(), m.ino()));
-        if !found.is_ok_and(|identity| identity == self.identity) {
-            (self.file, self.identity) = append(&self.path)?;
-        }
-        Ok(())
-    }
-}
-
-fn append(path: &Path) -> io::Result<(File, (u64, u64))> {
-    let file = OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(path)?;
-    let found = file.metadata()?;
-    Ok((file, (found.dev(), found.ino())))
-}
-
-/// A sink's thread: batches what waits, writes it, counts.
+/// A sink's thread: batches what waits, hands it to the writer, counts.
 fn drain(outlet: &Outlet, mut writer: Box<dyn Writer>, totals: &Totals) {
-    let mut batch = Vec::with_capacity(BATCH_BYTES);
+    let mut batch = Vec::new();
     loop {
         match outlet.next(IDLE) {
-            Next::Line(line) => push(&mut batch, &line),
+            Next::Line(line) => batch.push(line),
             Next::Nothing => {
                 if let Err(error) = writer.look_around() {
                     totals.note(&error);
@@ -259,49 +283,31 @@ fn drain(outlet: &Outlet, mut writer: Box<dyn Writer>, totals: &Totals) {
             }
             Next::Ended => return,
         }
-        while batch.len() < BATCH_BYTES
+        let mut bytes = 0;
+        while bytes < BATCH_BYTES
+            && batch.len() < BATCH_ALERTS
             && let Some(line) = outlet.ready()
         {
-            push(&mut batch, &line);
+            bytes += line.line().len();
+            batch.push(line);
         }
         if let Err(error) = writer.look_around() {
             totals.note(&error);
         }
-        write_batch(&mut *writer, &batch, totals);
+        deliver(&mut *writer, &batch, totals);
         batch.clear();
-        batch.shrink_to(BATCH_BYTES);
     }
 }
 
-fn push(batch: &mut Vec<u8>, line: &str) {
-    batch.extend_from_slice(line.as_bytes());
-    batch.push(b'\n');
-}
-
-/// Writes all of `batch` or as much as goes, and counts lines by the line feeds that went.
-fn write_batch(writer: &mut dyn Writer, batch: &[u8], totals: &Totals) {
-    let mut written = 0;
-    while let Some(rest @ [_, ..]) = batch.get(written..) {
-        match writer.write(rest) {
-            Ok(0) => {
-                totals.note(&io::ErrorKind::WriteZero.into());
-                break;
-            }
-            Ok(n) => written += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                totals.note(&error);
-                break;
-            }
-        }
+/// Hands a batch over and counts what became of it.
+fn deliver(writer: &mut dyn Writer, batch: &[Line], totals: &Totals) {
+    let delivery = writer.deliver(batch);
+    let failed = (batch.len() as u64).saturating_sub(delivery.written);
+    totals.written.fetch_add(delivery.written, Ordering::Relaxed);
+    totals.failed.fetch_add(failed, Ordering::Relaxed);
+    if let Some(error) = delivery.error {
+        totals.note(&error);
     }
-    let (done, lost) = batch.split_at(written.min(batch.len()));
-    totals.written.fetch_add(lines(done), Ordering::Relaxed);
-    totals.failed.fetch_add(lines(lost), Ordering::Relaxed);
-}
-
-fn lines(bytes: &[u8]) -> u64 {
-    bytes.split(|byte| *byte == b'\n').skip(1).count() as u64
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! Sinks that work, hang, fail, are rotated; nobody waits and every line is accounted for.
 
+mod programs;
+mod sockets;
+
 use std::sync::mpsc;
 
+use super::writer::{Delivery, Stream};
 use super::*;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -13,11 +17,23 @@ struct Gate {
 }
 
 impl Writer for Gate {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn deliver(&mut self, batch: &[Line]) -> Delivery {
         let _ = self.go.recv();
-        self.into.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
+        for message in batch {
+            let mut into = self.into.lock().unwrap();
+            into.extend_from_slice(message.line().as_bytes());
+            into.push(b'\n');
+        }
+        Delivery { written: batch.len() as u64, error: None }
     }
+}
+
+fn message(line: impl Into<Box<str>>) -> Message {
+    Message::new(line, "Warning", Arc::from("A rule"))
+}
+
+fn batch(lines: &[&str]) -> Vec<Line> {
+    lines.iter().map(|line| Arc::new(message(*line))).collect()
 }
 
 fn gated(limits: QueueLimits) -> (Sinks, mpsc::Sender<()>, Arc<std::sync::Mutex<Vec<u8>>>) {
@@ -31,7 +47,7 @@ fn gated(limits: QueueLimits) -> (Sinks, mpsc::Sender<()>, Arc<std::sync::Mutex<
 #[test]
 fn a_hanging_sink_is_never_waited_for_and_what_it_misses_is_counted() {
     let (sinks, open, into) = gated(QueueLimits { alerts: 10, bytes: 1 << 20 });
-    let taken: usize = (0..1000).map(|n| sinks.send(format!("line {n}"))).sum();
+    let taken: usize = (0..1000).map(|n| sinks.send(message(format!("line {n}")))).sum();
     let counts = sinks.counts().remove(0);
     // The queue, and the one batch that the thread may hold.
     assert!((10..=25).contains(&taken), "{taken}");
@@ -54,7 +70,7 @@ fn a_hanging_sink_does_not_keep_lines_from_the_others_nor_the_end_from_coming() 
     let file = Box::new(Reopening::open(&path).unwrap());
     sinks.add("file".into(), file, QueueLimits::default()).unwrap();
     for n in 0..50 {
-        sinks.send(format!("{n}"));
+        sinks.send(message(format!("{n}")));
     }
     let counts = sinks.finish(Duration::from_millis(200));
     assert!(counts[0].last_error.as_ref().unwrap().contains("did not finish"));
@@ -68,15 +84,23 @@ fn a_hanging_sink_does_not_keep_lines_from_the_others_nor_the_end_from_coming() 
 #[test]
 fn a_sink_that_fails_counts_lines_by_what_went_through() {
     struct TwoBytes(usize);
-    impl Writer for TwoBytes {
+    impl io::Write for TwoBytes {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let take = bytes.len().min(2).min(self.0);
             self.0 -= take;
             if take == 0 { Err(io::Error::other("disk full")) } else { Ok(take) }
         }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    impl Writer for Stream<TwoBytes> {
+        fn deliver(&mut self, batch: &[Line]) -> Delivery {
+            self.write(batch)
+        }
     }
     let totals = Totals::default();
-    write_batch(&mut TwoBytes(7), b"ab\ncd\nef\ngh\n", &totals);
+    deliver(&mut Stream::new(TwoBytes(7)), &batch(&["ab", "cd", "ef", "gh"]), &totals);
     let counts = totals.read("x".into());
     assert_eq!((counts.written, counts.failed), (2, 2));
     assert_eq!(counts.last_error.as_deref(), Some("disk full"));
@@ -89,13 +113,13 @@ fn a_file_is_appended_to_created_private_and_reopened_after_rotation() {
     let path = dir.path().join("alerts.log");
     std::fs::write(&path, "before\n").unwrap();
     let mut writer = Reopening::open(&path).unwrap();
-    write_batch(&mut writer, b"one\n", &Totals::default());
+    deliver(&mut writer, &batch(&["one"]), &Totals::default());
     std::fs::rename(&path, dir.path().join("alerts.log.1")).unwrap();
     writer.look_around().unwrap();
-    write_batch(&mut writer, b"two\n", &Totals::default());
+    deliver(&mut writer, &batch(&["two"]), &Totals::default());
     std::fs::remove_file(&path).unwrap();
     writer.look_around().unwrap();
-    write_batch(&mut writer, b"three\n", &Totals::default());
+    deliver(&mut writer, &batch(&["three"]), &Totals::default());
     let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
     assert_eq!(read("alerts.log.1"), "before\none\n");
     assert_eq!(read("alerts.log"), "three\n");
@@ -116,7 +140,7 @@ fn a_full_device_is_counted_and_said() {
         return;
     }
     let sinks = Sinks::open(&[Target::File(full.into())], QueueLimits::default()).unwrap();
-    sinks.send("lost");
+    sinks.send(message("lost"));
     let counts = sinks.finish(LONG).remove(0);
     assert_eq!((counts.written, counts.failed), (0, 1));
     assert!(counts.last_error.unwrap().contains("No space left"));

@@ -1,0 +1,104 @@
+//! What the daemon tells about itself: the HTTP endpoint, periodic figures, lost events.
+
+use serde::{Deserialize, Serialize};
+
+/// The HTTP endpoint for health, metrics and versions.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct WebServer {
+    pub(crate) enabled: bool,
+    /// Loopback unless said otherwise: there is no authentication.
+    pub(crate) listen_address: String,
+    pub(crate) listen_port: u16,
+    pub(crate) k8s_healthz_endpoint: String,
+    /// Whether `/metrics` is served.
+    pub(crate) prometheus_metrics_enabled: bool,
+}
+
+/// Figures written from time to time.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own, as users know it")]
+pub(crate) struct Metrics {
+    pub(crate) enabled: bool,
+    /// Time between two, such as `1h` or `30s`.
+    pub(crate) interval: String,
+    /// Write them as an alert.
+    pub(crate) output_rule: bool,
+    /// Append them to a file.
+    pub(crate) output_file: Option<std::path::PathBuf>,
+    /// Matches of each rule.
+    pub(crate) rules_counters_enabled: bool,
+    /// Memory and CPU time.
+    pub(crate) resource_utilization_enabled: bool,
+    /// Sizes of tables.
+    pub(crate) state_counters_enabled: bool,
+    /// Events and losses of the kernel.
+    pub(crate) kernel_event_counters_enabled: bool,
+}
+
+/// What is done when the kernel could not hand over events.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct EventDrops {
+    /// Share of lost events in a second from which on something is done.
+    pub(crate) threshold: f64,
+    pub(crate) actions: Vec<Action>,
+    /// Actions in a second.
+    pub(crate) rate: f64,
+    /// Actions at once before the rate counts.
+    pub(crate) max_burst: f64,
+}
+
+/// One thing to do about lost events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Action {
+    /// Nothing.
+    Ignore,
+    /// A line among the daemon's own messages.
+    Log,
+    /// An alert.
+    Alert,
+    /// Leave, with an error.
+    Exit,
+}
+
+impl Default for WebServer {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            listen_address: "127.0.0.1".into(),
+            listen_port: 8765,
+            k8s_healthz_endpoint: "/healthz".into(),
+            prometheus_metrics_enabled: true,
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            interval: "1h".into(),
+            output_rule: true,
+            output_file: None,
+            rules_counters_enabled: true,
+            resource_utilization_enabled: true,
+            state_counters_enabled: true,
+            kernel_event_counters_enabled: true,
+        }
+    }
+}
+
+impl Default for EventDrops {
+    /// As users know it, but for the threshold: a small loss is no less a loss.
+    fn default() -> Self {
+        Self {
+            threshold: 0.0,
+            actions: vec![Action::Log, Action::Alert],
+            rate: 0.03333,
+            max_burst: 1.0,
+        }
+    }
+}

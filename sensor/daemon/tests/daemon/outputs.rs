@@ -1,0 +1,131 @@
+//! Where alerts go, what is held back, and that a dead output costs only its own alerts.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+use crate::harness::{Daemon, Feed, LONG, open, rule};
+
+/// A daemon without a probe that alerts on opens of `/x`, with more settings.
+fn daemon(dir: &Path, feed: &Feed, settings: &[String]) -> Daemon {
+    let rules = dir.join("rules.yaml");
+    fs::write(&rules, rule("opened", "/x")).unwrap();
+    let mut arguments = vec!["--no-probe", "--replay-records", feed.path()];
+    arguments.extend(["-r", rules.to_str().unwrap()]);
+    for setting in settings {
+        arguments.extend(["-o", setting]);
+    }
+    Daemon::start(dir, &arguments)
+}
+
+fn until<T>(mut found: impl FnMut() -> Option<T>) -> T {
+    let start = std::time::Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(start.elapsed() < LONG, "it did not happen");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_alert_reaches_every_output_and_a_dead_one_delays_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let log = UnixDatagram::bind(at("log")).unwrap();
+    let journal = UnixDatagram::bind(at("journal")).unwrap();
+    let plain = UnixDatagram::bind(at("plain")).unwrap();
+    for socket in [&log, &journal, &plain] {
+        socket.set_read_timeout(Some(LONG)).unwrap();
+    }
+    let mut feed = Feed::new(dir.path());
+    let settings = [
+        "json_output=true".to_owned(),
+        "syslog_output.enabled=true".to_owned(),
+        format!("syslog_output.socket={}", at("log")),
+        "journald_output.enabled=true".to_owned(),
+        format!("journald_output.socket={}", at("journal")),
+        "unix_output.enabled=true".to_owned(),
+        format!("unix_output.path={}", at("plain")),
+        "file_output.enabled=true".to_owned(),
+        format!("file_output.filename={}", at("file")),
+        "program_output.enabled=true".to_owned(),
+        format!("program_output.program=sleep 1000; cat > {}", at("never")),
+    ];
+    let daemon = daemon(dir.path(), &feed, &settings);
+    feed.send(&[open("/x"), open("/x")]);
+    let alert = daemon.alert();
+    assert_eq!(alert["rule"], "opened");
+    let receive = |socket: &UnixDatagram| {
+        let mut buffer = [0; 8192];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    assert!(receive(&log).contains("eyasd["));
+    assert!(receive(&journal).contains("EYAS_RULE=opened\n"));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&receive(&plain)).unwrap(), alert);
+    let file =
+        until(|| fs::read_to_string(at("file")).ok().filter(|text| text.lines().count() == 2));
+    assert!(file.starts_with('{'), "{file}");
+}
+
+#[test]
+fn what_is_said_too_often_is_held_back_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut feed = Feed::new(dir.path());
+    let settings = ["json_output=true", "alert_limits.same_for=3600"].map(str::to_owned);
+    let daemon = daemon(dir.path(), &feed, &settings);
+    feed.send(&vec![open("/x"); 10]);
+    assert_eq!(daemon.alert()["rule"], "opened");
+    until(|| Some(()).filter(|()| daemon.client().status().unwrap().counters.matches == 10));
+    let (code, lines, _) = daemon.stop();
+    assert_eq!(code, Some(0));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let said: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!(said["rule"], "eyas internal: alerts held back");
+    assert_eq!(said["output_fields"]["eyas.repeated"], 9);
+    assert_eq!(said["source"], "internal");
+}
+
+#[test]
+fn an_output_that_is_enabled_and_not_set_up_is_a_usage_error() {
+    for (settings, said) in [
+        (&["file_output.enabled=true"][..], "`file_output.filename` is not set"),
+        (&["unix_output.enabled=true"], "`unix_output.path` is not set"),
+        (&["program_output.enabled=true"], "`program_output.program` is not set"),
+        (&["http_output.enabled=true"], "`http_output.url` is not set"),
+        (
+            &["http_output.enabled=true", "http_output.url=ftp://x"],
+            "expected an address with `http://`",
+        ),
+        (
+            &["http_output.enabled=true", "http_output.url=http://x", "http_output.mtls=true"],
+            "`http_output.client_cert` is not set",
+        ),
+        (
+            &["http_output.enabled=true", "http_output.url=http://x", "http_output.ca_cert=/no/ca"],
+            "/no/ca",
+        ),
+        (
+            &[
+                "http_output.enabled=true",
+                "http_output.url=http://x",
+                "http_output.ca_cert=/etc/passwd",
+            ],
+            "`/etc/passwd` holds no certificate",
+        ),
+        (
+            &["syslog_output.enabled=true", "syslog_output.facility=loud"],
+            "`syslog_output.facility` is `loud`",
+        ),
+    ] {
+        let options = settings.iter().flat_map(|setting| ["-o", setting]);
+        let output =
+            crate::harness::eyasd().args(["--check", "-o", "store=null"]).args(options).output();
+        let output = output.unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(said), "{said}: {text}");
+    }
+}

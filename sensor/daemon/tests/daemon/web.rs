@@ -1,0 +1,91 @@
+//! Health, metrics and versions over HTTP.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use crate::harness::{Daemon, Feed, LONG, open, rule};
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn get(port: u16, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+#[test]
+fn health_metrics_and_versions_are_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = dir.path().join("rules.yaml");
+    fs::write(&rules, rule("it \"opened\"", "/x")).unwrap();
+    let mut feed = Feed::new(dir.path());
+    let port = free_port();
+    let daemon = Daemon::start(
+        dir.path(),
+        &[
+            "--no-probe",
+            "--replay-records",
+            feed.path(),
+            "-r",
+            rules.to_str().unwrap(),
+            "--json",
+            "-o",
+            "webserver.enabled=true",
+            "-o",
+            &format!("webserver.listen_port={port}"),
+        ],
+    );
+    feed.send(&[open("/x"), open("/y")]);
+    daemon.alert();
+    let start = std::time::Instant::now();
+    let (status, text) = loop {
+        let found = get(port, "/metrics");
+        if found.1.contains("eyas_sensor_events_total 2") {
+            break found;
+        }
+        assert!(start.elapsed() < LONG, "{}", found.1);
+    };
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    for line in [
+        "eyas_sensor_rule_matches_total{rule=\"it \\\"opened\\\"\"} 1",
+        "eyas_sensor_events_by_type_total{type=\"openat\",code=\"307\"} 2",
+        "eyas_sensor_rules_enabled 1",
+        "eyas_sensor_alerts_dropped_total{output=\"stdout\"} 0",
+        "# TYPE eyas_sensor_events_total counter",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
+    }
+    assert_eq!(get(port, "/healthz").1, "{\"status\":\"ok\"}");
+    assert!(get(port, "/readyz").1.contains("\"rules\":1"));
+    assert!(get(port, "/versions").1.contains("\"engine_version_semver\":\"0.63.0\""));
+    assert!(get(port, "/nothing").0.contains("404"));
+    // A client that says nothing holds up neither the others nor the end.
+    let _silent = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+    assert!(get(port, "/healthz").0.contains("200"));
+    assert_eq!(daemon.stop().0, Some(0));
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("control.sock");
+    let output = crate::harness::eyasd()
+        .args(["--no-probe", "-o", "store=null", "-o", "control.group=null"])
+        .args(["--control-socket", socket.to_str().unwrap()])
+        .args(["-o", "webserver.enabled=true", "-o", &format!("webserver.listen_port={port}")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(&format!("cannot listen on `127.0.0.1:{port}`")), "{text}");
+    assert!(text.contains("webserver.listen_port"), "{text}");
+}

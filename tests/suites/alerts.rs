@@ -1,0 +1,178 @@
+//! Alerts on their way out of the real programs: a process that posts them, a logger that writes them down.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use eyas_abi::{EventBuilder, Header};
+use eyas_tests::{Sensor, eyas, skip};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const RULE: &str = "- rule: opened\n  desc: d\n  condition: evt.type = openat and fd.name = /x\n  \
+                    output: opened \"%fd.name\"\n  priority: WARNING\n";
+
+/// An open of `/x`, as the kernel would report it.
+fn open() -> Vec<u8> {
+    EventBuilder::new(307)
+        .header(Header { time: 5_000_000_000, start: 1, tgid: 10, tid: 10, ..Header::default() })
+        .int(3)
+        .int(-100)
+        .text(b"/x")
+        .int(1)
+        .int(0)
+        .skip_to("eyas_fd_type")
+        .bytes(b"f")
+        .build()
+}
+
+/// A sensor that has seen `count` opens, without a kernel.
+fn sensor(folder: &Path, count: usize, settings: &[String]) -> Sensor {
+    let records = folder.join("records");
+    fs::write(&records, open().repeat(count)).expect("records");
+    let rules = folder.join("rules.yaml");
+    fs::write(&rules, RULE).expect("rules");
+    let mut arguments = vec!["--no-probe", "--replay-records", records.to_str().expect("a path")];
+    arguments.extend(["-r", rules.to_str().expect("a path"), "-o", "control.group=null"]);
+    for setting in settings {
+        arguments.extend(["-o", setting]);
+    }
+    Sensor::start(&folder.join("store"), folder, &arguments)
+}
+
+/// A receiver of posted alerts; refuses the first requests with the given answers.
+fn receiver(first: &'static [&'static str]) -> (String, Receiver<(String, String)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let (sender, requests) = channel();
+    thread::spawn(move || {
+        let mut answers = first.iter().copied();
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else { return };
+            let mut reader = BufReader::new(stream);
+            while let Some(request) = request(&mut reader) {
+                let answer = answers.next().unwrap_or("200 OK");
+                let text = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
+                if reader.get_mut().write_all(text.as_bytes()).is_err() {
+                    break;
+                }
+                if answer == "200 OK" && sender.send(request).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    (url, requests)
+}
+
+fn request(reader: &mut BufReader<TcpStream>) -> Option<(String, String)> {
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if line == "\r\n" {
+            break;
+        }
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length: ") {
+            length = value.trim().parse().ok()?;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((head, String::from_utf8_lossy(&body).into_owned()))
+}
+
+#[test]
+fn alerts_are_posted_by_a_process_without_privileges() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, requests) = receiver(&["503 Busy", "429 Slow\r\nRetry-After: 0"]);
+    let settings = [
+        "http_output.enabled=true".to_owned(),
+        format!("http_output.url={url}"),
+        format!("http_output.program={}", eyas().display()),
+    ];
+    // The user that posts must be able to reach the program.
+    let mut settings = settings.to_vec();
+    if rustix::process::geteuid().is_root() {
+        settings.push("http_output.user=root".into());
+    }
+    let sensor = sensor(folder.path(), 3, &settings);
+    for _ in 0..3 {
+        let (head, body) = requests.recv_timeout(PATIENCE).expect("a request");
+        assert!(head.starts_with("POST / HTTP/1.1"), "{head}");
+        assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
+        let alert: Value = serde_json::from_str(&body).expect("an alert");
+        assert_eq!((&alert["rule"], &alert["priority"]), (&"opened".into(), &"Warning".into()));
+        assert_eq!(alert, sensor.expect_alert("opened", ""));
+    }
+    assert_eq!(sensor.stop(), 0);
+}
+
+/// A logger of its own, stopped on drop.
+struct Logger(Child);
+
+impl Drop for Logger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_real_logger_writes_down_what_falcos_readers_expect() {
+    let program = Path::new("/usr/sbin/rsyslogd");
+    if !program.exists() {
+        skip("a_real_logger_writes_down_what_falcos_readers_expect", "rsyslogd is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let configuration = format!(
+        "module(load=\"imuxsock\" SysSock.Use=\"off\")\ninput(type=\"imuxsock\" Socket=\"{}\")\n\
+         template(name=\"whole\" type=\"string\" string=\"%syslogfacility-text%.%syslogseverity-text% %programname% %msg%\\n\")\n\
+         *.* action(type=\"omfile\" file=\"{}\" template=\"whole\" fileOwner=\"root\")\n",
+        at("log"),
+        at("written")
+    );
+    fs::write(at("rsyslog.conf"), configuration).expect("a configuration");
+    let child = Command::new(program)
+        .args(["-n", "-f", &at("rsyslog.conf"), "-i", &at("pid")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("rsyslogd starts");
+    let _logger = Logger(child);
+    let start = Instant::now();
+    while !Path::new(&at("log")).exists() {
+        assert!(start.elapsed() < PATIENCE, "rsyslogd does not listen");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let settings = [
+        "syslog_output.enabled=true".to_owned(),
+        format!("syslog_output.socket={}", at("log")),
+        "json_output=false".to_owned(),
+    ];
+    let sensor = sensor(folder.path(), 1, &settings);
+    let text = loop {
+        let text = fs::read_to_string(at("written")).unwrap_or_default();
+        if text.contains("opened") {
+            break text;
+        }
+        assert!(start.elapsed() < PATIENCE, "nothing was written: {}", sensor.log());
+        thread::sleep(Duration::from_millis(10));
+    };
+    assert!(text.starts_with("user.warning eyasd  "), "{text}");
+    assert!(text.contains(": Warning opened \\\"/x\\\""), "{text}");
+    assert_eq!(sensor.stop(), 0);
+}
