@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use eyas_artifact::{Digest, media};
+use eyas_artifact::{Digest, Kind, media};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -96,10 +96,17 @@ impl Stranger {
         self.artifact(tag, config, media::RULESFILE_LAYER, layer)
     }
 
-    /// Serves an artifact with this description and layer; gives its reference.
+    /// Serves an artifact with this layer and a description of the same kind, or of rules where the
+    /// layer is of none; gives its reference.
     pub fn artifact(&self, tag: &str, config: Vec<u8>, layer_type: &str, layer: Vec<u8>) -> String {
-        let config = self.blob(media::RULESFILE_CONFIG, config);
-        let layer = self.blob(layer_type, layer);
+        let kind = Kind::from_layer_media_type(layer_type).unwrap_or(Kind::Rulesfile);
+        self.described(tag, (kind.config_media_type(), config), (layer_type, layer))
+    }
+
+    /// Serves an artifact with this description and layer, each of its media type; gives its reference.
+    pub fn described(&self, tag: &str, config: (&str, Vec<u8>), layer: (&str, Vec<u8>)) -> String {
+        let config = self.blob(config.0, config.1);
+        let layer = self.blob(layer.0, layer.1);
         let manifest = format!(
             "{{\"schemaVersion\":2,\"mediaType\":\"{}\",\"config\":{},\"layers\":[{layer}]}}",
             media::OCI_MANIFEST,

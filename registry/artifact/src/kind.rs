@@ -63,6 +63,11 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.layer_media_type() == media_type)
     }
 
+    /// The kind whose configuration document has this media type.
+    pub fn from_config_media_type(media_type: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.config_media_type() == media_type)
+    }
+
     /// Directory of this kind inside a generation.
     pub fn directory(self) -> &'static str {
         match self {

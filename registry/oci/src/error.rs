@@ -250,6 +250,10 @@ impl OciError {
             Self::Redirect { .. } => {
                 "ask the registry's operator; a proxy may be in between".to_owned()
             }
+            Self::Credentials { .. } => {
+                "correct the file or the helper, or name another file by `registry.creds.config` of \
+                 the configuration".to_owned()
+            }
             Self::Tls { .. } => {
                 "the file must hold PEM certificates (or a PEM private key)".to_owned()
             }

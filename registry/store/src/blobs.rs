@@ -26,11 +26,28 @@ pub struct BlobWriter {
     size: u64,
     /// Absent once it has its final name.
     file: Option<NewFile>,
+    /// What earlier processes have received, hashed, until somebody asks for it.
+    kept: Option<Hasher>,
     /// Whether the disk or the content failed, rather than whoever sends it.
     failed: bool,
 }
 
 impl BlobWriter {
+    /// Continues `file`, if there is space for what is missing.
+    fn new(paths: Paths, expected: Digest, size: u64, file: NewFile) -> Result<Self, StoreError> {
+        let missing = size - file.written();
+        let blobs = paths.blobs();
+        let mut writer = Self { paths, expected, size, file: Some(file), kept: None, failed: true };
+        disk::check_space(&blobs, missing)?;
+        writer.failed = false;
+        Ok(writer)
+    }
+
+    /// The digest that it must have.
+    pub fn expected(&self) -> &Digest {
+        &self.expected
+    }
+
     /// Bytes received so far; a transfer that was cut goes on from here.
     pub fn written(&self) -> u64 {
         self.file.as_ref().map_or(0, NewFile::written)
@@ -45,6 +62,16 @@ impl BlobWriter {
         }
         let Some(file) = &mut self.file else { return Ok(()) };
         file.write(bytes).inspect_err(|_| self.failed = true)
+    }
+
+    /// Goes on after what was there when it was opened: that goes through `hasher`, its size comes
+    /// back. What has come since then is forgotten, since reading it back would cost more.
+    pub(crate) fn resume(&mut self, hasher: &mut Hasher) -> Result<u64, StoreError> {
+        match self.kept.take() {
+            Some(kept) => *hasher = kept,
+            None => self.restart()?,
+        }
+        Ok(self.written())
     }
 
     /// Forgets what was received, for a sender that cannot go on from the middle.
@@ -111,6 +138,35 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Begins to receive a blob without the right to change the store, or goes on where an earlier
+    /// process was cut. It gets its name from [`BlobWriter::finish`], which is for who has that right.
+    pub(crate) fn receive_ahead(&self, digest: Digest, size: u64) -> Result<Ahead, StoreError> {
+        if self.blob_path(&digest, size).is_some() {
+            return Ok(Ahead::There);
+        }
+        disk::ensure_dir(&self.paths.blobs())?;
+        let mut hasher = Hasher::new();
+        let Some(file) = NewFile::resume(self.paths.part(&digest), size, &mut hasher)? else {
+            return Ok(Ahead::Busy);
+        };
+        let mut writer = BlobWriter::new(self.paths.clone(), digest, size, file)?;
+        writer.kept = Some(hasher);
+        Ok(Ahead::Ours(Box::new(writer)))
+    }
+}
+
+/// How it stands with a blob that is wanted.
+#[derive(Debug)]
+pub enum Ahead {
+    /// It is in the store.
+    There,
+    /// Somebody else is receiving it.
+    Busy,
+    /// It is to be received.
+    Ours(Box<BlobWriter>),
+}
+
 impl LockedStore {
     /// Begins to receive a blob, or goes on where an earlier process was cut; what is there already
     /// goes through `hasher`. It is checked whole at the end.
@@ -120,15 +176,12 @@ impl LockedStore {
         size: u64,
         hasher: &mut Hasher,
     ) -> Result<BlobWriter, StoreError> {
-        let part = self.paths.part(&digest);
-        let file = NewFile::resume(part, size, hasher)?;
-        let missing = size - file.written();
-        let paths = self.paths.clone();
-        let mut writer =
-            BlobWriter { paths, expected: digest, size, file: Some(file), failed: true };
-        disk::check_space(&self.paths.blobs(), missing)?;
-        writer.failed = false;
-        Ok(writer)
+        let file = match NewFile::resume(self.paths.part(&digest), size, hasher)? {
+            Some(file) => file,
+            // Somebody is receiving it ahead, and may do so for long.
+            None => NewFile::create(disk::temporary_in(&self.paths.blobs(), disk::TEMPORARY))?,
+        };
+        BlobWriter::new(self.paths.clone(), digest, size, file)
     }
 
     /// Stores bytes that are in memory; their digest must be the one given.

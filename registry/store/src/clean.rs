@@ -4,10 +4,11 @@
 //! others, and the one with the highest number, so that no number is ever used twice.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use eyas_artifact::Generation;
 
+use crate::paths::PART;
 use crate::{LockedStore, Store, StoreError, disk};
 
 /// Generations kept beside the active one.
@@ -73,6 +74,10 @@ impl Store {
             if needed.contains(&name) {
                 continue;
             }
+            // What is being received belongs to who receives it.
+            if name.starts_with(PART) && !is_left(&path) {
+                continue;
+            }
             doomed.report.blobs += 1;
             doomed.report.blob_bytes +=
                 std::fs::symlink_metadata(&path).map_or(0, |meta| meta.len());
@@ -80,6 +85,11 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Whether nobody is receiving into the file any more.
+fn is_left(part: &Path) -> bool {
+    disk::open(part).is_ok_and(|file| disk::hold(&file, part))
 }
 
 impl LockedStore {

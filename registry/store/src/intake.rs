@@ -1,7 +1,8 @@
 //! Where verified content enters the store.
 //!
-//! Owns the only public way to a [`Stage`]: it wants the proof of verification. The client streams
-//! the archive into the stage, which keeps it under a temporary name until all of it was checked.
+//! Owns the only public ways to a [`Stage`] and to a blob that is received ahead of it: they want the
+//! proof of verification. The client streams the archive into one of the two, which keeps it under a
+//! temporary name until all of it was checked.
 
 use std::io;
 
@@ -9,7 +10,17 @@ use eyas_artifact::Hasher;
 use eyas_oci::{BlobSink, Pinned};
 use eyas_trust::Verified;
 
-use crate::{LockedStore, Source, Stage, StoreError};
+use crate::blobs::Ahead;
+use crate::{BlobWriter, LockedStore, Source, Stage, Store, StoreError};
+
+impl Store {
+    /// Begins to receive the archive of a verified artifact before the store is locked, so that a slow
+    /// transfer holds up nobody.
+    pub fn fetch_ahead(&self, verified: &Verified<Pinned>) -> Result<Ahead, StoreError> {
+        let layer = verified.get().layer();
+        self.receive_ahead(layer.digest, layer.size)
+    }
+}
 
 impl LockedStore {
     /// Begins to fetch a verified artifact. Its manifests are stored at once, so that the store
@@ -46,6 +57,21 @@ impl BlobSink for Stage {
 
     async fn restart(&mut self) -> io::Result<()> {
         Stage::restart(self).map_err(into_io)
+    }
+}
+
+/// The same, before there is a stage.
+impl BlobSink for BlobWriter {
+    async fn resume(&mut self, hasher: &mut Hasher) -> io::Result<u64> {
+        BlobWriter::resume(self, hasher).map_err(into_io)
+    }
+
+    async fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
+        BlobWriter::write(self, chunk).map_err(into_io)
+    }
+
+    async fn restart(&mut self) -> io::Result<()> {
+        BlobWriter::restart(self).map_err(into_io)
     }
 }
 

@@ -44,13 +44,13 @@ mod seen;
 mod stage;
 mod validate;
 
-pub use blobs::BlobWriter;
+pub use blobs::{Ahead, BlobWriter};
 pub use clean::{DEFAULT_KEPT_GENERATIONS, GarbageReport};
 pub use compose::Composed;
 pub use error::StoreError;
-pub use extract::ExtractLimits;
 #[doc(hidden)] // for the fuzzer
 pub use extract::unpack;
+pub use extract::{ExtractLimits, unpack_file};
 pub use flat::{
     FlatDirectories, FlatDirectory, FlatPlan, FlatReport, FlatSet, FlatSetReport, Foreign,
     OwnedFile, Ownership, Prepared as PreparedFlat, PreparedSet,

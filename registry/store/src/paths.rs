@@ -70,8 +70,8 @@ impl Paths {
 }
 
 /// Prefix of blobs that were received in part. They outlive their process: the next continues them,
-/// and garbage collection removes them.
-const PART: &str = ".part-";
+/// and garbage collection removes those that nobody holds.
+pub(crate) const PART: &str = ".part-";
 /// File in a generation that describes it.
 pub(crate) const LOCK_FILE: &str = "lock.json";
 /// File in a generation that says why it was rolled back.

@@ -164,6 +164,14 @@ impl Stage {
         Ok(())
     }
 
+    /// Takes what was received before the store was locked.
+    pub fn take_over(&mut self, ahead: BlobWriter) {
+        // Of another archive it is left for whoever wants it.
+        if *ahead.expected() == self.source.layer.digest && !self.has_layer() {
+            self.layer = Layer::Receiving(Box::new(ahead));
+        }
+    }
+
     /// Forgets what was received of the archive.
     pub fn restart(&mut self) -> Result<(), StoreError> {
         match &mut self.layer {
@@ -182,6 +190,10 @@ impl Stage {
         let missing = |what| StoreError::Incomplete { artifact: source.reference.clone(), what };
         let config = config.ok_or_else(|| missing("configuration"))?;
         let layer = match layer {
+            // Of nothing nothing arrives: that it is no archive is told by unpacking it.
+            Layer::Absent if source.layer.size == 0 => {
+                store.receive(source.layer.digest, 0, &mut Hasher::new())?.finish()?
+            }
             Layer::Absent => return Err(missing("archive")),
             Layer::Receiving(writer) => writer.finish()?,
             // It has been on disk since an earlier time.

@@ -101,6 +101,13 @@ impl Client {
                 layer.media_type
             )));
         };
+        let described = &manifest.config.media_type;
+        if Kind::from_config_media_type(described).is_some_and(|other| other != kind) {
+            return Err(unsupported(format!(
+                "its configuration is a `{described}`, its layer a `{}`, expected two of one kind",
+                layer.media_type
+            )));
+        }
         let asked = reference.clone();
         Ok(Pinned { asked, reference: pinned, root, platform_manifest, manifest, kind, layer })
     }

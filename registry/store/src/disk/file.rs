@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use eyas_artifact::{Digest, Hasher};
 use eyas_oci::Digesting;
-use rustix::fs::{Advice, OFlags, copy_file_range};
+use rustix::fs::{Advice, FlockOperation, OFlags, copy_file_range, flock};
 
 use super::{FILE_MODE, change, rename};
 use crate::StoreError;
@@ -59,18 +59,22 @@ impl NewFile {
     }
 
     /// Goes on with a file that another process has left; what is there goes through `hasher` too.
-    /// A new one where there is none, or where it has more than `limit` bytes.
+    /// A new one where there is none, or where it has more than `limit` bytes. Whoever has it holds
+    /// a lock on it; `None` while that is somebody else.
     pub(crate) fn resume(
         path: PathBuf,
         limit: u64,
         hasher: &mut Hasher,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Option<Self>, StoreError> {
         let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits() as i32;
         let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path);
         let Ok(mut file) = opened else {
             super::remove_file(&path)?;
-            return Self::create(path);
+            return Ok(Self::create(path)?.held());
         };
+        if !hold(&file, &path) {
+            return Ok(None);
+        }
         let mut kept = 0;
         let mut buffer = vec![0; COPY_BYTES];
         while let Ok(count @ 1..) = file.read(&mut buffer) {
@@ -79,13 +83,21 @@ impl NewFile {
         }
         let whole = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == kept);
         if !whole || kept > limit {
-            drop(file);
             *hasher = Hasher::new();
             super::remove_file(&path)?;
-            return Self::create(path);
+            return Ok(Self::create(path)?.held());
         }
         let digesting = Digesting::after(hasher.clone());
-        Ok(Self { path, file, digesting, written: kept, handed_over: kept, keep: false })
+        Ok(Some(Self { path, file, digesting, written: kept, handed_over: kept, keep: false }))
+    }
+
+    /// The same with its lock, unless somebody was faster, to whom it is left.
+    fn held(mut self) -> Option<Self> {
+        if hold(&self.file, &self.path) {
+            return Some(self);
+        }
+        self.abandon();
+        None
     }
 
     /// Lets the file stay under the name it has, whatever is in it.
@@ -180,6 +192,17 @@ impl NewFile {
         self.keep = true;
         Ok(())
     }
+}
+
+/// Takes the lock of a file that several processes may want to continue, if nobody has it, and if the
+/// file still has its name: whoever had it may have given it its final one meanwhile.
+pub(crate) fn hold(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let same = || {
+        let (own, named) = (file.metadata().ok()?, fs::symlink_metadata(path).ok()?);
+        Some((own.dev(), own.ino()) == (named.dev(), named.ino()))
+    };
+    flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() && same() == Some(true)
 }
 
 impl Drop for NewFile {

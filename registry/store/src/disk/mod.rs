@@ -19,7 +19,7 @@ use crate::StoreError;
 
 #[cfg(test)]
 pub(crate) use fault::{Fault, arm, disarm, points_passed};
-pub(crate) use file::NewFile;
+pub(crate) use file::{NewFile, hold};
 
 /// Mode of every directory.
 pub(crate) const DIRECTORY_MODE: u32 = 0o755;

@@ -10,7 +10,7 @@ mod names;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use eyas_artifact::InstalledFile;
@@ -21,7 +21,7 @@ pub use limits::ExtractLimits;
 use crate::disk::{self, NewFile};
 use crate::{StoreError, disk::FILE_MODE};
 use headers::{Member, Members};
-use limits::{Counter, Metered};
+use limits::{Counter, Metered, RATIO_GRACE_BYTES};
 
 /// Bytes read from the archive at a time.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -34,7 +34,17 @@ pub fn unpack(
     directory: &Path,
     limits: &ExtractLimits,
 ) -> Result<Vec<InstalledFile>, StoreError> {
-    let compressed = disk::open(layer)?;
+    unpack_file(artifact, disk::open(layer)?, directory, limits)
+}
+
+/// The same for an archive that is open, and in no store: for looking at what is in it.
+pub fn unpack_file(
+    artifact: &str,
+    compressed: File,
+    directory: &Path,
+    limits: &ExtractLimits,
+) -> Result<Vec<InstalledFile>, StoreError> {
+    disk::check_space(directory, least_size(&compressed, limits))?;
     let archive = |why: String| StoreError::Archive { artifact: artifact.to_owned(), why };
     let exceeded = |counter: &Counter| {
         counter.exceeded().map(|(limit, what)| StoreError::ArchiveLimit {
@@ -62,6 +72,20 @@ pub fn unpack(
     }
     work.files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(work.files)
+}
+
+/// The least that the archive can unpack to, as the end of its compression says, so that a disk that is
+/// too small is told before it is filled. Nothing is believed beyond what the limits would allow.
+fn least_size(mut compressed: &File, limits: &ExtractLimits) -> u64 {
+    let mut last = [0; 4];
+    let end = SeekFrom::End(-(last.len() as i64));
+    let read = compressed.seek(end).and_then(|_| compressed.read_exact(&mut last));
+    let length = compressed.metadata().map_or(0, |meta| meta.len());
+    if compressed.rewind().is_err() || read.is_err() {
+        return 0;
+    }
+    let allowed = length.saturating_mul(limits.max_ratio).max(RATIO_GRACE_BYTES);
+    u64::from(u32::from_le_bytes(last)).min(allowed).min(limits.max_bytes)
 }
 
 /// Either the archive's fault or the disk's.
