@@ -17,6 +17,7 @@ const PLUGIN_API_VERSION: &str = "3.12.0";
 const BUILT_IN_PLUGINS: [&str; 1] = ["container"];
 
 /// A sensor that listens on a socket, or that is left alone.
+#[derive(Clone)]
 pub(crate) struct SocketSensor {
     path: PathBuf,
     told: bool,

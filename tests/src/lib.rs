@@ -30,5 +30,5 @@ pub use process::{Finished, run};
 pub use programs::{eyas, eyasd, peer, skip, workspace_root};
 pub use registry::{Registry, both_registries};
 pub use sensor::{Sensor, kernel_gate};
-pub use site::{Site, marker_rule};
+pub use site::{Site, marker_rule, noise};
 pub use stranger::{Entry, Stranger};

@@ -81,10 +81,15 @@ pub fn run_measured(command: &mut Command) -> (Finished, u64) {
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());
     let status_file = format!("/proc/{}/status", child.id());
+    // For a moment after the start it still has our memory, and our program.
+    let (program, ours) = (format!("/proc/{}/exe", child.id()), std::env::current_exe().ok());
+    let is_ours = || std::fs::read_link(&program).ok() == ours;
     let start = Instant::now();
     let mut peak = 0;
     let status = loop {
-        let text = std::fs::read_to_string(&status_file).unwrap_or_default();
+        let text =
+            if is_ours() { Ok(String::new()) } else { std::fs::read_to_string(&status_file) };
+        let text = text.unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let found = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
         peak = peak.max(found.unwrap_or(0));

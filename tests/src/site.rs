@@ -4,6 +4,7 @@
 //! of the machine leaks into a test.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +20,19 @@ pub fn marker_rule(name: &str, marker: &str) -> String {
     format!(
         "- rule: {name}\n  desc: A marker file was opened.\n  condition: >\n    evt.type in (open, openat, openat2) and fd.name = {marker}\n  output: Marker opened (file=%fd.name command=%proc.cmdline)\n  priority: NOTICE\n"
     )
+}
+
+/// Comments that do not compress well.
+pub fn noise(bytes: usize) -> String {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut text = String::with_capacity(bytes + 64);
+    while text.len() < bytes {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let _ = writeln!(text, "# {state:016x}");
+    }
+    text
 }
 
 /// One throw-away host.

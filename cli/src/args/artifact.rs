@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
-    DiffArgs, FlatArgs, IndexArgs, LockArgs, LockedArgs, PinArgs, SocketArgs, TransportArgs,
-    TrustArgs, UninstallArgs, durations::parse_interval, durations::parse_jitter,
+    DiffArgs, FlatArgs, IndexArgs, LockArgs, LockedArgs, PinArgs, ReloadArgs, SocketArgs,
+    TransportArgs, TrustArgs, UninstallArgs, durations::parse_interval, durations::parse_jitter,
 };
 
 /// Install, follow and inspect artifacts.
@@ -69,12 +69,6 @@ pub(crate) struct InstallFlags {
     /// Accept an older version, or one signed earlier, than the one that is active
     #[arg(long)]
     pub(crate) allow_downgrade: bool,
-    /// Fail when no sensor confirms the new generation, instead of saying so
-    #[arg(long)]
-    pub(crate) require_sensor: bool,
-    /// Do not tell the sensor; it reads the active generation when it starts
-    #[arg(long, conflicts_with = "require_sensor")]
-    pub(crate) no_reload: bool,
     #[command(flatten)]
     pub(crate) transport: TransportArgs,
     #[command(flatten)]
@@ -84,7 +78,7 @@ pub(crate) struct InstallFlags {
     #[command(flatten)]
     pub(crate) flat: FlatArgs,
     #[command(flatten)]
-    pub(crate) socket: SocketArgs,
+    pub(crate) reload: ReloadArgs,
 }
 
 /// Arguments of `artifact install`.
@@ -267,11 +261,10 @@ pub(crate) struct RollbackArgs {
     /// Say what would change and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Fail when no sensor confirms the generation, instead of saying so
-    #[arg(long)]
-    pub(crate) require_sensor: bool,
     #[command(flatten)]
-    pub(crate) socket: SocketArgs,
+    pub(crate) flat: FlatArgs,
+    #[command(flatten)]
+    pub(crate) reload: ReloadArgs,
 }
 
 /// Arguments of `artifact repair`.
@@ -280,6 +273,8 @@ pub(crate) struct RepairArgs {
     /// Say what is wrong and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) flat: FlatArgs,
 }
 
 /// Arguments of `artifact gc`.

@@ -7,15 +7,22 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
+use clap::builder::StyledStr;
 use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _};
 
 use super::Cli;
-use crate::personality::{ExitCodes, Personality};
+use crate::personality::{ExitCodes, Personality, Words};
+use crate::settings::{Setting, TABLE};
 
 /// Text closing the help of the compatible form.
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 1 failed. Messages go to standard output, as falcoctl does.
 This is eyas, called by the name falcoctl: `eyas --help` shows its own form.";
+
+/// Help of flags that mean something else in the compatible form.
+const CONFIG_HELP: &str = "Configuration file [default: /etc/falcoctl/falcoctl.yaml, which may be absent; never \
+     written implicitly] [env: FALCOCTL_CONFIG]";
+const STATE_DIR_HELP: &str = "Directory that holds the state files, and our store in .eyas";
 
 /// The tree for a program called by that name.
 pub(crate) fn command(personality: Personality) -> Command {
@@ -23,8 +30,89 @@ pub(crate) fn command(personality: Personality) -> Command {
     let tree = Cli::command().name(character.program).version(character.version);
     match character.exit_codes {
         ExitCodes::ByClass => tree.args_override_self(true),
-        ExitCodes::One => tree.args_override_self(true).after_help(AFTER_HELP),
+        ExitCodes::One => {
+            let tree = tree.args_override_self(true).after_help(AFTER_HELP);
+            retold(tree, Section::Install)
+        }
     }
+}
+
+/// The section of the settings that counts for a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Install,
+    Follow,
+    Driver,
+}
+
+impl Section {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Install => "artifact.install.",
+            Self::Follow => "artifact.follow.",
+            Self::Driver => "driver.",
+        }
+    }
+}
+
+/// Help with the defaults and variables of the compatible form, and the stream that it writes to.
+fn retold(command: Command, section: Section) -> Command {
+    let section = match command.get_name() {
+        "follow" => Section::Follow,
+        "driver" => Section::Driver,
+        _ => section,
+    };
+    let command = command.mut_args(|argument| {
+        let flag = argument.get_long().map(str::to_owned);
+        let text = |help: Option<&StyledStr>| {
+            help.map(|help| retold_help(&help.to_string(), flag.as_deref(), section))
+        };
+        let (short, long) = (text(argument.get_help()), text(argument.get_long_help()));
+        let argument = match short {
+            Some(short) => argument.help(short),
+            None => argument,
+        };
+        match long {
+            Some(long) => argument.long_help(long),
+            None => argument,
+        }
+    });
+    command.mut_subcommands(|below| retold(below, section))
+}
+
+fn retold_help(help: &str, flag: Option<&str>, section: Section) -> String {
+    let mut text = match flag {
+        Some("config") => CONFIG_HELP.to_owned(),
+        Some("state-dir") => STATE_DIR_HELP.to_owned(),
+        _ => help.replace("standard error", "standard output"),
+    };
+    if let Some(setting) = flag.and_then(|flag| of_flag(flag, section)) {
+        let plain = without(&without(&text, "[default: "), "[env: ");
+        let default = setting.default_as(Words::Falcoctl).replace('`', "");
+        let variable = setting.key.to_ascii_uppercase().replace('.', "_");
+        text = format!("{} [default: {default}] [env: FALCOCTL_{variable}]", plain.trim_end());
+    }
+    text.replace("EYAS_", "FALCOCTL_")
+}
+
+/// The setting that a flag stands for in a section.
+fn of_flag(flag: &str, section: Section) -> Option<&'static Setting> {
+    let flag = format!("--{flag}");
+    let own = |setting: &&Setting| {
+        let is_driver = setting.key.starts_with(Section::Driver.prefix());
+        let named = setting.flag.split(", ").any(|one| one == flag);
+        named && is_driver == (section == Section::Driver)
+    };
+    let all = || TABLE.iter().filter(own);
+    all().find(|setting| setting.key.starts_with(section.prefix())).or_else(|| all().next())
+}
+
+/// A text without what stands in these brackets.
+fn without(text: &str, opening: &str) -> String {
+    let Some(start) = text.find(opening) else { return text.to_owned() };
+    let Some(length) = text[start..].find(']') else { return text.to_owned() };
+    let (before, after) = (text[..start].trim_end(), text[start + length + 1..].trim_start());
+    [before, after].join(" ").trim().to_owned()
 }
 
 /// Reads a command line.
@@ -105,6 +193,49 @@ mod tests {
         for personality in [Personality::Eyas, Personality::Falcoctl] {
             command(personality).debug_assert();
         }
+    }
+
+    #[test]
+    fn the_compatible_form_shows_its_own_defaults() {
+        fn walk(command: &Command, all: &mut Vec<(String, String)>) {
+            for argument in command.get_arguments() {
+                let texts = [argument.get_help(), argument.get_long_help()];
+                let flag = argument.get_long().unwrap_or_default();
+                for text in texts.into_iter().flatten() {
+                    let place = format!("{} --{flag}", command.get_name());
+                    all.push((place, text.to_string()));
+                }
+            }
+            for below in command.get_subcommands() {
+                walk(below, all);
+            }
+        }
+        let mut all = Vec::new();
+        walk(&command(Personality::Falcoctl), &mut all);
+        for (place, text) in &all {
+            for ours in ["EYAS_", "/etc/eyas", "/var/lib/eyas", "XDG_", "standard error"] {
+                assert!(!text.contains(ours), "{place}: {text}");
+            }
+        }
+        let shown = |place: &str| {
+            let found = all.iter().find(|(known, _)| known == place);
+            found.map(|(_, text)| text.clone()).unwrap_or_default()
+        };
+        for (place, words) in [
+            ("install --rulesfiles-dir", "[default: /etc/falco] [env: FALCOCTL_ARTIFACT_INSTALL_"),
+            ("follow --rulesfiles-dir", "[default: /etc/falco] [env: FALCOCTL_ARTIFACT_FOLLOW_"),
+            ("follow --plugins-dir", "[default: /usr/share/falco/plugins]"),
+            ("follow --falco-versions", "[default: http://localhost:8765/versions]"),
+            ("follow --every", "168h"),
+            ("falcoctl --config", "/etc/falcoctl/falcoctl.yaml"),
+            ("falcoctl --state-dir", "[default: /var/lib/falcoctl]"),
+            ("falcoctl --log-format", "[default: color]"),
+            ("driver --name", "[default: falco] [env: FALCOCTL_DRIVER_NAME]"),
+        ] {
+            let text = shown(place);
+            assert!(text.contains(words), "{place}: {text}");
+        }
+        assert!(!shown("push --name").contains("DRIVER"), "{}", shown("push --name"));
     }
 
     #[test]

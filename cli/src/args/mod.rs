@@ -231,7 +231,8 @@ pub(crate) struct TrustArgs {
     pub(crate) no_verify: Option<bool>,
 }
 
-/// Directories in which another engine, such as Falco, looks for files.
+/// Directories in which another engine, such as Falco, looks for files. Those that an earlier command
+/// named are remembered.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Directories")]
 pub(crate) struct FlatArgs {
@@ -256,6 +257,20 @@ pub(crate) struct SocketArgs {
     /// Control socket of the sensor [default: /run/eyas/control.sock] [env: EYAS_SENSOR_SOCKET]
     #[arg(long, value_name = "PATH")]
     pub(crate) sensor_socket: Option<PathBuf>,
+}
+
+/// Whether the sensor is told of what becomes active, and what its answer counts for.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Sensor")]
+pub(crate) struct ReloadArgs {
+    /// Fail when no sensor confirms the new generation, instead of saying so
+    #[arg(long)]
+    pub(crate) require_sensor: bool,
+    /// Do not tell the sensor; it reads the active generation when it starts
+    #[arg(long, conflicts_with = "require_sensor")]
+    pub(crate) no_reload: bool,
+    #[command(flatten)]
+    pub(crate) socket: SocketArgs,
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{IndexArgs, InstallFlags, SocketArgs, TransportArgs, TrustArgs};
+use super::{FlatArgs, IndexArgs, InstallFlags, ReloadArgs, TransportArgs, TrustArgs};
 
 /// Installing from a lock file.
 #[derive(Debug, Clone, Default, Args)]
@@ -41,7 +41,6 @@ pub(crate) struct LockArgs {
 
 /// Arguments of `artifact uninstall`.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct UninstallArgs {
     /// Names of installed artifacts
     #[arg(required = true, value_name = "NAME")]
@@ -52,14 +51,10 @@ pub(crate) struct UninstallArgs {
     /// Say what would be removed and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Fail when no sensor confirms the new generation, instead of saying so
-    #[arg(long)]
-    pub(crate) require_sensor: bool,
-    /// Do not tell the sensor; it reads the active generation when it starts
-    #[arg(long, conflicts_with = "require_sensor")]
-    pub(crate) no_reload: bool,
     #[command(flatten)]
-    pub(crate) socket: SocketArgs,
+    pub(crate) flat: FlatArgs,
+    #[command(flatten)]
+    pub(crate) reload: ReloadArgs,
 }
 
 /// Arguments of `artifact pin` and `artifact unpin`.

@@ -14,11 +14,9 @@ use eyas_rules::diff::{RuleDiff, diff};
 use eyas_store::Store;
 use serde::Serialize;
 
-use super::artifact::catalog_for;
+use super::assembly::Assembly;
 use super::install::store;
 use crate::args::{DiffArgs, Global};
-use crate::judge::Judge;
-use crate::listener::Teller;
 use crate::printer::{Document, Printer};
 use crate::sensor::SocketSensor;
 use crate::settings::Settings;
@@ -157,23 +155,14 @@ fn registry_sides(
         .map(|text| super::parse_name(text))
         .collect::<Result<Vec<Name>, _>>()?;
     let trust = wiring::block_on(wiring::trust(settings, &args.trust, printer))?;
+    let sensor = SocketSensor::new(settings.sensor_socket(None), false);
     let client = wiring::client(settings, &args.transport, printer)?;
-    let (sensor, judge) = (SocketSensor::new(settings.sensor_socket(None), false), Judge::new());
-    let listener = Teller::new(printer.clone());
+    let mut assembly = Assembly::new(store.clone(), client, trust, sensor, printer);
     let platform = wiring::platform(args.platform.as_deref())?;
     let options = InstallOptions { platform, dry_run: true, ..InstallOptions::default() };
     wiring::block_on(async {
-        let catalog = catalog_for(&names, settings, &args.indexes, &client, printer).await?;
-        let context = Context {
-            store,
-            client: &client,
-            catalog: &catalog,
-            trust: &trust,
-            validate: &judge,
-            sensor: &sensor,
-            listener: &listener,
-            flat: None,
-        };
+        assembly.find_names(&names, settings, &args.indexes, printer).await?;
+        let context = assembly.context();
         match names.as_slice() {
             [] => everything(&context, &options).await,
             [name] => one(&context, name, &options).await,

@@ -2,12 +2,12 @@
 //!
 //! The service shares with `artifact install` what flags mean and how an update is printed.
 
-use eyas_artifact::{Generation, Name};
+use eyas_artifact::{Generation, Request};
 use eyas_ops::{FlatTargets, InstallOptions, Outcome};
 use eyas_store::Store;
 
-use super::compatible;
 use super::install::{self, InstallDocument};
+use super::{compatible, lockfile};
 use crate::args::{FollowArgs, Global, InstallFlags};
 use crate::judge::Judge;
 use crate::phrases;
@@ -62,7 +62,7 @@ pub(crate) fn told_compatibly(parts: &Parts, outcome: &Outcome, printer: &Printe
 
 /// The sensor that the flags name.
 pub(crate) fn sensor_of(flags: &InstallFlags, settings: &Settings) -> SocketSensor {
-    install::sensor(flags, settings)
+    install::sensor(&flags.reload, settings)
 }
 
 /// The artifacts that were typed, else those that are configured.
@@ -70,8 +70,8 @@ pub(crate) fn names_of(
     typed: &[String],
     command: &'static str,
     settings: &Settings,
-) -> anyhow::Result<Vec<Name>> {
-    install::names(typed, command, settings)
+) -> anyhow::Result<Vec<Request>> {
+    lockfile::requests(typed, command, settings, false)
 }
 
 /// The state directory.

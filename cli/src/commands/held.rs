@@ -2,16 +2,14 @@
 
 use std::io::{self, Write};
 
-use eyas_ops::{Catalog, Context, InstallOptions, Pinned, Trust};
+use eyas_ops::{InstallOptions, Pinned, Trust};
 use eyas_trust::Policy;
 use serde::Serialize;
 
-use super::install::{SensorDocument, store};
+use super::assembly::Assembly;
+use super::install::{SensorDocument, named_flat, sensor, store};
 use crate::args::{Global, PinArgs, TransportArgs, UninstallArgs};
-use crate::judge::Judge;
-use crate::listener::Teller;
 use crate::printer::{Document, Printer};
-use crate::sensor::SocketSensor;
 use crate::settings::Settings;
 use crate::wiring;
 
@@ -56,28 +54,19 @@ pub(super) fn uninstall(
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let store = store(global, settings)?;
-    let path = settings.sensor_socket(args.socket.sensor_socket.as_deref());
-    let (sensor, judge) = (SocketSensor::new(path, !args.no_reload), Judge::new());
-    let client = wiring::client(settings, &TransportArgs::default(), printer)?;
     // Nothing is fetched, so nobody has to be trusted.
-    let (catalog, trust) = (Catalog::default(), Trust::new(Policy::allow_unsigned(), false)?);
-    let listener = Teller::new(printer.clone());
-    let context = Context {
-        store: &store,
-        client: &client,
-        catalog: &catalog,
-        trust: &trust,
-        validate: &judge,
-        sensor: &sensor,
-        listener: &listener,
-        flat: None,
+    let trust = Trust::new(Policy::allow_unsigned(), false)?;
+    let client = wiring::client(settings, &TransportArgs::default(), printer)?;
+    let assembly = Assembly {
+        flat: named_flat(&args.flat, global, settings)?,
+        ..Assembly::new(store, client, trust, sensor(&args.reload, settings), printer)
     };
     let options = InstallOptions {
-        require_sensor: settings.require_sensor(args.require_sensor)?,
+        require_sensor: settings.require_sensor(args.reload.require_sensor)?,
         dry_run: args.dry_run,
         ..InstallOptions::default()
     };
-    let done = eyas_ops::uninstall(&context, &args.names, args.cascade, &options)?;
+    let done = eyas_ops::uninstall(&assembly.context(), &args.names, args.cascade, &options)?;
     let line = |removal: &eyas_ops::Removal| RemovedLine {
         name: removal.entry.name.clone(),
         kind: removal.entry.kind.to_string(),

@@ -5,17 +5,17 @@ use std::io::{self, Write};
 use eyas_artifact::{Generation, Name};
 use eyas_index::Action;
 use eyas_ops::{
-    Confirmation, Context, FlatTargets, ForeignPolicy, InstallOptions, OpsError, Outcome, Receipts,
+    Confirmation, FlatTargets, ForeignPolicy, InstallOptions, OpsError, Outcome, Receipts,
     RollbackOptions,
 };
 use eyas_store::Store;
 use serde::Serialize;
 
-use super::artifact::catalog_for;
+use super::assembly::Assembly;
 use super::compatible;
 use super::diff;
 use super::lockfile::{self, requests};
-use crate::args::{Global, InstallArgs, InstallFlags, RollbackArgs};
+use crate::args::{FlatArgs, Global, InstallArgs, InstallFlags, ReloadArgs, RollbackArgs};
 use crate::judge::Judge;
 use crate::listener::Teller;
 use crate::personality::Engine;
@@ -41,32 +41,18 @@ pub(super) fn options(
         allowed: allowed?,
         resolve_dependencies: settings.resolve_deps(flags.resolve_deps)?,
         allow_downgrade: flags.allow_downgrade,
-        require_sensor: settings.require_sensor(flags.require_sensor)?,
+        require_sensor: settings.require_sensor(flags.reload.require_sensor)?,
         dry_run,
+        ..InstallOptions::default()
     })
 }
 
 /// The sensor that the flags name. Where rules are for another engine, ours is told only if it is named.
-pub(super) fn sensor(flags: &InstallFlags, settings: &Settings) -> SocketSensor {
-    let named = settings.named_sensor_socket(flags.socket.sensor_socket.as_deref());
-    let ours = settings.character().engine == Engine::Ours || flags.require_sensor;
-    let told = !flags.no_reload && (ours || named.is_some());
+pub(super) fn sensor(args: &ReloadArgs, settings: &Settings) -> SocketSensor {
+    let named = settings.named_sensor_socket(args.socket.sensor_socket.as_deref());
+    let ours = settings.character().engine == Engine::Ours || args.require_sensor;
+    let told = !args.no_reload && (ours || named.is_some());
     SocketSensor::new(named.unwrap_or_else(|| settings.sensor_socket(None)), told)
-}
-
-/// The artifacts that were typed, else those that are configured.
-pub(super) fn names(
-    typed: &[String],
-    command: &'static str,
-    settings: &Settings,
-) -> anyhow::Result<Vec<Name>> {
-    let references = settings.references(typed, command)?;
-    if references.is_empty() {
-        return Err(OpsError::NothingToDo { command }.into());
-    }
-    let names: Result<Vec<Name>, _> =
-        references.iter().map(|text| super::parse_name(text)).collect();
-    Ok(names?)
 }
 
 /// The state directory that the flags name.
@@ -80,11 +66,30 @@ pub(super) fn flat(
     global: &Global,
     settings: &Settings,
 ) -> anyhow::Result<Option<FlatTargets>> {
-    let FlatDirectories { rulesfiles, plugins, assets, .. } = settings.flat(&flags.flat);
+    targets(settings.flat(&flags.flat), &flags.flat, global, settings)
+}
+
+/// The directories that a command which installs nothing has to keep with the store, beside those that
+/// the store remembers.
+pub(super) fn named_flat(
+    args: &FlatArgs,
+    global: &Global,
+    settings: &Settings,
+) -> anyhow::Result<Option<FlatTargets>> {
+    targets(settings.named_flat(args), args, global, settings)
+}
+
+fn targets(
+    directories: FlatDirectories,
+    args: &FlatArgs,
+    global: &Global,
+    settings: &Settings,
+) -> anyhow::Result<Option<FlatTargets>> {
+    let FlatDirectories { rulesfiles, plugins, assets, .. } = directories;
     if rulesfiles.is_none() && plugins.is_none() && assets.is_none() {
         return Ok(None);
     }
-    let foreign = if flags.flat.adopt { ForeignPolicy::Adopt } else { ForeignPolicy::default() };
+    let foreign = if args.adopt { ForeignPolicy::Adopt } else { ForeignPolicy::default() };
     let installed_before = Receipts::below(&settings.state_dir(global)?).references();
     Ok(Some(FlatTargets { rulesfiles, plugins, assets, foreign, installed_before }))
 }
@@ -106,40 +111,38 @@ pub(super) fn run(
     let requests = requests(&args.references, "install", settings, args.locked.locked)?;
     let names: Vec<Name> = requests.iter().map(|request| request.name.clone()).collect();
     let options = options(flags, settings, args.dry_run)?;
-    let store = store(global, settings)?;
-    let flat = flat(flags, global, settings)?;
+    let (store, flat) = (store(global, settings)?, flat(flags, global, settings)?);
     let trust = wiring::block_on(wiring::trust(settings, &flags.trust, printer))?;
     let client = wiring::client(settings, &flags.transport, printer)?;
-    let (sensor, judge) = (sensor(flags, settings), judge(flags, settings, printer));
-    let listener = Teller::new(printer.clone());
+    let sensor = sensor(&flags.reload, settings);
+    let mut assembly = Assembly {
+        judge: judge(flags, settings, printer),
+        flat,
+        ..Assembly::new(store, client, trust, sensor.clone(), printer)
+    };
     if compatible::speaks(printer) && options.resolve_dependencies {
         printer.record(&phrases::resolving());
     }
     let outcome = wiring::block_on_until_told(printer, async {
-        let catalog = catalog_for(&names, settings, &flags.indexes, &client, printer).await?;
-        let sensor =
+        assembly.find_names(&names, settings, &flags.indexes, printer).await?;
+        assembly.sensor =
             compatible::sensor_for_engine(sensor, settings, &flags.transport, printer).await?;
-        let context = Context {
-            store: &store,
-            client: &client,
-            catalog: &catalog,
-            trust: &trust,
-            validate: &judge,
-            sensor: &sensor,
-            listener: &listener,
-            flat: flat.as_ref(),
-        };
-        lockfile::install(&context, &requests, &args.locked, &options).await
+        lockfile::install(&assembly.context(), &requests, &args.locked, &options).await
     })?;
-    if let Some(changed) = diff::changed_rules(&store, &outcome) {
+    if let Some(changed) = diff::changed_rules(&assembly.store, &outcome) {
         printer.aside(changed);
     }
     if !args.dry_run {
         compatible::keep_receipts(&outcome, global, settings, printer);
         if compatible::speaks(printer) {
-            compatible::each_installed(&outcome, flat.as_ref(), &store, |installed| {
-                printer.record(&phrases::installed(installed));
-            });
+            compatible::each_installed(
+                &outcome,
+                assembly.flat.as_ref(),
+                &assembly.store,
+                |installed| {
+                    printer.record(&phrases::installed(installed));
+                },
+            );
             return Ok(());
         }
     }
@@ -274,12 +277,12 @@ pub(super) fn rollback(
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let store = store(global, settings)?;
-    let path = settings.sensor_socket(args.socket.sensor_socket.as_deref());
-    let sensor = SocketSensor::new(path, true);
-    let require = settings.require_sensor(args.require_sensor)?;
+    let flat = named_flat(&args.flat, global, settings)?;
+    let sensor = sensor(&args.reload, settings);
+    let require = settings.require_sensor(args.reload.require_sensor)?;
     let listener = Teller::new(printer.clone());
     let options = RollbackOptions { to: args.to, require_sensor: require, dry_run: args.dry_run };
-    let done = eyas_ops::rollback(&store, &sensor, &listener, None, options)?;
+    let done = eyas_ops::rollback(&store, &sensor, &listener, flat.as_ref(), options)?;
     Ok(printer.data(&RollbackDocument {
         dry_run: args.dry_run,
         from: done.from,

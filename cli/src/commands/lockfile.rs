@@ -8,12 +8,10 @@ use eyas_artifact::{Lock, MAX_LOCK_BYTES, Request};
 use eyas_ops::{Context, InstallOptions, OpsError, Outcome};
 use serde::Serialize;
 
-use super::artifact::catalog_for;
+use super::assembly::Assembly;
 use super::install::{options, sensor, store};
 use crate::args::{Global, LockArgs, LockedArgs};
 use crate::exit::Failure;
-use crate::judge::Judge;
-use crate::listener::Teller;
 use crate::printer::{Document, Printer, Table};
 use crate::settings::Settings;
 use crate::wiring;
@@ -158,21 +156,11 @@ fn resolve(
     let names: Vec<_> = requests.iter().map(|request| request.name.clone()).collect();
     let options = options(flags, settings, true)?;
     let trust = wiring::block_on(wiring::trust(settings, &flags.trust, printer))?;
+    let sensor = sensor(&flags.reload, settings);
     let client = wiring::client(settings, &flags.transport, printer)?;
-    let (sensor, judge) = (sensor(flags, settings), Judge::new());
-    let listener = Teller::new(printer.clone());
+    let mut assembly = Assembly::new(store.clone(), client, trust, sensor, printer);
     wiring::block_on(async {
-        let catalog = catalog_for(&names, settings, &flags.indexes, &client, printer).await?;
-        let context = Context {
-            store,
-            client: &client,
-            catalog: &catalog,
-            trust: &trust,
-            validate: &judge,
-            sensor: &sensor,
-            listener: &listener,
-            flat: None,
-        };
-        Ok(eyas_ops::lock(&context, &requests, &options).await?)
+        assembly.find_names(&names, settings, &flags.indexes, printer).await?;
+        Ok(eyas_ops::lock(&assembly.context(), &requests, &options).await?)
     })
 }

@@ -1,6 +1,7 @@
 //! One function per command: settings in, an operation of `eyas-ops` called, its answer printed.
 
 mod artifact;
+mod assembly;
 mod auth;
 mod compatible;
 mod completion;

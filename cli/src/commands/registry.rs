@@ -30,12 +30,9 @@ pub(crate) fn run(command: Registry, settings: &Settings, printer: &Printer) -> 
     }
 }
 
+/// What both kinds of push tell.
 #[derive(Serialize)]
-struct PushedDocument {
-    name: String,
-    #[serde(rename = "type")]
-    kind: Kind,
-    version: String,
+struct PushedTo {
     reference: String,
     digest: String,
     tags: Vec<String>,
@@ -43,17 +40,46 @@ struct PushedDocument {
     signed_by: Option<String>,
 }
 
-impl Document for PushedDocument {
-    const KIND: &'static str = "registry.push";
-
+impl PushedTo {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "pushed {} {} ({})", self.name, self.version, self.kind)?;
         writeln!(out, "  {}", self.reference)?;
         writeln!(out, "  tags: {}", self.tags.join(", "))?;
         match &self.signed_by {
             Some(who) => writeln!(out, "  signed by {who}"),
             None => writeln!(out, "  not signed"),
         }
+    }
+}
+
+#[derive(Serialize)]
+struct PushedDocument {
+    name: String,
+    #[serde(rename = "type")]
+    kind: Kind,
+    version: String,
+    #[serde(flatten)]
+    to: PushedTo,
+}
+
+impl Document for PushedDocument {
+    const KIND: &'static str = "registry.push";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "pushed {} {} ({})", self.name, self.version, self.kind)?;
+        self.to.text(out)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct PushedIndexDocument(PushedTo);
+
+impl Document for PushedIndexDocument {
+    const KIND: &'static str = "registry.push-index";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "pushed the index")?;
+        self.0.text(out)
     }
 }
 
@@ -83,35 +109,15 @@ fn push(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow::Resu
         name: pushed.name,
         kind: request.kind,
         version: request.version.to_string(),
-        reference: pushed.reference.to_string(),
-        digest: pushed.digest.to_string(),
-        tags: pushed.tags,
-        size_bytes: pushed.size,
-        signed_by: pushed.signed_by,
+        to: PushedTo {
+            reference: pushed.reference.to_string(),
+            digest: pushed.digest.to_string(),
+            tags: pushed.tags,
+            size_bytes: pushed.size,
+            signed_by: pushed.signed_by,
+        },
     })?;
     Ok(())
-}
-
-#[derive(Serialize)]
-struct PushedIndexDocument {
-    reference: String,
-    digest: String,
-    tags: Vec<String>,
-    size_bytes: u64,
-    signed_by: Option<String>,
-}
-
-impl Document for PushedIndexDocument {
-    const KIND: &'static str = "registry.push-index";
-
-    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "pushed the index\n  {}", self.reference)?;
-        writeln!(out, "  tags: {}", self.tags.join(", "))?;
-        match &self.signed_by {
-            Some(key) => writeln!(out, "  signed by {key}"),
-            None => writeln!(out, "  not signed"),
-        }
-    }
 }
 
 /// Pushes an index file, to be used as `oci://REF`.
@@ -126,13 +132,13 @@ fn push_index(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow
         let push = eyas_ops::push_index(&client, &reference, file, &args.tags, signing.as_ref());
         Ok(push.await?)
     })?;
-    printer.data(&PushedIndexDocument {
+    printer.data(&PushedIndexDocument(PushedTo {
         reference: pushed.reference.to_string(),
         digest: pushed.digest.to_string(),
         tags: pushed.tags,
         size_bytes: pushed.size,
         signed_by: pushed.signed_by,
-    })?;
+    }))?;
     Ok(())
 }
 

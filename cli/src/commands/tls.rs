@@ -11,7 +11,6 @@ use crate::exit::Failure;
 use crate::printer::{Document, Printer};
 use crate::settings::Settings;
 use crate::tls::{FILES, KeyKind, Set, Subject, existing, write};
-use crate::wiring;
 
 /// Name of the server when nothing else is said.
 const NAME: &str = "localhost";
@@ -71,7 +70,7 @@ fn install(args: &TlsInstallArgs, settings: &Settings, printer: &Printer) -> any
         Failure::usage(format!("no certificate can be made for `{name}`: {error}"))
             .with_hint("names are written in plain letters, digits, `-` and `.`")
     })?;
-    write(&folder, &set).map_err(|(path, error)| wiring::storage("write", &path, &error))?;
+    write(&folder, &set)?;
     let until = from + jiff::SignedDuration::from_hours(24 * i64::from(args.days));
     Ok(printer.data(&Made {
         directory: shown(&folder),

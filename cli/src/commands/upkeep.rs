@@ -6,7 +6,7 @@ use eyas_ops::OpsError;
 use eyas_store::{FileFault, Finding};
 use serde::Serialize;
 
-use super::install::store;
+use super::install::{named_flat, store};
 use crate::args::{GcArgs, Global, RepairArgs};
 use crate::listener::Teller;
 use crate::printer::{Document, Printer};
@@ -50,7 +50,8 @@ pub(super) fn repair(
 ) -> anyhow::Result<()> {
     let store = store(global, settings)?;
     let listener = Teller::new(printer.clone());
-    let findings = eyas_ops::repair(&store, None, &listener, args.dry_run)?;
+    let flat = named_flat(&args.flat, global, settings)?;
+    let findings = eyas_ops::repair(&store, flat.as_ref(), &listener, args.dry_run)?;
     let files = findings.iter().map(line).collect();
     Ok(printer.data(&RepairDocument { dry_run: args.dry_run, files })?)
 }
@@ -100,7 +101,7 @@ pub(super) fn gc(
         return Ok(printer.data(&GcDocument { dry_run, generations, blobs: 0, freed_bytes: 0 })?);
     }
     let listener = Teller::new(printer.clone());
-    let report = eyas_ops::gc(&store, None, &listener, args.keep, args.dry_run)?;
+    let report = eyas_ops::gc(&store, &listener, args.keep, args.dry_run)?;
     Ok(printer.data(&GcDocument {
         dry_run: args.dry_run,
         generations: report.generations,

@@ -1,11 +1,14 @@
 //! One check of one reference, from the look at the registry to the installed update.
 
-use std::rc::Rc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use eyas_artifact::Reference;
 use eyas_ops::{CheckFailure, CheckResult, Checked, Class, Context, Followed, Look, News};
-use tokio::sync::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::parts::Parts;
@@ -14,12 +17,27 @@ use crate::args::LogLevel;
 use crate::exit;
 use crate::printer::Record;
 
-/// How long an update may hold others up for the first time; after each time that it was not done it
-/// may do so twice as long, so that a slow download comes to its end and a stalled one does not stop
-/// the rest.
+/// How long an update may take for the first time; after each time that it was not done it may take
+/// twice as long, so that a slow download comes to its end and a stalled one is told.
 const FIRST_TURN: Duration = Duration::from_mins(2);
 /// Longest time for one look at a registry, whatever it does.
 const LOOK_LIMIT: Duration = Duration::from_mins(5);
+
+/// Most updates from one registry at once: others of the same registry wait, those of another do not.
+const UPDATES_PER_REGISTRY: usize = 4;
+
+/// Whose turn it is to be updated, by registry.
+#[derive(Clone, Default)]
+pub(super) struct Doors(Arc<Mutex<BTreeMap<String, Arc<Semaphore>>>>);
+
+impl Doors {
+    /// The door of a registry. There are as many as registries that are followed.
+    fn of(&self, reference: &Reference) -> Arc<Semaphore> {
+        let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let door = doors.entry(reference.registry().to_owned());
+        Arc::clone(door.or_insert_with(|| Arc::new(Semaphore::new(UPDATES_PER_REGISTRY))))
+    }
+}
 
 /// A check that has ended, with what goes on to the next one.
 pub(super) struct Done {
@@ -29,49 +47,96 @@ pub(super) struct Done {
     pub(super) turn: Duration,
 }
 
-/// Updates come one after the other: there is one store.
-pub(super) type Turns = Rc<Mutex<()>>;
+/// Ends checks that are under way: what waits is given up, what cannot be interrupted comes to its end.
+/// Dropping it ends them too.
+pub(super) type Halt = watch::Sender<bool>;
 
-/// Runs one check. `turn` is how long an update may take; none means the first time.
+/// Hears of the end.
+#[derive(Clone)]
+pub(super) struct Halted(watch::Receiver<bool>);
+
+impl Halted {
+    /// Of this sender.
+    pub(super) fn by(halt: &Halt) -> Self {
+        Self(halt.subscribe())
+    }
+
+    async fn heard(&mut self) {
+        // Whoever could say more is gone.
+        let _ = self.0.wait_for(|halted| *halted).await;
+    }
+}
+
+/// Runs one check; nothing comes of one that was ended. `turn` is how long an update may take; none
+/// means the first time.
 pub(super) async fn check(
-    parts: Rc<Parts>,
-    turns: Turns,
+    parts: Arc<Parts>,
     mut followed: Followed,
     turn: Option<Duration>,
-) -> Done {
+    doors: Doors,
+    mut halted: Halted,
+) -> Option<Done> {
     let start = Instant::now();
-    let mut turn = turn.unwrap_or(FIRST_TURN);
-    let checked = match look(&parts, &mut followed).await {
-        Look::Over(checked) => {
-            turn = FIRST_TURN;
-            *checked
-        }
+    let looked = tokio::select! {
+        () = halted.heard() => return None,
+        looked = look(&parts, &mut followed) => looked,
+    };
+    let (followed, checked, turn) = match looked {
+        Look::Over(checked) => (followed, *checked, FIRST_TURN),
         Look::New(news) => {
-            let _ours = turns.lock().await;
-            let reference = news.reference.clone();
-            let digest = news.digest;
-            if let Ok(checked) = timeout(turn, Box::pin(take(&parts, &mut followed, news))).await {
-                turn = FIRST_TURN;
-                checked
-            } else {
-                let (failure, next) = interrupted(&reference, turn);
-                turn = next;
-                followed.prevented(Some(&News { reference, digest }), failure)
+            let (turn, parts) = (turn.unwrap_or(FIRST_TURN), Arc::clone(&parts));
+            let runtime = Handle::current();
+            let entered = tokio::select! {
+                () = halted.heard() => return None,
+                entered = doors.of(&news.reference).acquire_owned() => entered,
+            };
+            // An update waits for locks, disks and the sensor; on a thread of its own it holds up
+            // nobody else.
+            let update = spawn_blocking(move || {
+                let _entered = entered;
+                runtime.block_on(update(&parts, followed, news, turn, halted))
+            });
+            match update.await {
+                Ok(updated) => updated?,
+                Err(defect) => std::panic::resume_unwind(defect.into_panic()),
             }
         }
     };
     if matches!(checked.result, CheckResult::Failed { .. }) {
         parts.shelf.doubt();
     }
-    Done { followed, checked, took: start.elapsed(), turn }
+    Some(Done { followed, checked, took: start.elapsed(), turn })
+}
+
+/// Installs what is new within `turn`; also gives how long it may take the next time.
+async fn update(
+    parts: &Parts,
+    mut followed: Followed,
+    news: News,
+    turn: Duration,
+    mut halted: Halted,
+) -> Option<(Followed, Checked, Duration)> {
+    let (reference, digest) = (news.reference.clone(), news.digest);
+    let taken = tokio::select! {
+        () = halted.heard() => return None,
+        taken = timeout(turn, Box::pin(take(parts, &mut followed, news))) => taken,
+    };
+    if let Ok(checked) = taken {
+        return Some((followed, checked, FIRST_TURN));
+    }
+    let (failure, next) = interrupted(&reference, turn);
+    let checked = followed.prevented(Some(&News { reference, digest }), failure);
+    Some((followed, checked, next))
 }
 
 /// Why an update was given up for now, and how long it may take the next time.
 fn interrupted(reference: &Reference, turn: Duration) -> (CheckFailure, Duration) {
-    let seconds = turn.as_secs();
-    let message = format!("`{reference}` was not there within {seconds} s; others had to wait");
+    let message = format!("`{reference}` was not there within {} s", turn.as_secs());
     let next = turn.saturating_mul(2);
-    let hint = format!("it may take {} s the next time", next.as_secs());
+    let hint = format!(
+        "what has arrived is kept; it may take {} s the next time, and others do not wait for it",
+        next.as_secs()
+    );
     (CheckFailure::new(Class::Network, message, Some(hint)), next)
 }
 

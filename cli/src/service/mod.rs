@@ -6,6 +6,7 @@
 //! next start, which finds the store whole as after any crash.
 
 mod check;
+mod chores;
 mod http;
 mod metrics;
 mod notify;

@@ -3,13 +3,12 @@
 //! A configuration that became wrong changes nothing: what was built from the last good one stays.
 //! The policy is not among it: it is read each time something is about to be installed.
 
-use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use eyas_artifact::Name;
+use eyas_artifact::Request;
 use eyas_oci::Client;
 use eyas_ops::{Event, FlatTargets, InstallOptions, Listener, Schedule, Trust};
 use eyas_store::Store;
@@ -40,7 +39,7 @@ pub(crate) struct Typed {
 pub(crate) struct Parts {
     pub(crate) typed: Typed,
     pub(crate) settings: Settings,
-    pub(crate) names: Vec<Name>,
+    pub(crate) names: Vec<Request>,
     pub(crate) options: InstallOptions,
     pub(crate) schedule: Schedule,
     pub(crate) store: Store,
@@ -50,7 +49,7 @@ pub(crate) struct Parts {
     pub(crate) listener: Counting,
     pub(crate) shelf: Shelf,
     pub(crate) versions: Option<Versions>,
-    watched: RefCell<Watched>,
+    watched: Mutex<Watched>,
 }
 
 impl Parts {
@@ -62,7 +61,10 @@ impl Parts {
         let dry_run = args.dry_run;
         Ok(Self {
             names: names_of(&args.references, "follow", &settings)?,
-            options: options_of(&args.flags, &settings, dry_run)?,
+            options: InstallOptions {
+                patience: UPDATE_PATIENCE,
+                ..options_of(&args.flags, &settings, dry_run)?
+            },
             schedule: settings.schedule(args)?,
             store: open_store(global, &settings)?,
             client: wiring::client(&settings, &args.flags.transport, printer)?,
@@ -73,7 +75,7 @@ impl Parts {
             versions: settings
                 .falco_versions(args)?
                 .map(|(place, limit)| Versions::new(place, limit)),
-            watched: RefCell::new(watched),
+            watched: Mutex::new(watched),
             settings,
             typed,
         })
@@ -87,12 +89,16 @@ impl Parts {
 
     /// Whether the configuration is no longer what this was built from.
     pub(crate) fn is_outdated(&self) -> bool {
-        self.watched.borrow().changed()
+        self.watched().changed()
     }
 
     /// From now on the configuration as it is counts as seen, so that a wrong one is told once.
     pub(crate) fn overlook(&self) {
-        *self.watched.borrow_mut() = Watched::of(configuration_of(&self.settings));
+        *self.watched() = Watched::of(configuration_of(&self.settings));
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The policy as it is now.
@@ -116,8 +122,8 @@ fn configuration_of(settings: &Settings) -> Vec<PathBuf> {
 pub(crate) struct Counting {
     teller: Teller,
     pulse: Arc<Pulse>,
-    /// Bytes of the layer that is arriving; layers arrive one after the other.
-    arrived: AtomicU64,
+    /// Bytes of each layer that is arriving, by the name of its artifact.
+    arrived: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Counting {
@@ -125,22 +131,28 @@ impl Counting {
         Self {
             teller: Teller::new(printer.clone()),
             pulse: Arc::clone(pulse),
-            arrived: AtomicU64::default(),
+            arrived: Mutex::default(),
         }
     }
 }
 
 impl Listener for Counting {
     fn tell(&self, event: &Event<'_>) {
-        if let Event::Transfer { done, .. } = event {
-            let before = self.arrived.swap(*done, Ordering::Relaxed);
-            // A lower number is the beginning of another layer.
-            let more = if *done < before { *done } else { done - before };
-            self.pulse.fetched(more);
+        if let Event::Transfer { name, done, total } = event {
+            let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+            // Only what is under way is remembered. A lower number is a new beginning.
+            let before = arrived.remove(*name).filter(|before| before <= done).unwrap_or(0);
+            self.pulse.fetched(done - before);
+            if done < total {
+                arrived.insert((*name).to_owned(), *done);
+            }
         }
         self.teller.tell(event);
     }
 }
 
+/// How long an update waits for whoever changes the store, which holds up nothing else: a sensor may
+/// take minutes to compile what another update has brought.
+const UPDATE_PATIENCE: Duration = Duration::from_mins(10);
 /// How long keeping the record of checks waits for another process that changes the store.
 pub(crate) const RECORD_PATIENCE: Duration = Duration::ZERO;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use eyas_artifact::Name;
+use eyas_artifact::Request;
 use eyas_ops::{CheckResult, Checked, Class, Confirmed};
 use jiff::Timestamp;
 
@@ -117,7 +117,7 @@ impl Pulse {
 
 impl Report {
     /// Reports on these from now on. One whose first check may wait counts as ready until then.
-    pub(crate) fn follow(&mut self, names: &[Name], ready_until: Option<Instant>) {
+    pub(crate) fn follow(&mut self, names: &[Request], ready_until: Option<Instant>) {
         let mut before = std::mem::take(&mut self.references);
         for name in names {
             let name = name.to_string();
@@ -200,7 +200,7 @@ mod tests {
 
     use super::*;
 
-    fn names(list: &[&str]) -> Vec<Name> {
+    fn names(list: &[&str]) -> Vec<Request> {
         list.iter().map(|name| name.parse().expect("a name")).collect()
     }
 

@@ -1,11 +1,11 @@
 //! The indexes of a running service: when they are read again, and that reading them holds up nobody
 //! who can do without.
 
-use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as Held, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use eyas_artifact::Name;
+use eyas_artifact::Request;
 use eyas_ops::{Catalog, IndexLocation};
 use tokio::sync::Mutex;
 
@@ -19,9 +19,9 @@ const CATALOG_AGE: Duration = Duration::from_hours(1);
 /// The indexes as they were last read.
 #[derive(Default)]
 pub(crate) struct Shelf {
-    kept: RefCell<Option<Kept>>,
+    kept: Held<Option<Kept>>,
     /// Asked for by somebody who failed: the index may have moved the artifact.
-    doubted: Cell<bool>,
+    doubted: AtomicBool,
     reading: Mutex<()>,
 }
 
@@ -34,25 +34,21 @@ struct Kept {
 impl Shelf {
     /// The indexes are to be read again before they are used again.
     pub(crate) fn doubt(&self) {
-        self.doubted.set(true);
+        self.doubted.store(true, Ordering::Relaxed);
     }
 
     /// The indexes for looking up `name`; without waiting where it is no name of an index.
     pub(crate) async fn for_name(
         &self,
         parts: &Parts,
-        name: &Name,
+        name: &Request,
     ) -> anyhow::Result<Arc<Catalog>> {
-        if matches!(name, Name::Indexed { .. }) {
-            self.all(parts).await
-        } else {
-            Ok(self.at_hand())
-        }
+        if name.needs_index() { self.all(parts).await } else { Ok(self.at_hand()) }
     }
 
     /// The indexes, read again where that is due, if any name needs them.
     pub(crate) async fn all(&self, parts: &Parts) -> anyhow::Result<Arc<Catalog>> {
-        if !parts.names.iter().any(|name| matches!(name, Name::Indexed { .. })) {
+        if !parts.names.iter().any(Request::needs_index) {
             return Ok(self.at_hand());
         }
         let _reading = self.reading.lock().await;
@@ -71,20 +67,24 @@ impl Shelf {
         let (client, listener) = (&parts.client, &parts.listener);
         let catalog =
             Arc::new(wiring::catalog(&parts.settings, indexes, client, listener, true).await?);
-        self.doubted.set(false);
+        self.doubted.store(false, Ordering::Relaxed);
         let kept = Kept { catalog: Arc::clone(&catalog), at: Instant::now(), files };
-        *self.kept.borrow_mut() = Some(kept);
+        *self.kept() = Some(kept);
         Ok(catalog)
     }
 
+    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn at_hand(&self) -> Arc<Catalog> {
-        let kept = self.kept.borrow();
+        let kept = self.kept();
         kept.as_ref().map(|kept| Arc::clone(&kept.catalog)).unwrap_or_default()
     }
 
     fn is_fresh(&self) -> bool {
-        let kept = self.kept.borrow();
-        !self.doubted.get()
+        let kept = self.kept();
+        !self.doubted.load(Ordering::Relaxed)
             && kept.as_ref().is_some_and(|kept| {
                 let young = kept.catalog.is_local() || kept.at.elapsed() < CATALOG_AGE;
                 young && !kept.files.changed()

@@ -4,10 +4,10 @@
 //! upgraded meanwhile is judged by what it is. It is never waited for beyond its time limit and never
 //! holds up a start: without an answer the last one counts, and before the first what is built in.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use eyas_oci::Client;
@@ -51,13 +51,13 @@ impl Place {
 pub(crate) struct Versions {
     place: Place,
     limit: Duration,
-    last: RefCell<Option<Offer>>,
+    last: Mutex<Option<Offer>>,
 }
 
 impl Versions {
     /// The document at `place`; reading it may take so long.
     pub(crate) fn new(place: Place, limit: Duration) -> Self {
-        Self { place, limit, last: RefCell::default() }
+        Self { place, limit, last: Mutex::default() }
     }
 
     /// Reads it again. Gives the offer to go by, if there is one, and what to say when that is not
@@ -65,11 +65,11 @@ impl Versions {
     pub(crate) async fn read(&self, client: &Client) -> (Option<Offer>, Option<String>) {
         match self.fetch(client).await {
             Ok(offer) => {
-                *self.last.borrow_mut() = Some(offer.clone());
+                *self.last() = Some(offer.clone());
                 (Some(offer), None)
             }
             Err(why) => {
-                let last = self.last.borrow().clone();
+                let last = self.last().clone();
                 let by = if last.is_some() { "the last answer" } else { "what is built in" };
                 let place = match &self.place {
                     Place::Address(url) => url.to_string(),
@@ -81,6 +81,10 @@ impl Versions {
                 (last, Some(said))
             }
         }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Offer>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fetch(&self, client: &Client) -> Result<Offer, String> {

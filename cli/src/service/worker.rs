@@ -1,24 +1,25 @@
 //! The loop that checks: who is due, what was found, when it is due again.
 //!
-//! References are independent: each has a timer and a task of its own, and a registry that stalls
-//! holds up nobody but those who want something from it. Updates and everything that touches the
-//! store happen on this thread, one after the other. The supervisor runs on another one, so that
-//! nothing here can keep it from answering or from stopping.
+//! References are independent: each has a timer and a task of its own, and an update is on a thread of
+//! its own. A registry that stalls, a lock that is held and a sensor that takes long hold up nobody
+//! but those who want something from them; the store's lock puts changes one after the other. Looking
+//! after installed files and the sensor is apart from all that, too. The supervisor runs on another
+//! thread, so that nothing here can keep it from answering or from stopping.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use eyas_artifact::Name;
+use eyas_artifact::Request;
 use eyas_ops::{
-    CheckResult, Checks, ClockWatch, Confirmed, ConfirmedState, Confirmer, Ended, Followed, Now,
-    Round, Startup, Timer, Watch,
+    CheckResult, Checks, ClockWatch, Confirmed, ConfirmedState, Ended, Followed, Now, Round,
+    Startup, Timer,
 };
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::sleep;
 
-use super::check::{Done, Turns, check};
+use super::check::{Done, Doors, Halt, Halted, check};
+use super::chores::{Chores, Did, Looked};
 use super::parts::{Parts, RECORD_PATIENCE};
 use super::pulse::{Pulse, Timing};
 use super::tell;
@@ -50,14 +51,17 @@ pub(super) enum News {
 
 /// Everything that changes while the service runs.
 pub(super) struct Worker {
-    parts: Rc<Parts>,
+    parts: Arc<Parts>,
     pulse: Arc<Pulse>,
     news: mpsc::UnboundedSender<News>,
     slots: Vec<Slot>,
-    tasks: JoinSet<(usize, Done)>,
-    turns: Turns,
-    watch: Watch,
-    confirmer: Confirmer,
+    tasks: JoinSet<Option<Returned>>,
+    doors: Doors,
+    /// Ends the tasks that were begun for the list as it is now.
+    halt: Halt,
+    /// Counts lists: what comes from a task of an earlier one has no place in this one.
+    list: u64,
+    chores: Chores,
     record: Checks,
     clock: ClockWatch,
     longest_turn: Duration,
@@ -66,9 +70,16 @@ pub(super) struct Worker {
     status: String,
 }
 
+/// What a task comes back with.
+struct Returned {
+    list: u64,
+    place: usize,
+    done: Done,
+}
+
 /// One reference between its checks.
 struct Slot {
-    name: Name,
+    name: Request,
     /// Absent while a check is under way.
     followed: Option<Followed>,
     timer: Timer,
@@ -84,14 +95,15 @@ impl Worker {
     ) -> Self {
         let pulse = Arc::clone(&parts.typed.pulse);
         let mut worker = Self {
-            parts: Rc::new(parts),
+            parts: Arc::new(parts),
             pulse,
             news,
             slots: Vec::new(),
             tasks: JoinSet::new(),
-            turns: Rc::new(Mutex::new(())),
-            watch: Watch::default(),
-            confirmer: Confirmer::new(),
+            doors: Doors::default(),
+            halt: watch::Sender::new(false),
+            list: 0,
+            chores: Chores::default(),
             record: Checks::default(),
             clock: ClockWatch::new(Now::read()),
             longest_turn: longest_turn.unwrap_or(LONGEST_TURN).min(LONGEST_TURN),
@@ -106,10 +118,16 @@ impl Worker {
     /// Runs until it is told to stop, or until everything was checked once if that is wanted.
     pub(super) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let local = LocalSet::new();
-        let outcome = local.run_until(self.rounds(&mut orders)).await;
-        // What waits for the network can be dropped at any point: nothing is half done until the
-        // store is changed, and that happens without waiting.
-        self.tasks.abort_all();
+        let outcome = local
+            .run_until(async {
+                let outcome = self.rounds(&mut orders).await;
+                // What waits for the network can be given up at any point: nothing is half done until
+                // the store is changed, and that comes to its end.
+                self.halt.send_replace(true);
+                while self.tasks.join_next().await.is_some() {}
+                outcome
+            })
+            .await;
         drop(local);
         let news = self.news.clone();
         drop(self);
@@ -132,7 +150,8 @@ impl Worker {
                 self.prepare(now);
                 self.start(now);
             }
-            if self.is_once() && self.slots.iter().all(|slot| slot.checked) {
+            let all = self.slots.iter().all(|slot| slot.checked);
+            if self.is_once() && all && !self.chores.is_under_way() {
                 return self.first_failure.take().map_or(Ok(()), Err);
             }
             let pause = self.pause(now.steady);
@@ -142,6 +161,7 @@ impl Worker {
                     Some(Order::Stop) | None => return Ok(()),
                 },
                 Some(ended) = self.tasks.join_next() => self.finish(ended)?,
+                did = self.chores.next() => self.did(did)?,
                 () = sleep(pause) => {}
             }
         }
@@ -181,34 +201,28 @@ impl Worker {
         if self.is_dry() {
             return;
         }
-        let repaired = self.repair();
-        self.confirm(repaired);
+        self.chores.begin(&self.parts, true);
     }
 
-    fn repair(&mut self) -> bool {
+    /// Somebody looked after installed files and the sensor.
+    fn did(&mut self, did: Did) -> anyhow::Result<()> {
+        let Looked { repaired, stands } = did?;
         let printer = &self.parts.typed.printer;
-        match self.watch.restore(&self.parts.store, self.parts.flat.as_ref(), &self.parts.listener)
-        {
-            Ok(findings) => {
+        match repaired {
+            Some(Ok(count)) => {
                 self.trouble.over(printer, "repair", "installed files are as they should be");
-                self.pulse.report().files_repaired += findings.len() as u64;
-                !findings.is_empty()
+                self.pulse.report().files_repaired += count;
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 let said = format!("installed files cannot be put right: {error}");
                 self.trouble.tell(printer, "repair", &said);
-                false
             }
+            None => {}
         }
-    }
-
-    /// Asks the sensor how it stands to what is active.
-    fn confirm(&mut self, anew: bool) {
-        let parts = &self.parts;
-        let sensor = parts.sensor();
-        let stands =
-            self.confirmer.ask(&parts.store, parts.flat.as_ref(), &sensor, &parts.listener, anew);
         self.took(stands);
+        self.keep();
+        self.say_status();
+        Ok(())
     }
 
     fn took(&mut self, stands: Confirmed) {
@@ -238,27 +252,32 @@ impl Worker {
                 continue;
             }
             let Some(followed) = slot.followed.take() else { continue };
-            let (parts, turns, turn) = (Rc::clone(&self.parts), Rc::clone(&self.turns), slot.turn);
+            let (parts, turn, list) = (Arc::clone(&self.parts), slot.turn, self.list);
+            let (doors, halted) = (self.doors.clone(), Halted::by(&self.halt));
             self.tasks.spawn_local(async move {
-                (place, Box::pin(check(parts, turns, followed, turn)).await)
+                let done = Box::pin(check(parts, followed, turn, doors, halted)).await?;
+                Some(Returned { list, place, done })
             });
         }
     }
 
     fn finish(
         &mut self,
-        ended: Result<(usize, Done), tokio::task::JoinError>,
+        ended: Result<Option<Returned>, tokio::task::JoinError>,
     ) -> anyhow::Result<()> {
-        let (place, done) = match ended {
-            Ok(ended) => ended,
+        let Returned { list, place, done } = match ended {
+            Ok(Some(returned)) => returned,
+            Ok(None) => return Ok(()),
             // A defect of ours: the service manager starts us again, which is better than going on
             // with one reference less.
             Err(error) => return Err(anyhow::Error::new(error).context("a check ended abnormally")),
         };
         let Done { followed, checked, took, turn } = done;
         let now = Now::read();
-        let Some(slot) = self.slots.get_mut(place).filter(|slot| slot.name == checked.name) else {
-            // The list was changed meanwhile.
+        let ours = |slot: &&mut Slot| list == self.list && slot.name == checked.name;
+        let Some(slot) = self.slots.get_mut(place).filter(ours) else {
+            // The list was changed meanwhile; what was installed is told all the same.
+            tell::checked(&self.parts, &checked, &self.record);
             return Ok(());
         };
         let schedule = &self.parts.schedule;
@@ -287,7 +306,7 @@ impl Worker {
         self.pulse.report().note(&checked, timing, now.wall);
         if installed && !self.is_dry() {
             // It was confirmed as part of the update; this is for the record.
-            self.confirm(false);
+            self.chores.begin(&self.parts, false);
         }
         self.keep();
         self.say_status();
@@ -331,7 +350,7 @@ impl Worker {
         let printer = self.parts.typed.printer.clone();
         match self.parts.again() {
             Ok(parts) => {
-                self.parts = Rc::new(parts);
+                self.parts = Arc::new(parts);
                 self.pulse.report().reloads += 1;
                 self.trouble.over(&printer, "configuration", "the configuration is right again");
                 printer.info("the configuration was read again");
@@ -352,11 +371,11 @@ impl Worker {
     /// One slot per reference; those that were there stay as they are.
     fn fill(&mut self, now: Now) {
         let mut before = std::mem::take(&mut self.slots);
-        let parts = Rc::clone(&self.parts);
+        let parts = Arc::clone(&self.parts);
         let names = &parts.names;
-        // Places are how tasks find back, so those under way keep theirs.
-        self.tasks.abort_all();
-        self.tasks = JoinSet::new();
+        // Places are how tasks find back: those under way end, and begin again for the new list.
+        self.halt = watch::Sender::new(false);
+        self.list += 1;
         for name in names {
             let known = before.iter().position(|slot| slot.name == *name);
             let slot = match known {
@@ -380,7 +399,7 @@ impl Worker {
 }
 
 impl Slot {
-    fn new(name: Name, parts: &Parts, now: Now) -> Self {
+    fn new(name: Request, parts: &Parts, now: Now) -> Self {
         let mut schedule = parts.schedule.clone();
         if parts.typed.args.once || parts.typed.args.dry_run {
             schedule.startup = Startup::Immediate;

@@ -34,19 +34,33 @@ impl Settings {
                 None
             })
         };
-        let configured = |flag: &Option<PathBuf>, name: &str| {
-            flag.clone().or_else(|| self.section_path(self.section, name))
-        };
+        let asked = self.asked_in(args, &[self.section]);
         // The key of the other section is what always counted for `install`.
-        let assets = configured(&args.assets_dir, "assetsDir")
-            .or_else(|| self.section_path("follow", "assetsDir"));
-        let rules = configured(&args.rulesfiles_dir, "rulesfilesDir");
-        let plugins = configured(&args.plugins_dir, "pluginsDir");
+        let assets = asked.assets.or_else(|| self.section_path("follow", "assetsDir"));
         FlatDirectories {
-            rulesfiles: directory(rules, Kind::Rulesfile, defaults.rulesfiles),
-            plugins: directory(plugins, Kind::Plugin, defaults.plugins),
+            rulesfiles: directory(asked.rulesfiles, Kind::Rulesfile, defaults.rulesfiles),
+            plugins: directory(asked.plugins, Kind::Plugin, defaults.plugins),
             assets: directory(assets, Kind::Asset, defaults.assets),
             unusable,
+        }
+    }
+
+    /// The directories that flags, variables or the file name, whichever section they are in; for
+    /// commands that change what install and follow have brought.
+    pub(crate) fn named_flat(&self, args: &FlatArgs) -> FlatDirectories {
+        self.asked_in(args, &["install", "follow"])
+    }
+
+    fn asked_in(&self, args: &FlatArgs, sections: &[&str]) -> FlatDirectories {
+        let asked = |flag: &Option<PathBuf>, name: &str| {
+            flag.clone()
+                .or_else(|| sections.iter().find_map(|section| self.section_path(section, name)))
+        };
+        FlatDirectories {
+            rulesfiles: asked(&args.rulesfiles_dir, "rulesfilesDir"),
+            plugins: asked(&args.plugins_dir, "pluginsDir"),
+            assets: asked(&args.assets_dir, "assetsDir"),
+            unusable: Vec::new(),
         }
     }
 

@@ -27,6 +27,7 @@ pub(crate) use self::environment::Environment;
 use self::file::{ConfigFile, Remark};
 pub(crate) use self::paths::Paths;
 pub(crate) use self::registries::{LAYOUT_PREFIX, OneRegistry};
+pub(crate) use self::table::{Setting, TABLE};
 use crate::args::{
     Global, IndexArgs, LogFormat, LogLevel, Output, StartupBehavior, TransportArgs, TrustArgs,
 };

@@ -107,18 +107,33 @@ const fn setting(
     Setting { key, form, short, flag, ours, theirs: None }
 }
 
+/// A directory for another engine, of one of the two sections that have them.
+const fn directory(key: &'static str, flag: &'static str, theirs: &'static str) -> Setting {
+    setting(key, Path, "", flag, "none").as_falcoctl(theirs)
+}
+
+/// The state directory, of one of the two sections.
+const fn state(key: &'static str, short: &'static str) -> Setting {
+    setting(key, Path, short, "--state-dir", "no effect: see `store`")
+        .as_falcoctl("`/var/lib/falcoctl`")
+}
+
 impl Setting {
     const fn as_falcoctl(self, theirs: &'static str) -> Self {
         Self { theirs: Some(theirs), ..self }
     }
 
-    /// Whether it is accepted and changes nothing, in the form of the program with these words.
-    pub(crate) fn is_idle(&self, words: Words) -> bool {
-        let default = match words {
+    /// The default in the form of the program with these words.
+    pub(crate) fn default_as(&self, words: Words) -> &'static str {
+        match words {
             Words::Ours => self.ours,
             Words::Falcoctl => self.theirs.unwrap_or(self.ours),
-        };
-        default.starts_with(IDLE)
+        }
+    }
+
+    /// Whether it is accepted and changes nothing, in the form of the program with these words.
+    pub(crate) fn is_idle(&self, words: Words) -> bool {
+        self.default_as(words).starts_with(IDLE)
     }
 
     /// Where the value can be given instead of the file.
@@ -217,20 +232,10 @@ pub(crate) const TABLE: &[Setting] = &[
     setting("artifact.trustIndex", Switch, "", "--trust-index", "`false`").as_falcoctl("`true`"),
     setting("artifact.install.refs", List(';'), "", "", "none"),
     setting("artifact.install.resolveDeps", Switch, "", "--resolve-deps", "`true`"),
-    setting("artifact.install.rulesfilesDir", Path, "", "--rulesfiles-dir", "none")
-        .as_falcoctl("`/etc/falco`"),
-    setting("artifact.install.pluginsDir", Path, "", "--plugins-dir", "none")
-        .as_falcoctl("`/usr/share/falco/plugins`"),
-    setting("artifact.install.assetsDir", Path, "", "--assets-dir", "none")
-        .as_falcoctl("`/etc/falco/assets`"),
-    setting(
-        "artifact.install.stateDir",
-        Path,
-        "STATE_DIR",
-        "--state-dir",
-        "no effect: see `store`",
-    )
-    .as_falcoctl("`/var/lib/falcoctl`"),
+    directory("artifact.install.rulesfilesDir", "--rulesfiles-dir", "`/etc/falco`"),
+    directory("artifact.install.pluginsDir", "--plugins-dir", "`/usr/share/falco/plugins`"),
+    directory("artifact.install.assetsDir", "--assets-dir", "`/etc/falco/assets`"),
+    state("artifact.install.stateDir", "STATE_DIR"),
     setting("artifact.follow.refs", List(';'), "", "", "none"),
     setting("artifact.follow.every", Duration, "", "--every, -e", "`168h`, at least 50 ms"),
     setting("artifact.follow.cron", Text, "", "--cron", "none; counts more than `every`"),
@@ -257,14 +262,10 @@ pub(crate) const TABLE: &[Setting] = &[
         "the sensor, else what is built in",
     )
     .as_falcoctl("`http://localhost:8765/versions`"),
-    setting("artifact.follow.rulesfilesDir", Path, "", "--rulesfiles-dir", "none")
-        .as_falcoctl("`/etc/falco`"),
-    setting("artifact.follow.pluginsDir", Path, "", "--plugins-dir", "none")
-        .as_falcoctl("`/usr/share/falco/plugins`"),
-    setting("artifact.follow.assetsDir", Path, "", "--assets-dir", "none")
-        .as_falcoctl("`/etc/falco/assets`"),
-    setting("artifact.follow.stateDir", Path, "", "--state-dir", "no effect: see `store`")
-        .as_falcoctl("`/var/lib/falcoctl`"),
+    directory("artifact.follow.rulesfilesDir", "--rulesfiles-dir", "`/etc/falco`"),
+    directory("artifact.follow.pluginsDir", "--plugins-dir", "`/usr/share/falco/plugins`"),
+    directory("artifact.follow.assetsDir", "--assets-dir", "`/etc/falco/assets`"),
+    state("artifact.follow.stateDir", ""),
     setting(
         "artifact.follow.tmpDir",
         Path,

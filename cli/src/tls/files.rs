@@ -1,9 +1,10 @@
 //! Writing the certificates.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+
+use eyas_ops::{OpsError, WholeFile};
 
 use super::certificates::Set;
 
@@ -24,34 +25,19 @@ pub(crate) fn existing(folder: &Path) -> Vec<PathBuf> {
     paths.filter(|path| fs::symlink_metadata(path).is_ok()).collect()
 }
 
-/// Writes all files; each appears whole, and none before all are on the disk. On failure the paths
-/// say where.
-pub(crate) fn write(folder: &Path, set: &Set) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
-    let at = |path: &Path| {
-        let path = path.to_owned();
-        move |error| (path, error)
-    };
-    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(at(folder))?;
-    let mut staged = Staged(Vec::new());
+/// Writes all files; each appears whole, and none before all are on the disk.
+pub(crate) fn write(folder: &Path, set: &Set) -> Result<Vec<PathBuf>, OpsError> {
+    let mut builder = DirBuilder::new();
+    let created = builder.recursive(true).mode(FOLDER_MODE).create(folder);
+    created.map_err(|error| OpsError::storage("create", folder, error))?;
+    let mut staged = Vec::with_capacity(FILES.len());
     for name in FILES {
-        let path = folder.join(name);
-        let new = folder.join(format!(".{name}.{}", std::process::id()));
-        staged.0.push((new.clone(), path));
         let mode = if is_key(name) { KEY_MODE } else { CERTIFICATE_MODE };
-        let _ = fs::remove_file(&new);
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&new)
-            .and_then(|mut file| {
-                file.write_all(content(set, name).as_bytes())?;
-                file.sync_all()
-            })
-            .map_err(at(&new))?;
+        let path = folder.join(name);
+        staged.push(WholeFile::beside(&path, content(set, name).as_bytes(), Some(mode))?);
     }
-    for (new, path) in &staged.0 {
-        fs::rename(new, path).map_err(at(path))?;
+    for file in staged {
+        file.put()?;
     }
     Ok(FILES.iter().map(|name| folder.join(name)).collect())
 }
@@ -67,18 +53,6 @@ fn content<'a>(set: &'a Set, name: &str) -> &'a str {
         _ => &set.client,
     };
     if is_key(name) { &pair.key } else { &pair.certificate }
-}
-
-/// Files under names that are not theirs yet; what is left of them is removed.
-struct Staged(Vec<(PathBuf, PathBuf)>);
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        for (new, _) in &self.0 {
-            // Gone already where it got its name.
-            let _ = fs::remove_file(new);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -119,8 +93,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let file = folder.path().join("file");
         fs::write(&file, "").expect("file");
-        let (path, _) = write(&file, &set()).expect_err("no directory");
-        assert_eq!(path, file);
+        let error = write(&file, &set()).expect_err("no directory");
+        assert!(error.to_string().contains(&file.display().to_string()), "{error}");
         fs::create_dir(folder.path().join("server.crt")).expect("in the way");
         fs::write(folder.path().join("server.crt/x"), "").expect("content");
         assert!(write(folder.path(), &set()).is_err());

@@ -1,17 +1,15 @@
 //! What artifacts contain, for comparing them: those of a generation, and those of a registry.
 //!
 //! Nothing is installed. What comes from a registry is verified before it is looked at, and unpacked
-//! in memory only as far as it is read.
+//! as an install would, into a directory that goes away.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek};
+use std::fs::File;
 
-use eyas_artifact::{Digest, Generation, Hasher, Kind, Reference, Version};
+use eyas_artifact::{Digest, Generation, InstalledFile, Kind, Reference, Version};
 use eyas_index::Cause;
-use eyas_store::Store;
-use flate2::read::MultiGzDecoder;
+use eyas_store::{ExtractLimits, Store};
 
-use crate::archive::MAX_FILES;
 use crate::found::find;
 use crate::pull::fetch_archive;
 use crate::select::version_of;
@@ -19,10 +17,8 @@ use crate::{Context, InstallOptions, OpsError};
 
 /// Largest file whose text is kept, in bytes.
 const MAX_TEXT_BYTES: u64 = 16 * 1024 * 1024;
-/// Most bytes that an archive is unpacked to.
-const MAX_UNPACKED_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-/// Bytes read at once.
-const CHUNK_BYTES: usize = 128 * 1024;
+/// Most text of one archive that is kept, in bytes; files beyond are compared as a whole.
+const MAX_TEXTS_BYTES: u64 = 64 * 1024 * 1024;
 
 /// An artifact and its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +95,7 @@ pub async fn fetched_contents(
     let pinned = found.verified.get();
     let name = &candidate.name;
     let archive = fetch_archive(context.client, pinned, name, context.listener).await?;
-    let unreadable = |why: String| OpsError::Unreadable { reference: reference.to_string(), why };
-    let files = unpack(archive, candidate.kind).map_err(unreadable)?;
+    let files = unpacked(name, archive, candidate.kind)?;
     Ok(Contents {
         name: name.clone(),
         kind: candidate.kind,
@@ -128,47 +123,25 @@ pub async fn available(context: &Context<'_>, installed: &Contents) -> Result<Re
     }
 }
 
-fn unpack(
-    mut archive: std::fs::File,
+/// What is in an archive, read by the reader and under the limits that an install has.
+fn unpacked(
+    name: &str,
+    archive: File,
     kind: Kind,
-) -> Result<BTreeMap<String, FileContents>, String> {
-    archive.rewind().map_err(|error| error.to_string())?;
-    let mut limited = MultiGzDecoder::new(archive).take(MAX_UNPACKED_BYTES);
-    let mut files = BTreeMap::new();
-    let mut unpacked = tar::Archive::new(&mut limited);
-    for entry in unpacked.entries().map_err(|error| error.to_string())? {
-        let mut entry = entry.map_err(|error| error.to_string())?;
-        if !entry.header().entry_type().is_file() {
-            continue;
+) -> Result<BTreeMap<String, FileContents>, OpsError> {
+    let folder = tempfile::tempdir().map_err(OpsError::scratch)?;
+    let limits = ExtractLimits::default();
+    let files = eyas_store::unpack_file(name, archive, folder.path(), &limits)?;
+    let (mut contents, mut kept) = (BTreeMap::new(), 0);
+    for InstalledFile { path, digest, size, .. } in files {
+        let mut text = None;
+        let readable = kind == Kind::Rulesfile && size <= MAX_TEXT_BYTES;
+        if readable && kept + size <= MAX_TEXTS_BYTES {
+            kept += size;
+            let bytes = std::fs::read(folder.path().join(&path)).map_err(OpsError::scratch)?;
+            text = Some(String::from_utf8_lossy(&bytes).into_owned());
         }
-        if files.len() == MAX_FILES {
-            return Err(format!("it has more than {MAX_FILES} files"));
-        }
-        let path = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
-        let keep = kind == Kind::Rulesfile && entry.size() <= MAX_TEXT_BYTES;
-        let contents = read(&mut entry, keep).map_err(|error| error.to_string())?;
-        files.insert(path, contents);
+        contents.insert(path, FileContents { size, digest, text });
     }
-    if limited.limit() == 0 {
-        return Err(format!("it unpacks to more than {MAX_UNPACKED_BYTES} bytes"));
-    }
-    Ok(files)
-}
-
-fn read(source: &mut impl Read, keep: bool) -> std::io::Result<FileContents> {
-    let (mut hasher, mut size, mut text) = (Hasher::new(), 0, Vec::new());
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let count = source.read(&mut chunk)?;
-        if count == 0 {
-            break;
-        }
-        hasher.update(&chunk[..count]);
-        size += count as u64;
-        if keep {
-            text.extend_from_slice(&chunk[..count]);
-        }
-    }
-    let text = keep.then(|| String::from_utf8_lossy(&text).into_owned());
-    Ok(FileContents { size, digest: hasher.finish(), text })
+    Ok(contents)
 }

@@ -1,11 +1,13 @@
 //! What every changing operation works with.
 
+use std::time::Duration;
+
 use eyas_artifact::{Kind, Platform};
 use eyas_oci::{Client, Pinned};
 use eyas_store::{Store, Validate};
 use eyas_trust::{IndexRule, Policy, Verified, Verifier};
 
-use crate::transaction::Told;
+use crate::transaction::{LOCK_PATIENCE, Told};
 use crate::{Catalog, FlatTargets, Listener, OpsError, Sensor};
 
 /// Everything an operation needs from outside. Cheap to make, used once.
@@ -61,6 +63,8 @@ pub struct InstallOptions {
     pub require_sensor: bool,
     /// Whether to stop before anything is fetched or written.
     pub dry_run: bool,
+    /// How long to wait for another process that changes the store.
+    pub patience: Duration,
 }
 
 impl Default for InstallOptions {
@@ -72,6 +76,7 @@ impl Default for InstallOptions {
             allow_downgrade: false,
             require_sensor: false,
             dry_run: false,
+            patience: LOCK_PATIENCE,
         }
     }
 }

@@ -234,14 +234,6 @@ pub enum OpsError {
         /// What it says.
         title: String,
     },
-    /// An archive cannot be unpacked.
-    #[error("the archive of `{reference}` cannot be read: {why}")]
-    Unreadable {
-        /// Where it is from.
-        reference: String,
-        /// What is wrong with it.
-        why: String,
-    },
     /// There is no generation to tell the sensor about.
     #[error("nothing is installed in `{}`", store.display())]
     NothingInstalled {
@@ -282,7 +274,8 @@ impl OpsError {
         Self::Input { path: path.to_owned(), source }
     }
 
-    pub(crate) fn storage(doing: &'static str, path: &Path, source: io::Error) -> Self {
+    /// A failure to write what was asked for.
+    pub fn storage(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Storage { doing, path: path.to_owned(), source }
     }
 
@@ -326,7 +319,6 @@ impl OpsError {
             Self::Needed { .. }
             | Self::Held { .. }
             | Self::TooMany { .. }
-            | Self::Unreadable { .. }
             | Self::Document { .. }
             | Self::UnsafeTitle { .. } => Class::Validation,
             Self::NoSensor { .. } | Self::SensorUnreachable { .. } | Self::SensorRefused { .. } => {

@@ -4,13 +4,12 @@ use eyas_store::{GarbageReport, Store};
 
 use crate::flat::Flat;
 use crate::transaction::LOCK_PATIENCE;
-use crate::{FlatTargets, Listener, OpsError};
+use crate::{Listener, OpsError};
 
 /// Removes generations beyond the `keep` newest besides the active one and what only they need, or
 /// only says what that is.
 pub fn gc(
     store: &Store,
-    flat: Option<&FlatTargets>,
     listener: &dyn Listener,
     keep: usize,
     dry_run: bool,
@@ -19,7 +18,7 @@ pub fn gc(
         return Ok(store.garbage(keep)?);
     }
     let locked = store.lock_within(LOCK_PATIENCE)?;
-    // A transaction that was cut may still need what would go.
-    Flat::of(store, flat, listener)?.recover(&locked)?;
+    // A transaction that was cut may still need what would go; the store knows its directories.
+    Flat::of(store, None, listener)?.recover(&locked)?;
     Ok(locked.gc(keep)?)
 }

@@ -33,6 +33,7 @@ mod serve;
 mod sign;
 mod transaction;
 mod uninstall;
+mod whole;
 
 pub use archive::MAX_FILES;
 pub use class::Class;
@@ -54,7 +55,7 @@ pub use indexes::{
 pub use inspect::{config, list, manifest, search, tags, verify};
 pub use install::{install, install_locked, lock, lock_installed};
 pub use listener::{Event, Listener, SignerWords, Silent};
-pub use listing::{Listing, replace_file, update_index_file};
+pub use listing::{Listing, update_index_file};
 pub use pin::{Pinned, pin, unpin};
 pub use pull::{Pulled, pull};
 pub use push::{Content, PushRequest, Pushed, parse_dependency, parse_requirement, push};
@@ -67,3 +68,4 @@ pub use serve::{Guarded, prepare_layout, serve};
 pub use sign::{Form, Signed, attest_reference, sign_reference};
 pub use transaction::{Confirmation, Outcome};
 pub use uninstall::{Removal, Uninstalled, uninstall};
+pub use whole::{WholeFile, replace_file};

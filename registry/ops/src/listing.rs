@@ -1,13 +1,13 @@
 //! The entry of an index file for what was pushed.
 
 use std::fs;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use eyas_artifact::{Kind, Reference};
 use eyas_index::{CosignSection, Entry, Index};
 
-use crate::OpsError;
+use crate::{OpsError, replace_file};
 
 /// What an index is to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,25 +85,6 @@ fn key_name(key: &Path, index: &Path) -> String {
         Some(name) if beside => name.to_string_lossy().into_owned(),
         _ => key.display().to_string(),
     }
-}
-
-/// Writes a file for everybody to read, whole or not at all.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), OpsError> {
-    let failed = |error| OpsError::storage("write", path, error);
-    let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let dir = parent.unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new();
-    #[cfg(unix)]
-    let file = {
-        use std::os::unix::fs::PermissionsExt as _;
-        // An index is for everybody to read, unlike a temporary file.
-        file.permissions(fs::Permissions::from_mode(0o644))
-    };
-    let mut file = file.tempfile_in(dir).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
 }
 
 #[cfg(test)]

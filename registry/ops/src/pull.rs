@@ -75,6 +75,7 @@ pub(crate) async fn fetch_archive(
     });
     client.blob(pinned.reference(), layer, &mut metered).await?;
     sink.file.flush().await.map_err(OpsError::scratch)?;
+    sink.file.rewind().await.map_err(OpsError::scratch)?;
     Ok(target)
 }
 

@@ -5,12 +5,15 @@
 //! activation and changed after the answer of the sensor, so that they never show what it refuses.
 //! One lock is held from plan to answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eyas_artifact::{Generation, Kind};
 use eyas_index::{Plan, PlanOptions};
-use eyas_oci::{Metered, OciError};
-use eyas_store::{DEFAULT_KEPT_GENERATIONS, ExtractLimits, LockedStore, Staged, Store, StoreError};
+use eyas_oci::{BlobSink, Metered, OciError, Pinned};
+use eyas_store::{
+    Ahead, BlobWriter, DEFAULT_KEPT_GENERATIONS, ExtractLimits, LockedStore, Staged, Store,
+    StoreError,
+};
 
 use crate::flat::Flat;
 use crate::found::Found;
@@ -22,6 +25,9 @@ use crate::{
 
 /// How long to wait for another process that changes the store.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often to ask whether an archive that another process receives has arrived.
+const BUSY_POLL: Duration = Duration::from_millis(50);
 
 /// What came of a change.
 #[derive(Debug)]
@@ -154,7 +160,11 @@ pub(crate) async fn apply(
         }
         return Ok(Outcome { plan, generation: installed, changed: false, confirmation: None });
     }
-    let locked = context.store.lock_within(LOCK_PATIENCE)?;
+    let mut ahead = Vec::with_capacity(found.len());
+    for artifact in &found {
+        ahead.extend(fetch_ahead(context, artifact).await?);
+    }
+    let locked = context.store.lock_within(options.patience)?;
     let flat = Flat::of(context.store, context.flat, context.listener)?;
     flat.recover(&locked)?;
     // Somebody else may have been faster: what is active is settled only now.
@@ -164,7 +174,7 @@ pub(crate) async fn apply(
         flat.bring(&locked)?;
         return Ok(Outcome { plan, generation: installed, changed: false, confirmation: None });
     }
-    let staged = stage(context, &locked, found, &again).await?;
+    let staged = stage(context, &locked, found, ahead, &again).await?;
     let change = Change { locked: &locked, flat: &flat, told: context.told(options), presence };
     let (generation, confirmation) = change.put_in_force(context, staged, &[])?;
     Ok(Outcome {
@@ -237,13 +247,17 @@ async fn stage(
     context: &Context<'_>,
     locked: &LockedStore,
     changing: Vec<Found>,
+    mut ahead: Vec<BlobWriter>,
     plan: &Plan,
 ) -> Result<Vec<Staged>, OpsError> {
     let mut staged = Vec::with_capacity(changing.len());
     for artifact in changing {
+        let digest = artifact.verified.get().layer().digest;
+        let own = ahead.iter().position(|writer| *writer.expected() == digest);
+        let received = own.map(|place| ahead.swap_remove(place));
         let step = plan.changes().find(|step| step.candidate == artifact.candidate);
         let reason = step.map(|step| step.why.to_string()).unwrap_or_default();
-        staged.push(stage_one(context, locked, artifact, reason).await?);
+        staged.push(stage_one(context, locked, artifact, received, reason).await?);
     }
     Ok(staged)
 }
@@ -252,25 +266,59 @@ async fn stage_one(
     context: &Context<'_>,
     locked: &LockedStore,
     artifact: Found,
+    received: Option<BlobWriter>,
     reason: String,
 ) -> Result<Staged, OpsError> {
     let Found { verified, config, config_bytes, .. } = artifact;
-    let pinned = verified.get();
     let mut stage = locked.stage(&verified)?;
     stage.put_config(&config_bytes)?;
     if !stage.has_layer() {
-        let total = pinned.layer().size;
-        let name = &config.name;
-        let mut metered = Metered::new(&mut stage, |done| {
-            context.listener.tell(&Event::Transfer { name, done, total });
-        });
-        let fetched = context.client.blob(pinned.reference(), pinned.layer(), &mut metered).await;
-        fetched.map_err(fetch_failure)?;
+        match received {
+            Some(writer) => stage.take_over(writer),
+            None => fetch(context, verified.get(), &config.name, &mut stage).await?,
+        }
     }
     let staged = stage.extract(&ExtractLimits::default(), reason)?;
     let files = staged.entry().files.len();
     context.listener.tell(&Event::Staged { name: &config.name, version: &config.version, files });
     Ok(staged)
+}
+
+/// Fetches the archive before the store is locked: a slow transfer keeps no other command, and no
+/// other followed artifact, from changing the store. Nothing where it is there, or where somebody
+/// else has been receiving it for long.
+async fn fetch_ahead(
+    context: &Context<'_>,
+    artifact: &Found,
+) -> Result<Option<BlobWriter>, OpsError> {
+    let start = Instant::now();
+    loop {
+        match context.store.fetch_ahead(&artifact.verified)? {
+            Ahead::There => return Ok(None),
+            Ahead::Busy if start.elapsed() > LOCK_PATIENCE => return Ok(None),
+            Ahead::Busy => tokio::time::sleep(BUSY_POLL).await,
+            Ahead::Ours(mut writer) => {
+                let (pinned, name) = (artifact.verified.get(), &artifact.config.name);
+                fetch(context, pinned, name, writer.as_mut()).await?;
+                return Ok(Some(*writer));
+            }
+        }
+    }
+}
+
+async fn fetch(
+    context: &Context<'_>,
+    pinned: &Pinned,
+    name: &str,
+    sink: &mut impl BlobSink,
+) -> Result<(), OpsError> {
+    let total = pinned.layer().size;
+    let mut metered = Metered::new(sink, |done| {
+        context.listener.tell(&Event::Transfer { name, done, total });
+    });
+    // Behind a pointer: whoever waits for a change would carry all of the transfer along.
+    let fetched = context.client.blob(pinned.reference(), pinned.layer(), &mut metered);
+    Box::pin(fetched).await.map_err(fetch_failure)
 }
 
 /// What the store said inside a failed transfer counts as the store's word.

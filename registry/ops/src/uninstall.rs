@@ -6,7 +6,7 @@ use eyas_artifact::{BundleConfig, Entry, Generation, Kind};
 use crate::flat::Flat;
 use crate::pin::expect_installed;
 use crate::select::config_of;
-use crate::transaction::{Change, Confirmation, LOCK_PATIENCE};
+use crate::transaction::{Change, Confirmation};
 use crate::{Context, InstallOptions, OpsError};
 
 /// Something that leaves, and why.
@@ -49,7 +49,7 @@ pub fn uninstall(
             confirmation: None,
         });
     }
-    let locked = context.store.lock_within(LOCK_PATIENCE)?;
+    let locked = context.store.lock_within(options.patience)?;
     let flat = Flat::of(context.store, context.flat, context.listener)?;
     flat.recover(&locked)?;
     // Somebody else may have been faster: what is active is settled only now.

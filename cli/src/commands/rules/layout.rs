@@ -1,10 +1,8 @@
 //! `eyas rules fmt`: rules files in their usual layout.
 
-use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
-use eyas_ops::{Class, OpsError};
+use eyas_ops::Class;
 use eyas_rules::layout::lay_out;
 
 use super::check::plural;
@@ -27,8 +25,7 @@ pub(super) fn fmt(args: &FmtArgs, printer: &Printer) -> anyhow::Result<()> {
             printer.bytes(laid_out.as_bytes())?;
         } else if laid_out != file.text {
             if !args.check {
-                replace(path, laid_out.as_bytes())
-                    .map_err(|source| OpsError::Input { path: path.clone(), source })?;
+                eyas_ops::replace_file(path, laid_out.as_bytes())?;
                 printer.info(format!("{} is laid out anew", file.name));
             }
             different.push(file.name);
@@ -45,23 +42,4 @@ pub(super) fn fmt(args: &FmtArgs, printer: &Printer) -> anyhow::Result<()> {
     );
     let hint = format!("`eyas rules fmt` without `--check` lays the {} out", plural("file", count));
     Err(Failure { class: Class::Failed, message, hint: Some(hint) }.into())
-}
-
-/// The new text beside the file, then in its place, with the rights of the old one.
-fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    let target = fs::canonicalize(path)?;
-    let mut name = target.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let beside = target.with_file_name(name);
-    let written = fs::File::create(&beside).and_then(|mut file| {
-        file.write_all(text)?;
-        file.set_permissions(fs::metadata(&target)?.permissions())?;
-        file.sync_all()?;
-        fs::rename(&beside, &target)
-    });
-    if written.is_err() {
-        // Nothing may be left beside the file; that it cannot be removed is not the first problem.
-        let _ = fs::remove_file(&beside);
-    }
-    written
 }

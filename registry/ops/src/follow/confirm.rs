@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use eyas_store::Store;
+use eyas_store::{LockedStore, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::flat::Flat;
@@ -111,40 +111,75 @@ impl Confirmer {
         listener: &dyn Listener,
         anew: bool,
     ) -> Result<ConfirmedState, Trouble> {
+        let told = Told { sensor, listener, require: false };
+        let stands = self.stands(store, &told, anew)?;
+        let Stands::Apart(presence) = stands else { return Ok(stands.settled()) };
+        // Whoever is changing the store tells the sensor, too: what is active, and whether the sensor
+        // runs it, is settled only once the store is ours.
+        let locked = match store.lock_within(LOCK_PATIENCE) {
+            Err(StoreError::Locked { .. }) => return Ok(ConfirmedState::Other),
+            other => other.map_err(OpsError::from)?,
+        };
+        let again = self.stands(store, &told, anew)?;
+        let Stands::Apart(_) = again else { return Ok(again.settled()) };
         let Some(active) = store.current().map_err(OpsError::from)? else {
             return Ok(ConfirmedState::Nothing);
         };
-        let told = Told { sensor, listener, require: false };
-        let presence = told.presence()?;
-        match &presence {
-            Presence::NotAsked => return Ok(ConfirmedState::NotAsked),
-            Presence::Absent(reason) => return Err(Trouble::Absent(reason.clone())),
-            Presence::Running(_) => {}
-        }
-        let ours = activation(store, &active)?;
-        let Some(runs) = sensor.in_force().map_err(unreachable)? else {
-            return Err(Trouble::Absent("it went away while it was asked".to_owned()));
-        };
-        let same =
-            runs.generation == Some(ours.generation) && runs.lock_digest == Some(ours.lock_digest);
-        if same && !anew {
-            self.told = None;
-            return Ok(ConfirmedState::Confirmed);
-        }
-        if self.told == Some(active.number) && !anew {
-            // It was told and runs something else: telling it again and again changes nothing.
-            return Ok(ConfirmedState::Other);
-        }
         self.told = Some(active.number);
         match told.tell(store, &active, &presence) {
             Ok(Confirmation::Confirmed(_)) => Ok(ConfirmedState::Confirmed),
             Ok(Confirmation::Absent(reason)) => Err(Trouble::Absent(reason)),
             Ok(Confirmation::NotAsked) => Ok(ConfirmedState::NotAsked),
             Err(refusal @ OpsError::SensorRefused { .. }) => {
-                take_back(store, flat, listener, active.number, &refusal)?;
+                take_back(&locked, flat, listener, active.number, &refusal)?;
                 Err(Trouble::Refused(refusal.to_string()))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether there is anything to tell the sensor.
+    fn stands(&mut self, store: &Store, told: &Told<'_>, anew: bool) -> Result<Stands, Trouble> {
+        let Some(active) = store.current().map_err(OpsError::from)? else {
+            return Ok(Stands::Settled(ConfirmedState::Nothing));
+        };
+        let presence = told.presence()?;
+        match &presence {
+            Presence::NotAsked => return Ok(Stands::Settled(ConfirmedState::NotAsked)),
+            Presence::Absent(reason) => return Err(Trouble::Absent(reason.clone())),
+            Presence::Running(_) => {}
+        }
+        let ours = activation(store, &active)?;
+        let Some(runs) = told.sensor.in_force().map_err(unreachable)? else {
+            return Err(Trouble::Absent("it went away while it was asked".to_owned()));
+        };
+        let same =
+            runs.generation == Some(ours.generation) && runs.lock_digest == Some(ours.lock_digest);
+        if same && !anew {
+            self.told = None;
+            return Ok(Stands::Settled(ConfirmedState::Confirmed));
+        }
+        if self.told == Some(active.number) && !anew {
+            // It was told and runs something else: telling it again and again changes nothing.
+            return Ok(Stands::Settled(ConfirmedState::Other));
+        }
+        Ok(Stands::Apart(presence))
+    }
+}
+
+/// How the sensor stands to what is active, before it is told anything.
+enum Stands {
+    /// There is nothing to tell.
+    Settled(ConfirmedState),
+    /// It is to be told what is active.
+    Apart(Presence),
+}
+
+impl Stands {
+    fn settled(&self) -> ConfirmedState {
+        match self {
+            Self::Settled(state) => *state,
+            Self::Apart(_) => ConfirmedState::Other,
         }
     }
 }
@@ -163,17 +198,16 @@ impl From<OpsError> for Trouble {
 }
 
 fn take_back(
-    store: &Store,
+    locked: &LockedStore,
     flat: Option<&FlatTargets>,
     listener: &dyn Listener,
     number: u64,
     refusal: &OpsError,
 ) -> Result<(), OpsError> {
-    let flat = Flat::of(store, flat, listener)?;
-    let locked = store.lock_within(LOCK_PATIENCE)?;
-    flat.recover(&locked)?;
+    let flat = Flat::of(locked, flat, listener)?;
+    flat.recover(locked)?;
     let restored = locked.reject(number, &refusal.to_string())?;
     let restored = restored.map(|generation| generation.number);
     listener.tell(&Event::RolledBack { refused: number, restored });
-    flat.bring(&locked)
+    flat.bring(locked)
 }

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use eyas_artifact::{Digest, Generation, Name, Reference};
+use eyas_artifact::{Digest, Generation, Reference, Request};
 use eyas_index::Cause;
 use eyas_oci::Client;
 use eyas_store::Store;
 
 use super::failure::CheckFailure;
-use crate::select::{Wish, select};
+use crate::select::{Wish, newest_in, select};
 use crate::transaction::{Outcome, apply, offer};
 use crate::{Catalog, Context, InstallOptions, OpsError};
 
@@ -19,7 +19,7 @@ pub const REMIND_AFTER: Duration = Duration::from_hours(6);
 #[derive(Debug)]
 pub struct Checked {
     /// What is followed.
-    pub name: Name,
+    pub name: Request,
     /// Where that is, if it could be found out.
     pub reference: Option<Reference>,
     /// What it is now, if the registry said so.
@@ -70,7 +70,7 @@ pub struct News {
 /// An artifact that is followed. Holds what was told of it and nothing that grows.
 #[derive(Debug)]
 pub struct Followed {
-    name: Name,
+    name: Request,
     told: Option<Told>,
 }
 
@@ -84,17 +84,18 @@ struct Told {
 }
 
 impl Followed {
-    /// Follows `name`.
-    pub fn new(name: Name) -> Self {
+    /// Follows what a tag points at, or the newest version in a range.
+    pub fn new(name: Request) -> Self {
         Self { name, told: None }
     }
 
     /// What is followed.
-    pub fn name(&self) -> &Name {
+    pub fn name(&self) -> &Request {
         &self.name
     }
 
-    /// Asks the registry once whether there is something new. Needs no policy and writes nothing.
+    /// Asks the registry whether there is something new: once, or for the list of tags as well where a
+    /// range is followed. Needs no policy and writes nothing.
     pub async fn look(&mut self, store: &Store, client: &Client, catalog: &Catalog) -> Look {
         let mut checked = self.checked(None);
         let seen = self.see(store, client, catalog, &mut checked).await;
@@ -119,7 +120,9 @@ impl Followed {
     ) -> Checked {
         let mut checked = self.checked(Some(&news));
         let active = context.store.current_number().ok().flatten();
-        checked.result = match take(context, news.reference, options).await {
+        let range = self.name.range.clone();
+        let wish = Wish { reference: news.reference, range, cause: Cause::Followed };
+        checked.result = match take(context, wish, options).await {
             Ok(outcome) => {
                 let again = self.told.take().is_some();
                 if outcome.changed || options.dry_run {
@@ -149,7 +152,7 @@ impl Followed {
         }
     }
 
-    /// Whether there is something new, by one request.
+    /// Whether there is something new.
     async fn see(
         &self,
         store: &Store,
@@ -157,7 +160,10 @@ impl Followed {
         catalog: &Catalog,
         checked: &mut Checked,
     ) -> Result<Seen, OpsError> {
-        let reference = catalog.resolve(&self.name)?;
+        let mut reference = catalog.resolve(&self.name.name)?;
+        if let Some(range) = &self.name.range {
+            reference = newest_in(client, &reference, range, &Cause::Followed).await?;
+        }
         checked.reference = Some(reference.clone());
         let digest = client.resolve(&reference).await?.digest;
         checked.digest = Some(digest);
@@ -212,15 +218,14 @@ enum Seen {
 
 async fn take(
     context: &Context<'_>,
-    reference: Reference,
+    wish: Wish,
     options: &InstallOptions,
 ) -> Result<Outcome, OpsError> {
     let presence = context.told(options).presence()?;
     let installed = context.store.current()?;
     let offered = offer(context, &presence);
-    let wishes = vec![Wish { reference, range: None, cause: Cause::Followed }];
     let selection =
-        Box::pin(select(context, wishes, installed.as_ref(), &offered, options)).await?;
+        Box::pin(select(context, vec![wish], installed.as_ref(), &offered, options)).await?;
     // Behind a pointer: a follower of many references waits most of the time.
     Box::pin(apply(context, selection.found, &presence, options)).await
 }

@@ -24,7 +24,7 @@ pub use self::schedule::{
     ClockWatch, Ended, FIRST_RETRY, MAX_JITTER, Now, Schedule, Startup, Timer, When,
 };
 
-use eyas_artifact::Name;
+use eyas_artifact::Request;
 
 use crate::{Context, InstallOptions, OpsError};
 
@@ -36,7 +36,7 @@ pub struct Follower {
 
 impl Follower {
     /// Follows `names`.
-    pub fn new(names: Vec<Name>) -> Result<Self, OpsError> {
+    pub fn new(names: Vec<Request>) -> Result<Self, OpsError> {
         if names.is_empty() {
             return Err(OpsError::NothingToDo { command: "follow" });
         }

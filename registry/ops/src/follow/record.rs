@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eyas_artifact::{Digest, Name};
+use eyas_artifact::{Digest, Request};
 use eyas_store::Store;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Keeps the record of a round of checks in the store.
 pub fn keep_checks(store: &Store, round: &[Checked]) -> Result<(), OpsError> {
     let mut record = last_checks(store)?.unwrap_or_default();
-    let names: Vec<Name> = round.iter().map(|checked| checked.name.clone()).collect();
+    let names: Vec<Request> = round.iter().map(|checked| checked.name.clone()).collect();
     record.only(&names);
     for checked in round {
         let failed = matches!(checked.result, CheckResult::Failed { .. });
@@ -112,7 +112,7 @@ impl Default for Checks {
 
 impl Checks {
     /// Forgets everything but these.
-    pub fn only(&mut self, names: &[Name]) {
+    pub fn only(&mut self, names: &[Request]) {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         self.references.retain(|reference| names.contains(&reference.name));
         let place = |name: &str| names.iter().position(|known| known == name);

@@ -9,7 +9,7 @@ use eyas_artifact::{
     Digest, Generation, Kind, Lock, Locked, Name, Reference, Version, VersionRange,
 };
 use eyas_index::solve::{Demand, Known, Question};
-use eyas_oci::OciError;
+use eyas_oci::{Client, OciError};
 
 use super::{
     Answer, Cause, Choice, Clash, Class, Conflict, Context, Found, IndexError, InstallOptions,
@@ -140,18 +140,11 @@ impl<'a> Facts<'a> {
             self.ranged.insert(entry.name.clone());
             return Ok(entry.name.clone());
         }
-        let (versions, tags) = self.tags_of(reference).await?;
-        let Some(newest) = versions.iter().find(|version| range.contains(version)) else {
-            let name = reference.base_name().to_owned();
-            let wanted = vec![(range.clone().into(), cause.to_string())];
-            let clash = Clash::NoVersion { name, wanted, available: versions, installed: None };
-            let conflict = Conflict { clashes: vec![clash], ..Conflict::default() };
-            return Err(IndexError::Unsolvable(Box::new(conflict)).into());
-        };
-        let tag = tags.get(newest).cloned().unwrap_or_else(|| newest.to_string());
+        let (versions, tags) = tags_of(self.context.client, reference).await?;
+        let (newest, tag) = newest_of(reference, range, cause, &versions, &tags)?;
         let (name, offered) = self.this(&reference.with_tag(&tag)?, cause.clone()).await?;
         // A tag that says one version and has another is not taken for what it says.
-        if offered.version != *newest {
+        if offered.version != newest {
             let reason = format!("tag `{tag}` has version {}", offered.version);
             self.offers.insert((name.clone(), newest.clone()), Known::No(reason));
         }
@@ -242,7 +235,7 @@ impl<'a> Facts<'a> {
             Ok(place) => place,
             Err(error) => return Ok(self.missing(error)),
         };
-        match self.tags_of(&place).await {
+        match tags_of(self.context.client, &place).await {
             Ok((versions, tags)) => {
                 self.remember(name, versions.clone(), tags);
                 Ok(Known::Yes(versions))
@@ -308,31 +301,63 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The versions that the tags of a repository name, newest first, and the tag of each.
-    async fn tags_of(
-        &self,
-        reference: &Reference,
-    ) -> Result<(Vec<Version>, BTreeMap<Version, String>), OpsError> {
-        let tags = crate::tags(self.context.client, reference).await?;
-        let mut known: BTreeMap<Version, String> = BTreeMap::new();
-        for tag in tags {
-            let Some(version) = version_of(&tag) else { continue };
-            // `1.2.0` and `v1.2.0` are one version: the plain spelling counts, then the first one.
-            let plain = |tag: &str| tag == version.to_string();
-            let before = known.get(&version);
-            if before.is_none_or(|before| (!plain(&tag), &tag) < (!plain(before), before)) {
-                known.insert(version, tag);
-            }
-        }
-        Ok((known.keys().rev().cloned().collect(), known))
-    }
-
     fn remember(&mut self, name: &str, versions: Vec<Version>, tags: BTreeMap<Version, String>) {
         self.listings.insert(name.to_owned(), Known::Yes(versions));
         for (version, tag) in tags {
             self.tags.insert((name.to_owned(), version), tag);
         }
     }
+}
+
+/// The versions that the tags of a repository name, newest first, and the tag of each.
+async fn tags_of(
+    client: &Client,
+    reference: &Reference,
+) -> Result<(Vec<Version>, BTreeMap<Version, String>), OpsError> {
+    let tags = crate::tags(client, reference).await?;
+    let mut known: BTreeMap<Version, String> = BTreeMap::new();
+    for tag in tags {
+        let Some(version) = version_of(&tag) else { continue };
+        // `1.2.0` and `v1.2.0` are one version: the plain spelling counts, then the first one.
+        let plain = |tag: &str| tag == version.to_string();
+        let before = known.get(&version);
+        if before.is_none_or(|before| (!plain(&tag), &tag) < (!plain(before), before)) {
+            known.insert(version, tag);
+        }
+    }
+    Ok((known.keys().rev().cloned().collect(), known))
+}
+
+/// Where the newest version in a range is.
+pub(crate) async fn newest_in(
+    client: &Client,
+    reference: &Reference,
+    range: &VersionRange,
+    cause: &Cause,
+) -> Result<Reference, OpsError> {
+    let (versions, tags) = tags_of(client, reference).await?;
+    let (_, tag) = newest_of(reference, range, cause, &versions, &tags)?;
+    Ok(reference.with_tag(&tag)?)
+}
+
+/// The newest version in a range, and its tag.
+fn newest_of(
+    reference: &Reference,
+    range: &VersionRange,
+    cause: &Cause,
+    versions: &[Version],
+    tags: &BTreeMap<Version, String>,
+) -> Result<(Version, String), OpsError> {
+    let Some(newest) = versions.iter().find(|version| range.contains(version)) else {
+        let name = reference.base_name().to_owned();
+        let wanted = vec![(range.clone().into(), cause.to_string())];
+        let available = versions.to_vec();
+        let clash = Clash::NoVersion { name, wanted, available, installed: None };
+        let conflict = Conflict { clashes: vec![clash], ..Conflict::default() };
+        return Err(IndexError::Unsolvable(Box::new(conflict)).into());
+    };
+    let tag = tags.get(newest).cloned().unwrap_or_else(|| newest.to_string());
+    Ok((newest.clone(), tag))
 }
 
 /// The version that a tag names in full; `1` and `1.2` are moved by their publisher and name none.

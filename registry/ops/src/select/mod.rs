@@ -19,7 +19,7 @@ use eyas_index::solve::{
 use eyas_index::{Action, Candidate, Cause, Conflict, IndexError, Step, Why};
 
 use self::facts::Facts;
-pub(crate) use self::facts::version_of;
+pub(crate) use self::facts::{newest_in, version_of};
 use crate::found::{Found, find};
 use crate::{Class, Context, InstallOptions, Offer, OpsError};
 

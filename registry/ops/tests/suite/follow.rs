@@ -25,7 +25,7 @@ fn news(result: &CheckResult) -> Option<String> {
 async fn nothing_new_costs_one_request_without_a_body() {
     let stage = Stage::new().await;
     stage.publish(&Bundle::new("demo", "1.0.0")).await;
-    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    let mut follower = Follower::new(vec![stage.name("demo").into()]).expect("one");
     assert!(matches!(check(&stage, &mut follower).await, CheckResult::Installed(_)));
     stage.requests();
     for _ in 0..3 {
@@ -39,7 +39,7 @@ async fn a_restart_knows_what_is_installed() {
     let stage = Stage::new().await;
     stage.publish(&Bundle::new("demo", "1.0.0")).await;
     stage.install(stage.name("demo")).await.expect("installed");
-    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    let mut follower = Follower::new(vec![stage.name("demo").into()]).expect("one");
     assert!(matches!(check(&stage, &mut follower).await, CheckResult::Current { .. }));
     assert_eq!(stage.sensor.generations(), [1]);
 }
@@ -48,7 +48,7 @@ async fn a_restart_knows_what_is_installed() {
 async fn a_moved_tag_is_installed_and_confirmed() {
     let stage = Stage::new().await;
     stage.publish(&Bundle::new("demo", "1.0.0")).await;
-    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    let mut follower = Follower::new(vec![stage.name("demo").into()]).expect("one");
     check(&stage, &mut follower).await;
     stage.publish(&Bundle::new("demo", "1.1.0")).await;
     assert!(matches!(check(&stage, &mut follower).await, CheckResult::Installed(_)));
@@ -61,7 +61,7 @@ async fn a_missing_signature_is_told_once_and_tried_until_it_arrives() {
     let stage = Stage::new().await;
     let bundle = Bundle { signed: false, ..Bundle::new("demo", "1.0.0") };
     let pushed = stage.publish(&bundle).await;
-    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    let mut follower = Follower::new(vec![stage.name("demo").into()]).expect("one");
     let first = news(&check(&stage, &mut follower).await).expect("news");
     assert!(first.contains("no signature"), "{first}");
     assert_eq!(news(&check(&stage, &mut follower).await), None);
@@ -76,7 +76,7 @@ async fn a_missing_signature_is_told_once_and_tried_until_it_arrives() {
 async fn what_cannot_work_is_told_once_and_not_fetched_again() {
     let stage = Stage::new().await;
     stage.publish(&Bundle::new("demo", "1.0.0")).await;
-    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    let mut follower = Follower::new(vec![stage.name("demo").into()]).expect("one");
     check(&stage, &mut follower).await;
     for (version, content) in [("1.1.0", "broken"), ("0.9.0", "old")] {
         stage.publish(&Bundle { content, ..Bundle::new("demo", version) }).await;
@@ -97,7 +97,7 @@ async fn what_cannot_work_is_told_once_and_not_fetched_again() {
 async fn a_refusal_by_the_sensor_changes_nothing_and_is_news_once() {
     let stage = Stage::new().await;
     stage.publish(&Bundle::new("demo", "1.0.0")).await;
-    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    let mut follower = Follower::new(vec![stage.name("demo").into()]).expect("one");
     check(&stage, &mut follower).await;
     stage.publish(&Bundle::new("demo", "1.1.0")).await;
     stage.sensor.will_say(Verdict::Refused(vec!["not with me".to_owned()]));
@@ -113,7 +113,7 @@ async fn a_refusal_by_the_sensor_changes_nothing_and_is_news_once() {
 async fn one_that_fails_does_not_hold_up_another() {
     let stage = Stage::new().await;
     stage.publish(&Bundle::new("demo", "1.0.0")).await;
-    let names = vec![stage.name("absent"), stage.name("demo")];
+    let names = vec![stage.name("absent").into(), stage.name("demo").into()];
     let mut follower = Follower::new(names).expect("two");
     let round =
         stage.with(async |context| follower.check(context, &InstallOptions::default()).await).await;
@@ -124,7 +124,7 @@ async fn one_that_fails_does_not_hold_up_another() {
 #[tokio::test]
 async fn what_a_rollback_has_left_stays_away_until_the_tag_moves() {
     let stage = Stage::new().await;
-    let mut follower = Follower::new(vec![stage.name("demo")]).expect("one");
+    let mut follower = Follower::new(vec![stage.name("demo").into()]).expect("one");
     for version in ["1.0.0", "1.1.0"] {
         stage.publish(&Bundle::new("demo", version)).await;
         check(&stage, &mut follower).await;
@@ -138,7 +138,7 @@ async fn what_a_rollback_has_left_stays_away_until_the_tag_moves() {
     )
     .expect("rolled back");
     // Also for one that was not there at the time.
-    let mut restarted = Follower::new(vec![stage.name("demo")]).expect("one");
+    let mut restarted = Follower::new(vec![stage.name("demo").into()]).expect("one");
     assert!(matches!(check(&stage, &mut restarted).await, CheckResult::StillRefused));
     assert_eq!(stage.active(), ["demo 1.0.0"]);
     stage.publish(&Bundle::new("demo", "1.2.0")).await;
