@@ -1,13 +1,12 @@
 //! Bars of following: repair, health, steady resources, start and stop.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eyas_tests::following::{get, metric};
 use eyas_tests::registry::free_address;
-use eyas_tests::{Credentials, Following, Gate, Mood, Registry, Site, marker_rule, skip};
+use eyas_tests::{Credentials, Following, Gate, Mood, Registry, Site, marker_rule, noise, skip};
 use rustix::process::Signal;
 
 /// Name of the installed file.
@@ -227,19 +226,6 @@ fn bar_27_a_versions_document_is_optional_read_again_and_may_be_a_file() {
     fs::write(site.path("versions.json"), r#"{"engine_version_semver":"0.41.0"}"#)
         .expect("written");
     follow.until("the update is taken", || version(&site) == "1.1.0");
-}
-
-/// Comments that do not compress well.
-fn noise(bytes: usize) -> String {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut text = String::with_capacity(bytes + 64);
-    while text.len() < bytes {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let _ = writeln!(text, "# {state:016x}");
-    }
-    text
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod compatibility;
 mod flat;
 mod follow;
 mod hostile;
+mod independent;
 mod selection;
 mod transport;
 mod trust;

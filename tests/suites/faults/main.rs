@@ -10,7 +10,9 @@
     reason = "a test fails by panicking and says what it swept"
 )]
 
+mod clocks;
 mod contention;
 mod host;
+mod mounts;
 mod strace;
 mod sweep;

@@ -81,17 +81,22 @@ pub(crate) fn tool(test: &str) -> Option<PathBuf> {
 fn below(tool: &Path, arguments: &[String], command: &Command) -> Command {
     let mut traced = Command::new(tool);
     traced.args(["-f", "-qq", "--seccomp-bpf"]).args(arguments);
-    traced.arg(command.get_program()).args(command.get_args());
-    traced.env_clear();
+    run_by(traced, command)
+}
+
+/// A command run by another one, whose arguments it ends.
+pub(crate) fn run_by(mut other: Command, command: &Command) -> Command {
+    other.arg(command.get_program()).args(command.get_args());
+    other.env_clear();
     for (name, value) in command.get_envs() {
         if let Some(value) = value {
-            traced.env(name, value);
+            other.env(name, value);
         }
     }
     if let Some(folder) = command.get_current_dir() {
-        traced.current_dir(folder);
+        other.current_dir(folder);
     }
-    traced
+    other
 }
 
 /// Every call of a run that changes something below one of `folders`, in order.

@@ -27,6 +27,20 @@ fn refused(what: &str, layer: Vec<u8>, words: &[&str]) {
     assert!(!site.store().join("current").exists(), "{what}: a generation was activated");
     let unpacked = site.snapshot().into_keys().filter(|path| path.ends_with("good.yaml")).count();
     assert_eq!(unpacked, 0, "{what}: an unpacked file stayed");
+    compared(&stranger, what, words);
+}
+
+/// Asserts that looking into the archive refuses it too: there is one reader of archives.
+#[track_caller]
+fn compared(stranger: &Stranger, what: &str, words: &[&str]) {
+    let site = Site::new();
+    let reference = format!("{}/team/demo:1", stranger.host());
+    let diff = ["artifact", "diff", &reference, &reference, "--no-verify", "--plain-http"];
+    let finished = measured(&site, &diff);
+    assert_eq!(finished.code(), VALIDATION, "{what}, compared: {}", finished.stderr);
+    for word in words {
+        assert!(finished.stderr.contains(word), "{what} lacks `{word}`: {}", finished.stderr);
+    }
 }
 
 /// Asserts that this layer is installed, with so many files.
@@ -129,6 +143,7 @@ fn what_is_cut_damaged_or_no_archive() {
     damaged[at] ^= 1;
     let zip = b"PK\x03\x04\x14\0\0\0\x08\0rest of a zip archive".to_vec();
     for (what, layer) in [
+        ("nothing", Vec::new()),
         ("cut in the middle", whole[..whole.len() / 2].to_vec()),
         ("cut in the checksum", whole[..whole.len() - 3].to_vec()),
         ("a wrong checksum", damaged),
@@ -179,6 +194,22 @@ fn a_million_entries() {
         bytes.extend(one[..512].repeat(1000));
     }
     refused("a million directories", gzip(&bytes), &["entries"]);
+}
+
+#[test]
+fn a_configuration_of_another_kind_than_the_layer() {
+    let config = b"{\"name\":\"demo\",\"version\":\"1.0.0\"}".to_vec();
+    let of = |kind: &str, part: &str| format!("application/vnd.cncf.falco.{kind}.{part}");
+    for (config_kind, layer_kind) in [("rulesfile", "plugin"), ("plugin", "rulesfile")] {
+        let (stranger, site) = (Stranger::new(), Site::new());
+        let types = (of(config_kind, "config.v1+json"), of(layer_kind, "layer.v1+tar.gz"));
+        let layer = gzip(&tar(&[good()]));
+        let reference = stranger.described("1", (&types.0, config.clone()), (&types.1, layer));
+        let finished = install(&site, &reference);
+        assert_eq!(finished.code(), VALIDATION, "{types:?}: {}", finished.stderr);
+        finished.expect_stderr(&["team/demo", &types.0, &types.1]);
+        assert!(!site.store().join("current").exists(), "{types:?}: a generation was activated");
+    }
 }
 
 #[test]

@@ -4,12 +4,15 @@ use std::fs;
 
 use eyas_artifact::media;
 use eyas_tests::stranger::{gzip, tar};
-use eyas_tests::{Entry, Finished, Site, Stranger, marker_rule};
+use eyas_tests::{Credentials, Entry, Finished, Gate, Registry, Site, Stranger, marker_rule};
 
 use super::measured;
 
 /// Bytes of a document that is nothing but space.
 const SPACES: u64 = 100 * 1024 * 1024;
+
+/// Base64 of what the gate wants to hear.
+const GATE: &str = "cHVsbGVyOnNlY3JldA==";
 
 /// Documents that no reader of JSON should take, by name.
 fn bad_json() -> Vec<(&'static str, Vec<u8>)> {
@@ -146,6 +149,72 @@ fn policies() {
 #[test]
 fn configuration_files() {
     file("eyas.yaml", bad_yaml(), &["install", "127.0.0.1:1/team/demo:1", "--no-verify"]);
+}
+
+#[test]
+fn lock_files() {
+    let mut bad = bad_json();
+    let entry = |name: &str, reference: &str, digest: &str| {
+        format!(
+            "{{\"name\":\"{name}\",\"type\":\"rulesfile\",\"version\":\"1.0.0\",\"reference\":\"{reference}\",\"digest\":\"{digest}\"}}"
+        )
+    };
+    let lock = |entries: &[String]| {
+        format!("{{\"format\":1,\"artifacts\":[{}]}}", entries.join(",")).into_bytes()
+    };
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let good = entry("demo", "127.0.0.1:1/team/demo:1", &digest);
+    bad.extend([
+        ("a path for a name", lock(&[entry("../../demo", "127.0.0.1:1/team/demo:1", &digest)])),
+        ("no reference", lock(&[entry("demo", "demo", &digest)])),
+        ("no digest", lock(&[entry("demo", "127.0.0.1:1/team/demo:1", "sha256:00")])),
+        ("one twice", lock(&[good.clone(), good.clone()])),
+        ("a newer form", br#"{"format":9,"artifacts":[]}"#.to_vec()),
+        ("a field nobody knows", br#"{"format":1,"artifacts":[],"only":"x"}"#.to_vec()),
+        ("a million artifacts", lock(&vec![good; 60_000])),
+    ]);
+    file("eyas.lock", bad, &["install", "--locked", "--no-verify"]);
+}
+
+#[test]
+fn credential_files() {
+    let auth = "c29tZWJvZHk6c2VjcmV0LW9mLXRoZS1maWxl";
+    let mut bad = bad_json();
+    // An empty file is how Docker leaves one, and what nobody knows is not ours to judge.
+    bad.retain(|(what, _)| {
+        !matches!(*what, "nothing" | "a number beyond all" | "a number of many digits")
+            && !matches!(*what, "a lone surrogate" | "the same key twice" | "null")
+    });
+    let registries = |entry: &str| format!("{{\"auths\":{{\"HOST\":{entry}}}}}").into_bytes();
+    bad.extend([
+        ("no base64", registries("{\"auth\":\"secret-of-the-file\"}")),
+        ("no colon", registries("{\"auth\":\"c2VjcmV0LW9mLXRoZS1maWxl\"}")),
+        ("a list of registries", b"{\"auths\":[\"secret-of-the-file\"]}".to_vec()),
+        ("a helper that is a path", b"{\"credsStore\":\"../../bin/sh\"}".to_vec()),
+        ("cut", format!("{{\"auths\":{{\"HOST\":{{\"auth\":\"{auth}").into_bytes()),
+    ]);
+    // The file is read when a registry asks who is there.
+    let (registry, site) = (Registry::embedded(), Site::new());
+    let gate = Gate::before(&registry, Credentials::Basic);
+    site.publish(&registry, "1.0.0", None, &[("a.yaml", &marker_rule("Good", "/eyas/test"))]);
+    let reference = gate.reference("team/demo-rules:latest");
+    fs::write(site.path("eyas.yaml"), "registry: {creds: {config: config.json}}\n")
+        .expect("configuration");
+    let mut large = vec![b' '; 2 * 1024 * 1024];
+    large.extend(b"{}");
+    bad.push(("a large file", large));
+    for (what, bytes) in bad {
+        let text = String::from_utf8_lossy(&bytes).replace("HOST", &gate.host());
+        let bytes = if what == "no text" { bytes } else { text.into_bytes() };
+        fs::write(site.path("config.json"), bytes).expect("credentials");
+        let finished = install(&site, &reference);
+        refused(&format!("credentials: {what}"), &finished, &["hint"]);
+        assert!(!finished.stderr.contains("secret-of-the-file"), "{what}: {}", finished.stderr);
+        assert!(!finished.stderr.contains(auth), "{what}: {}", finished.stderr);
+    }
+    let right = format!("{{\"auths\":{{\"{}\":{{\"auth\":\"{GATE}\"}}}}}}", gate.host());
+    fs::write(site.path("config.json"), right).expect("credentials");
+    install(&site, &reference).expect_code(0);
 }
 
 #[test]
