@@ -15,7 +15,7 @@ use eyas_abi::{EventBuilder, Header};
 use eyas_tests::{Sensor, eyas, skip};
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const RULE: &str = "- rule: opened\n  desc: d\n  condition: evt.type = openat and fd.name = /x\n  \
                     output: opened \"%fd.name\"\n  priority: WARNING\n";
 
