@@ -105,7 +105,8 @@ fn refuse_arguments(personality: Personality, error: &clap::Error) -> ExitCode {
             let mut lines = said.lines().filter(|line| !line.trim().is_empty());
             let first = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
             let record = lines.fold(Record::new(LogLevel::Error, first), Record::detail);
-            Printer::new(personality, None, None, LogLevel::Info).record(&record);
+            let format = args::asked_format(std::env::args_os());
+            Printer::new(personality, None, format, LogLevel::Info).record(&record);
             exit::exit_code(personality, eyas_ops::Class::Usage)
         }
         _ => {

@@ -12,6 +12,31 @@ fn info(message: &str) -> Record {
     Record::new(LogLevel::Info, message)
 }
 
+/// An artifact is going to be pushed.
+pub(crate) fn pushing(reference: &str, kind: &str) -> Record {
+    info("Preparing to push artifact").with("name", reference).with("type", kind)
+}
+
+/// An artifact was pushed.
+pub(crate) fn pushed(reference: &str, kind: &str, digest: &str) -> Record {
+    info("Artifact pushed").with("name", reference).with("type", kind).with("digest", digest)
+}
+
+/// The archive of an artifact is going to be pulled into a directory, if it is not the current one.
+pub(crate) fn pulling(reference: &str, directory: Option<&str>) -> [Record; 2] {
+    let begin = info("Preparing to pull artifact").with("name", reference);
+    let place = match directory {
+        Some(directory) => info("Pulling artifact in").with("directory", directory),
+        None => info("Pulling artifact in the current directory"),
+    };
+    [begin, place]
+}
+
+/// The archive of an artifact was pulled.
+pub(crate) fn pulled(reference: &str, kind: &str, digest: &str) -> Record {
+    info("Artifact pulled").with("name", reference).with("type", kind).with("digest", digest)
+}
+
 /// What is needed beside the artifacts is looked for.
 pub(crate) fn resolving() -> Record {
     info("Resolving dependencies ...")

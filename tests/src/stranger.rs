@@ -90,6 +90,15 @@ impl Stranger {
         format!("{}/team/demo:{tag}", self.address)
     }
 
+    /// Descriptor of a manifest that is served.
+    pub fn descriptor_of(&self, tag: &str) -> String {
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (media_type, body) = &routes[&format!("/v2/team/demo/manifests/{tag}")];
+        let Body::Bytes(bytes) = body else { panic!("`{tag}` is no manifest") };
+        let (digest, size) = (Digest::sha256(bytes.as_slice()), bytes.len());
+        format!("{{\"mediaType\":\"{media_type}\",\"digest\":\"{digest}\",\"size\":{size}}}")
+    }
+
     /// Serves an artifact with rules in this layer; gives its reference.
     pub fn rules(&self, tag: &str, layer: Vec<u8>) -> String {
         let config = b"{\"name\":\"demo\",\"version\":\"1.0.0\"}".to_vec();

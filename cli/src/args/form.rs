@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use clap::builder::StyledStr;
-use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _};
+use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, ValueEnum as _};
 
-use super::Cli;
+use super::{Cli, LogFormat};
 use crate::personality::{ExitCodes, Personality, Words};
 use crate::settings::{Setting, TABLE};
 
@@ -133,6 +133,19 @@ pub(crate) fn read(
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
+/// The form of messages that a command line asks for, although it is not valid: whoever reads them expects
+/// that form of its refusal too.
+pub(crate) fn asked_format(words: impl IntoIterator<Item = OsString>) -> Option<LogFormat> {
+    let words: Vec<String> = words.into_iter().filter_map(|word| word.into_string().ok()).collect();
+    let typed = words.iter().enumerate().rev().find_map(|(place, word)| {
+        match word.strip_prefix("--log-format")?.strip_prefix('=') {
+            Some(format) => Some(format),
+            None => words.get(place + 1).map(String::as_str),
+        }
+    });
+    typed.and_then(|typed| LogFormat::from_str(typed, true).ok())
+}
+
 /// `version` has a form more than other commands, under the same flag.
 fn version_form(word: OsString) -> OsString {
     let rest = word.to_str().and_then(|word| word.strip_prefix("--output"));
@@ -245,6 +258,16 @@ mod tests {
         assert!(parse("falcoctl artifact list --verbose").global.verbose);
         let words = ["falcoctl", "artifact", "list", "--verbose=maybe"].map(OsString::from);
         assert!(read(Personality::Falcoctl, words).is_err());
+    }
+
+    #[test]
+    fn a_refusal_has_the_form_that_was_asked_for() {
+        let asked = |line: &str| asked_format(line.split(' ').map(OsString::from));
+        assert_eq!(asked("falcoctl --no-such --log-format=json"), Some(LogFormat::Json));
+        assert_eq!(asked("falcoctl --log-format text --log-format json x"), Some(LogFormat::Json));
+        for line in ["falcoctl --no-such", "falcoctl --log-format", "falcoctl --log-format=x"] {
+            assert_eq!(asked(line), None, "{line}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) use self::driver::{
     Driver, DriverArgs, DriverConfigArgs, DriverFlags, DriverInstallArgs, UnloadArgs,
 };
 pub(crate) use self::durations::{parse_interval, parse_jitter};
-pub(crate) use self::form::{command, read};
+pub(crate) use self::form::{asked_format, command, read};
 pub(crate) use self::index::{Index, IndexAddArgs, IndexListArgs, IndexNamesArgs, IndexUpdateArgs};
 pub(crate) use self::registry::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignForm};
 pub(crate) use self::rules::{

@@ -75,8 +75,13 @@ pub(crate) fn names_of(
 }
 
 /// The state directory.
-pub(crate) fn open_store(global: &Global, settings: &Settings) -> anyhow::Result<Store> {
-    install::store(global, settings)
+pub(crate) fn open_store(
+    flags: &InstallFlags,
+    global: &Global,
+    settings: &Settings,
+    printer: &Printer,
+) -> anyhow::Result<Store> {
+    install::store_beside(flags, global, settings, printer)
 }
 
 /// Prints an update as `artifact install` does.

@@ -1,6 +1,7 @@
 //! `eyas artifact install` and `eyas artifact rollback`.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use eyas_artifact::{Generation, Name};
 use eyas_index::Action;
@@ -24,6 +25,9 @@ use crate::printer::{Document, Printer};
 use crate::sensor::SocketSensor;
 use crate::settings::{FlatDirectories, Settings};
 use crate::wiring;
+
+/// Where the store is in a directory for another engine, beside what is remembered of its files.
+const STORE_BESIDE: &str = ".eyas/store";
 
 /// What the flags of install and follow mean.
 pub(super) fn options(
@@ -58,6 +62,41 @@ pub(super) fn sensor(args: &ReloadArgs, settings: &Settings) -> SocketSensor {
 /// The state directory that the flags name.
 pub(super) fn store(global: &Global, settings: &Settings) -> anyhow::Result<Store> {
     Ok(Store::open(settings.store(global)?).map_err(OpsError::from)?)
+}
+
+/// The store of a command that installs. Called as `falcoctl`, a state directory that cannot be written
+/// is no reason to fail: the store is then in a directory that takes files, and that is said.
+pub(super) fn store_beside(
+    flags: &InstallFlags,
+    global: &Global,
+    settings: &Settings,
+    printer: &Printer,
+) -> anyhow::Result<Store> {
+    let path = settings.store(global)?;
+    let is_ours = settings.character().store_below_state.is_none();
+    if is_ours || global.store.is_some() || takes_files(&path) {
+        return store(global, settings);
+    }
+    let FlatDirectories { rulesfiles, plugins, assets, .. } = settings.flat(&flags.flat);
+    let mut places = [rulesfiles, plugins, assets].into_iter().flatten();
+    let Some(place) = places.find(|place| takes_files(place)) else {
+        return store(global, settings);
+    };
+    let other = place.join(STORE_BESIDE);
+    printer.warn(format!(
+        "state directory `{}` cannot be written: what is installed is remembered in `{}`, which `--store` \
+         names for other commands",
+        settings.state_dir(global)?.display(),
+        other.display()
+    ));
+    Ok(Store::open(other).map_err(OpsError::from)?)
+}
+
+/// Whether files can be made in a directory, or in the one that it would be made in.
+fn takes_files(directory: &Path) -> bool {
+    let there = directory.ancestors().find(|path| path.is_dir());
+    let there = there.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::tempfile_in(there).is_ok()
 }
 
 /// The directories for another engine that the flags of a command name, if there are any.
@@ -111,7 +150,8 @@ pub(super) fn run(
     let requests = requests(&args.references, "install", settings, args.locked.locked)?;
     let names: Vec<Name> = requests.iter().map(|request| request.name.clone()).collect();
     let options = options(flags, settings, args.dry_run)?;
-    let (store, flat) = (store(global, settings)?, flat(flags, global, settings)?);
+    let store = store_beside(flags, global, settings, printer)?;
+    let flat = flat(flags, global, settings)?;
     let trust = wiring::block_on(wiring::trust(settings, &flags.trust, printer))?;
     let client = wiring::client(settings, &flags.transport, printer)?;
     let sensor = sensor(&flags.reload, settings);

@@ -10,10 +10,11 @@ use eyas_trust::{Signer, SigningKey};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::auth;
+use super::{auth, compatible};
 use crate::args::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignForm, SignerArgs};
 use crate::exit::Failure;
 use crate::listener::Teller;
+use crate::phrases;
 use crate::printer::{Document, Printer};
 use crate::settings::{Settings, parse_from};
 use crate::{probe, wiring};
@@ -90,6 +91,10 @@ fn push(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow::Resu
     let request = push_request(args, printer)?;
     let listing = args.update_index.as_ref().map(|index| (index, request.kind));
     let client = wiring::client(settings, &args.transport, printer)?;
+    let compatible = compatible::speaks(printer);
+    if compatible {
+        printer.record(&phrases::pushing(&args.reference, request.kind.as_str()));
+    }
     let pushed = wiring::block_on(async { Ok(eyas_ops::push(&client, &request).await?) })?;
     if let Some((index, kind)) = listing {
         let key = args.sign_key.as_deref().and_then(|key| public_half(Path::new(key), printer));
@@ -104,6 +109,11 @@ fn push(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow::Resu
         };
         eyas_ops::update_index_file(index, &listing)?;
         printer.info(format!("`{}` lists {}", index.display(), pushed.name));
+    }
+    if compatible {
+        let (kind, digest) = (request.kind.as_str(), pushed.digest.to_string());
+        printer.record(&phrases::pushed(&args.reference, kind, &digest));
+        return Ok(());
     }
     printer.data(&PushedDocument {
         name: pushed.name,
@@ -266,12 +276,25 @@ fn pull(args: &PullArgs, settings: &Settings, printer: &Printer) -> anyhow::Resu
     let platform = wiring::platform(args.platform.as_deref())?;
     let name: Name = super::parse_name(&args.reference)?;
     let teller = Teller::new(printer.clone());
+    let compatible = compatible::speaks(printer);
+    if compatible {
+        let directory = args.dest_dir.display().to_string();
+        let other = Some(directory.as_str()).filter(|_| args.dest_dir != Path::new("."));
+        for record in phrases::pulling(&args.reference, other) {
+            printer.record(&record);
+        }
+    }
     let pulled = wiring::block_on(async {
         let needed = matches!(name, Name::Indexed { .. });
         let catalog = wiring::catalog(settings, &args.indexes, &client, &teller, needed).await?;
         let reference = catalog.resolve(&name)?;
         Ok(eyas_ops::pull(&client, &reference, &platform, &args.dest_dir, &teller).await?)
     })?;
+    if compatible {
+        let digest = pulled.reference.digest().map(ToString::to_string).unwrap_or_default();
+        printer.record(&phrases::pulled(&args.reference, pulled.kind.as_str(), &digest));
+        return Ok(());
+    }
     printer.info("pulled as it is: nothing was verified or unpacked");
     printer.data(&PulledDocument {
         kind: pulled.kind,

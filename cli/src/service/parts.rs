@@ -66,7 +66,7 @@ impl Parts {
                 ..options_of(&args.flags, &settings, dry_run)?
             },
             schedule: settings.schedule(args)?,
-            store: open_store(global, &settings)?,
+            store: open_store(&args.flags, global, &settings, printer)?,
             client: wiring::client(&settings, &args.flags.transport, printer)?,
             flat: flat_of(&args.flags, global, &settings)?,
             judge: judge_of(&args.flags, &settings, printer),

@@ -4,7 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use eyas_tests::{Finished, Registry, Site, both_registries, eyas, marker_rule, run};
+use eyas_artifact::media;
+use eyas_tests::stranger::{gzip, tar};
+use eyas_tests::{
+    Entry, Finished, Registry, Site, Stranger, both_registries, eyas, marker_rule, run,
+};
 
 /// A host that calls the program `falcoctl`, with directories for an engine.
 struct Host {
@@ -145,6 +149,43 @@ fn bar_15_requirements_are_checked_by_install() {
 }
 
 #[test]
+fn bar_15_requirements_count_in_both_forms_and_for_follow() {
+    let host = Host::new();
+    let needs = ["--requires", "engine_version_semver:0.50.0", "--sign-key", "signer"];
+    let reference = host.publish("1.0.0", &rules("Good"), &needs);
+    host.site.trust_key(&host.registry, "signer");
+    let versions = |version: &str| {
+        let text = format!("{{\"engine_version_semver\": \"{version}\"}}");
+        fs::write(host.site.path("versions.json"), text).expect("versions");
+        fs::write(
+            host.site.path("falcoctl.yaml"),
+            "artifact: {follow: {falcoVersions: versions.json}}\n",
+        )
+        .expect("configuration");
+    };
+    // As falcoctl: the other engine says what it is.
+    versions("0.49.0");
+    let refused = host.install(&[&reference]);
+    refused.expect_code(1);
+    assert!(refused.stdout.contains("0.50.0"), "{}", refused.stdout);
+    assert!(!host.installed().exists());
+    versions("0.50.0");
+    host.install(&[&reference]).expect_code(0);
+    assert_eq!(fs::read_to_string(host.installed()).expect("there"), rules("Good"));
+    // As eyas, where follow is told what another engine is.
+    let follow = |site: &Site| {
+        let words = ["follow", &reference, "--once", "--falco-versions", "versions.json"];
+        site.run(&site.install_arguments(&words))
+    };
+    versions("0.49.0");
+    follow(&host.site).expect_code(6).expect_stderr(&["0.50.0", "0.49.0"]);
+    assert!(!host.site.store().join("current").exists());
+    versions("0.51.0");
+    follow(&host.site).expect_code(0);
+    assert_eq!(host.site.generation()["number"], 1);
+}
+
+#[test]
 fn bar_21_an_index_is_needed_for_its_names_only() {
     let host = Host::new();
     let reference = host.publish("1.0.0", &rules("Good"), &[]);
@@ -207,6 +248,56 @@ fn bar_22_an_empty_entry_is_an_error_and_no_crash() {
             refused.stdout
         );
     }
+}
+
+#[test]
+fn bar_22_a_manifest_without_a_platform_is_no_crash() {
+    let (stranger, site) = (Stranger::new(), Site::new());
+    let one = |tag: &str, rule: &str| {
+        let layer = gzip(&tar(&[Entry::file("demo.yaml", &rules(rule))]));
+        stranger.rules(tag, layer);
+        stranger.descriptor_of(tag)
+    };
+    let (bare, other) = (one("bare", "Bare"), one("other", "Other"));
+    let of = |entry: &str, platform: &str| {
+        format!("{},\"platform\":{platform}}}", entry.trim_end_matches('}'))
+    };
+    let index = |tag: &str, entries: &[String]| {
+        let text = format!(
+            "{{\"schemaVersion\":2,\"mediaType\":\"{}\",\"manifests\":[{}]}}",
+            media::OCI_INDEX,
+            entries.join(",")
+        );
+        stranger.manifest(tag, media::OCI_INDEX, text.into_bytes())
+    };
+    let elsewhere = of(&other, "{\"os\":\"plan9\",\"architecture\":\"mips\"}");
+    let here = of(&other, "{\"os\":\"linux\",\"architecture\":\"amd64\"}");
+    let install = |site: &Site, reference: &str, platform: &str| {
+        let words = ["install", reference, "--no-verify", "--platform", platform];
+        site.run(&site.install_arguments(&words))
+    };
+    // Beside others it is passed over, and the refusal says what there is.
+    let mixed = index("mixed", &[bare.clone(), elsewhere]);
+    let refused = install(&site, &mixed, "linux/amd64");
+    refused.expect_code(3).expect_stderr(&["linux/amd64", "plan9/mips", "--platform"]);
+    for entry in ["null", "{}", "{\"os\":null}", "[]", "7"] {
+        let odd = index("odd", &[of(&bare, entry), bare.clone()]);
+        let refused = install(&site, &odd, "linux/amd64");
+        assert!((1..=8).contains(&refused.code()), "{entry}: {}", refused.stderr);
+        assert!(refused.stderr.contains("team/demo"), "{entry}: {}", refused.stderr);
+    }
+    for nothing in [vec![], vec!["null".to_owned()], vec![bare.clone(), bare.clone()]] {
+        let refused = install(&site, &index("none", &nothing), "linux/amd64");
+        assert!((1..=8).contains(&refused.code()), "{nothing:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains("team/demo"), "{nothing:?}: {}", refused.stderr);
+    }
+    assert!(!site.store().join("current").exists());
+    // The one that fits is chosen; a single one without a platform is for all.
+    install(&site, &index("both", &[bare.clone(), here]), "linux/amd64").expect_code(0);
+    let file = site.store().join("current/rules/demo/demo.yaml");
+    assert_eq!(fs::read_to_string(&file).expect("there"), rules("Other"));
+    install(&site, &index("single", &[bare]), "plan9/mips").expect_code(0);
+    assert_eq!(fs::read_to_string(&file).expect("there"), rules("Bare"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! that it stands in for: tables, messages, files and state must be the same.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod commands;
 mod following;
 mod helm;
 mod installing;
