@@ -22,7 +22,7 @@ const UNSAFE_CRATES: [&str; 2] = ["sensor/abi", "sensor/probe"];
 const NAMELESS: [&str; 7] = ["util", "utils", "helper", "helpers", "common", "misc", "shared"];
 
 /// Which of our crates each one may use, by folder. The map in `docs/architecture.md` says why.
-const GRAPH: [(&str, &[&str]); 15] = [
+const GRAPH: [(&str, &[&str]); 16] = [
     ("registry/artifact", &[]),
     ("registry/index", &["artifact"]),
     ("registry/oci", &["artifact"]),
@@ -40,9 +40,13 @@ const GRAPH: [(&str, &[&str]); 15] = [
     ("sensor/probe", &["abi", "artifact"]),
     ("sensor/state", &["abi"]),
     ("sensor/rules", &["abi", "state"]),
+    ("sensor/metadata", &["state"]),
     ("sensor/output", &["rules"]),
     ("sensor/control", &["artifact"]),
-    ("sensor/daemon", &["abi", "artifact", "control", "output", "probe", "rules", "state"]),
+    (
+        "sensor/daemon",
+        &["abi", "artifact", "control", "metadata", "output", "probe", "rules", "state"],
+    ),
     ("tests", &["abi", "artifact", "control", "probe"]),
 ];
 

@@ -6,6 +6,7 @@
 
 mod args;
 mod config;
+mod containers;
 mod engine;
 mod error;
 mod events;

@@ -23,6 +23,8 @@ pub(crate) struct Stats {
     pub(crate) refused: Total,
     /// Alerts held back.
     pub(crate) held: Total,
+    /// Events judged without knowing their container, although it was asked for.
+    pub(crate) unasked: Total,
     /// Rounds of the event thread: it is alive as long as they grow.
     pub(crate) polls: Total,
     /// Events by type.

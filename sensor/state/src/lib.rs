@@ -7,6 +7,7 @@
 
 mod apply;
 mod clock;
+pub mod container;
 mod ctx;
 mod fd;
 mod host;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use eyas_abi::value;
 
+use crate::container::Claim;
+
 /// A process as it was when last heard of.
 #[derive(Debug, Clone)]
 pub struct Process {
@@ -37,6 +39,8 @@ pub struct Process {
     pub cwd: Arc<[u8]>,
     /// Control groups, `subsys=path` each with a NUL.
     pub cgroups: Arc<[u8]>,
+    /// What they claim about a container.
+    pub claim: Option<Arc<Claim>>,
     /// When the first process of its pid namespace was made, nanoseconds since the epoch; 0 when
     /// not known.
     pub pidns_start_epoch_ns: u64,
@@ -244,6 +248,7 @@ impl Process {
             cap_effective: 0,
             cwd: Arc::from([]),
             cgroups: Arc::from([]),
+            claim: None,
             pidns_start_epoch_ns: 0,
             fd_limit: -1,
             memory: [0; 3],

@@ -28,7 +28,7 @@ pub(crate) use outputs::{
     AlertLimits, FileOutput, HttpOutput, JournaldOutput, ProgramOutput, Queue, StdoutOutput,
     SyslogOutput, UnixOutput,
 };
-pub(crate) use serving::{Action, EventDrops, Metrics, WebServer};
+pub(crate) use serving::{Action, ContainerSources, EventDrops, Metrics, WebServer};
 
 /// Read when no other file is named.
 const DEFAULT_PATH: &str = "/etc/eyas/eyasd.yaml";
@@ -71,6 +71,7 @@ pub(crate) struct Config {
     pub(crate) http_output: HttpOutput,
     pub(crate) outputs_queue: Queue,
     pub(crate) alert_limits: AlertLimits,
+    pub(crate) containers: ContainerSources,
     pub(crate) webserver: WebServer,
     pub(crate) metrics: Metrics,
     pub(crate) syscall_event_drops: EventDrops,
@@ -145,6 +146,7 @@ impl Default for Config {
             http_output: HttpOutput::default(),
             outputs_queue: Queue::default(),
             alert_limits: AlertLimits::default(),
+            containers: ContainerSources::default(),
             webserver: WebServer::default(),
             metrics: Metrics::default(),
             syscall_event_drops: EventDrops::default(),

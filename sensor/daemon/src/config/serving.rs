@@ -1,6 +1,9 @@
 //! What the daemon tells about itself: the HTTP endpoint, periodic figures, lost events.
 
+use eyas_metadata::Places;
 use serde::{Deserialize, Serialize};
+
+use super::Config;
 
 /// The HTTP endpoint for health, metrics and versions.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -62,6 +65,35 @@ pub(crate) enum Action {
     Alert,
     /// Leave, with an error.
     Exit,
+}
+
+/// Where container runtimes are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct ContainerSources {
+    /// Where the host's root is; `HOST_ROOT` of the environment, or `/`.
+    pub(crate) host_root: Option<std::path::PathBuf>,
+    /// Sockets of Docker and of those who speak as it does.
+    pub(crate) docker_sockets: Vec<std::path::PathBuf>,
+    /// Longest label that is kept, in bytes.
+    pub(crate) label_max_len: usize,
+}
+
+impl Default for ContainerSources {
+    fn default() -> Self {
+        let Places { docker_sockets, label_bytes, .. } = Places::default();
+        Self { host_root: None, docker_sockets, label_max_len: label_bytes }
+    }
+}
+
+impl Config {
+    /// Where container runtimes keep what they know.
+    pub(crate) fn places(&self) -> Places {
+        let ContainerSources { host_root, docker_sockets, label_max_len } = self.containers.clone();
+        let variable = || std::env::var_os("HOST_ROOT").filter(|root| !root.is_empty());
+        let root = host_root.or_else(|| variable().map(Into::into)).unwrap_or_else(|| "/".into());
+        Places { root, docker_sockets, label_bytes: label_max_len }
+    }
 }
 
 impl Default for WebServer {

@@ -26,6 +26,7 @@ use eyas_state::Host;
 use jiff::Timestamp;
 
 use crate::config::Config;
+use crate::containers::Book;
 use crate::error::DaemonError;
 use crate::generation::{self, Installed, StoreError};
 use crate::log;
@@ -47,6 +48,8 @@ pub(crate) struct Engine {
     /// Facts of the host, replaced from time to time.
     pub(crate) host: ArcSwap<Host>,
     pub(crate) stats: Stats,
+    /// What is known of containers.
+    pub(crate) containers: Book,
     pub(crate) sinks: Sinks,
     probe: Mutex<Option<Probe>>,
     probe_state: Mutex<ProbeState>,
@@ -141,6 +144,7 @@ impl Engine {
             (Some(chosen.probe), chosen.state)
         };
         let started = Timestamp::now();
+        let places = config.places();
         let last_reload = fallback.map(|message| LastReload {
             at: started.to_string(),
             accepted: false,
@@ -153,6 +157,7 @@ impl Engine {
             active: ArcSwap::from_pointee(active),
             host: ArcSwap::from_pointee(host),
             stats: Stats::default(),
+            containers: Book::open(places)?,
             sinks,
             probe: Mutex::new(probe),
             probe_state: Mutex::new(state),

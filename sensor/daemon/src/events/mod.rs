@@ -4,6 +4,7 @@
 //! looked at again before each event, so that a swap falls between two of them.
 
 mod replay;
+mod waiting;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,13 +18,16 @@ use eyas_abi::Event;
 use eyas_output::{Format, Hold, Message};
 use eyas_probe::{POLL_DEFAULT, ProbeError, Rings, Snapshot};
 use eyas_rules::Scratch;
-use eyas_state::Tables;
+use eyas_state::container::Place;
+use eyas_state::{Ctx, Tables};
 
 use crate::engine::{Active, Engine};
 use crate::error::DaemonError;
 use crate::{host, log};
 
 pub(crate) use replay::Records;
+
+use waiting::Waiting;
 
 /// Stack of the event thread. Conditions are judged by recursion, one level for each parenthesis.
 const STACK_BYTES: usize = 4 * 1024 * 1024;
@@ -61,13 +65,19 @@ struct Judge<'e> {
     active: Cache<&'e arc_swap::ArcSwap<Active>, Arc<Active>>,
     tables: Tables,
     scratch: Scratch,
+    waiting: Waiting,
+    told: Told,
+    records: u64,
+    malformed: u64,
+}
+
+/// What is said, and how often.
+struct Told {
     format: Format,
     hold: Hold,
     /// Clock of what is held back; event times of several CPUs are not in order.
     started: Instant,
     held_told: Instant,
-    records: u64,
-    malformed: u64,
     matches: u64,
     /// Matches of each rule since they were shown.
     by_rule: HashMap<Arc<str>, u64>,
@@ -80,14 +90,17 @@ impl<'e> Judge<'e> {
             active: Cache::new(&engine.active),
             tables: Tables::new(engine.config().table_limits(), engine.host.load_full()),
             scratch: Scratch::new(),
-            format,
-            hold: Hold::new(engine.config().hold_limits()),
-            started: Instant::now(),
-            held_told: Instant::now(),
+            waiting: Waiting::default(),
+            told: Told {
+                format,
+                hold: Hold::new(engine.config().hold_limits()),
+                started: Instant::now(),
+                held_told: Instant::now(),
+                matches: 0,
+                by_rule: HashMap::new(),
+            },
             records: 0,
             malformed: 0,
-            matches: 0,
-            by_rule: HashMap::new(),
         }
     }
 
@@ -104,15 +117,22 @@ impl<'e> Judge<'e> {
                 let _ = ready.send(());
                 while let Some(record) = records.next(stop)? {
                     self.take(record);
+                    self.judge_waiting();
                     self.publish();
                 }
-                wait_for(stop);
+                while !stop.load(Ordering::Relaxed) {
+                    thread::park_timeout(POLL_DEFAULT);
+                    self.judge_waiting();
+                    self.publish();
+                }
             }
             Source::Nothing => {
                 let _ = ready.send(());
                 wait_for(stop);
             }
         }
+        let rest = self.waiting.drain();
+        self.judge_held(&rest);
         self.publish();
         self.tell_held();
         Ok(())
@@ -132,10 +152,15 @@ impl<'e> Judge<'e> {
             "{} tasks known, {} went away while looking",
             seeded.tasks, seeded.missed
         ));
+        // So that their first events need not wait. What is not asked now is asked then.
+        for question in self.tables.claims() {
+            let _ = self.engine.containers.ask(question);
+        }
         let _ = ready.send(());
         while !stop.load(Ordering::Relaxed) {
             rings.poll(POLL_DEFAULT, &mut |record| self.take(record))?;
             self.refresh_host();
+            self.judge_waiting();
             self.publish();
         }
         rings.flush(&mut |record| self.take(record));
@@ -161,21 +186,36 @@ impl<'e> Judge<'e> {
         if !ctx.is_judged() {
             return;
         }
-        let rules = &self.active.load().rules;
-        for id in rules.eval(&ctx, &mut self.scratch) {
-            self.matches += 1;
-            let Some(alert) = rules.alert(*id, &ctx) else { continue };
-            match self.by_rule.get_mut(&alert.rule) {
-                Some(count) => *count += 1,
-                None => drop(self.by_rule.insert(Arc::clone(&alert.rule), 1)),
+        if let (Place::Unknown(_), Some(process)) = (ctx.place(), ctx.process())
+            && let Some(claim) = &process.claim
+        {
+            let asked = self.waiting.asked.contains(claim)
+                || self.engine.containers.ask((Arc::clone(claim), process.pid));
+            if asked && self.waiting.keep(record, process, claim) {
+                self.waiting.asked.insert(Arc::clone(claim));
+                return;
             }
-            // 64 bits of nanoseconds are five centuries.
-            let now = self.started.elapsed().as_nanos() as u64;
-            if self.hold.admits(now, &alert) {
-                let line = self.format.line(ctx.epoch_ns(), &alert);
-                self.engine.sinks.send(Message::of(line, &alert));
-            } else {
-                self.engine.stats.held.add(1);
+            self.engine.stats.unasked.add(1);
+        }
+        judge(self.engine, &mut self.active, &mut self.scratch, &mut self.told, &ctx);
+    }
+
+    /// Judges what waited for a container to be known.
+    fn judge_waiting(&mut self) {
+        let known = self.engine.containers.known.load();
+        if !Arc::ptr_eq(self.tables.containers(), &known) {
+            self.tables.set_containers(Arc::clone(&known));
+        }
+        let (ready, in_vain) = self.waiting.take(&known);
+        self.engine.stats.unasked.add(in_vain);
+        self.judge_held(&ready);
+    }
+
+    fn judge_held(&mut self, held: &[waiting::Held]) {
+        for held in held {
+            if let Ok(event) = Event::decode(&held.record) {
+                let ctx = self.tables.again(&event, &held.process);
+                judge(self.engine, &mut self.active, &mut self.scratch, &mut self.told, &ctx);
             }
         }
     }
@@ -183,7 +223,7 @@ impl<'e> Judge<'e> {
     fn refresh_host(&mut self) {
         let host = self.engine.host.load();
         if !std::ptr::eq(self.tables.host(), &raw const **host) {
-            self.format.local = host.local.clone();
+            self.told.format.local = host.local.clone();
             self.tables.set_host(Arc::clone(&host));
         }
     }
@@ -194,13 +234,13 @@ impl<'e> Judge<'e> {
         let counts = self.tables.counts();
         stats.events.set(self.records);
         stats.malformed.set(self.malformed);
-        stats.matches.set(self.matches);
+        stats.matches.set(self.told.matches);
         stats.processes.set(counts.processes);
         stats.evicted.set(counts.evicted);
         stats.polls.add(1);
-        stats.add_matches(&mut self.by_rule);
-        if self.held_told.elapsed() >= HELD_REPORT {
-            self.held_told = Instant::now();
+        stats.add_matches(&mut self.told.by_rule);
+        if self.told.held_told.elapsed() >= HELD_REPORT {
+            self.told.held_told = Instant::now();
             self.tell_held();
         }
     }
@@ -208,10 +248,37 @@ impl<'e> Judge<'e> {
     /// Says how many alerts were held back, which is never done in silence.
     fn tell_held(&mut self) {
         let now = host::now_ns();
-        for internal in self.hold.report(now) {
-            let line = self.format.internal_line(&internal);
+        for internal in self.told.hold.report(now) {
+            let line = self.told.format.internal_line(&internal);
             let message = Message::new(line, internal.priority, Arc::clone(&internal.rule));
             self.engine.sinks.send(message);
+        }
+    }
+}
+
+/// Judges one event by the set in force, and says what matched.
+fn judge(
+    engine: &Engine,
+    active: &mut Cache<&arc_swap::ArcSwap<Active>, Arc<Active>>,
+    scratch: &mut Scratch,
+    told: &mut Told,
+    ctx: &Ctx<'_>,
+) {
+    let rules = &active.load().rules;
+    for id in rules.eval(ctx, scratch) {
+        told.matches += 1;
+        let Some(alert) = rules.alert(*id, ctx) else { continue };
+        match told.by_rule.get_mut(&alert.rule) {
+            Some(count) => *count += 1,
+            None => drop(told.by_rule.insert(Arc::clone(&alert.rule), 1)),
+        }
+        // 64 bits of nanoseconds are five centuries.
+        let now = told.started.elapsed().as_nanos() as u64;
+        if told.hold.admits(now, &alert) {
+            let line = told.format.line(ctx.epoch_ns(), &alert);
+            engine.sinks.send(Message::of(line, &alert));
+        } else {
+            engine.stats.held.add(1);
         }
     }
 }

@@ -125,6 +125,18 @@ fn events(text: &mut Text, engine: &Engine) {
         "Event records that did not decode.",
         stats.malformed.get(),
     );
+    text.one(
+        "eyas_sensor_events_without_container_total",
+        "counter",
+        "Events judged without knowing their container, although it was asked for.",
+        stats.unasked.get(),
+    );
+    text.one(
+        "eyas_sensor_containers",
+        "gauge",
+        "Containers that are known.",
+        engine.containers.count(),
+    );
     text.one("eyas_sensor_processes", "gauge", "Processes in the table.", stats.processes.get());
     text.one(
         "eyas_sensor_processes_evicted_total",

@@ -108,6 +108,8 @@ impl Tables {
             cap_effective: read.number(at.cap_effective),
             cwd: read.shared(at.cwd, &old.cwd),
             cgroups: read.shared_bytes(at.cgroups, &old.cgroups),
+            // Told from the control groups when it is put into the table.
+            claim: None,
             pidns_start_epoch_ns: namespace_start,
             fd_limit: read.int(at.fd_limit).unwrap_or(old.fd_limit),
             memory: [at.vm_size, at.vm_rss, at.vm_swap].map(|slot| read.number(slot) as u32),

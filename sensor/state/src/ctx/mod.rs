@@ -9,6 +9,7 @@ use eyas_abi::schema::{EventType, ParamType, Source};
 use eyas_abi::value::{SockAddr, SockTuple};
 use eyas_abi::{Event, value};
 
+use crate::container::Place;
 use crate::fd::{Fd, address_text, tuple_text};
 use crate::host::Host;
 use crate::path::absolute;
@@ -32,10 +33,18 @@ pub struct Ctx<'a> {
 
 impl<'a> Ctx<'a> {
     pub(crate) fn new(tables: &'a Tables, event: &'a Event<'a>) -> Self {
+        Self::around(tables, event, tables.get(subject(event)))
+    }
+
+    pub(crate) fn around(
+        tables: &'a Tables,
+        event: &'a Event<'a>,
+        process: Option<&'a Process>,
+    ) -> Self {
         Self {
             event,
             tables,
-            process: tables.get(subject(event)),
+            process,
             at: tables.slots.fd(event.code()),
             fd: OnceCell::new(),
             fd_name: OnceCell::new(),
@@ -60,6 +69,12 @@ impl<'a> Ctx<'a> {
     /// The process the event happened in; `None` for what happens in none.
     pub fn process(&self) -> Option<&'a Process> {
         self.process
+    }
+
+    /// Whether the process is in a container, and in which.
+    pub fn place(&self) -> Place<'a> {
+        let claim = self.process.and_then(|process| process.claim.as_deref());
+        self.tables.containers.place(claim)
     }
 
     /// Number of the event, from 1.

@@ -7,6 +7,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
+use eyas_abi::Event;
+
+use crate::container::{Claim, Containers};
+use crate::ctx::Ctx;
 use crate::host::Host;
 use crate::process::{Parent, Process};
 use crate::slots::Slots;
@@ -23,6 +27,8 @@ const MAX_WANTED: usize = 1024;
 const MAX_ANCESTORS: usize = 128;
 /// Longest chain of departed parents that is followed.
 const MAX_ADOPTIONS: usize = 16;
+/// Control groups whose claims are remembered.
+const MAX_CLAIMS: usize = 8192;
 /// Start times from different sources differ by no more than this (clock ticks are 10 ms).
 const START_TOLERANCE_NS: u64 = 20_000_000;
 
@@ -96,6 +102,9 @@ struct Entry {
 pub struct Tables {
     limits: Limits,
     pub(crate) host: Arc<Host>,
+    pub(crate) containers: Arc<Containers>,
+    /// Claims by the control groups that make them, so that processes share them.
+    claims: HashMap<Arc<[u8]>, Option<Arc<Claim>>>,
     pub(crate) slots: Slots,
     processes: Ids<Entry>,
     /// The order in which processes are considered for eviction.
@@ -125,6 +134,8 @@ impl Tables {
         Self {
             limits,
             host,
+            containers: Arc::default(),
+            claims: HashMap::new(),
             slots: Slots::new(),
             processes: Ids::default(),
             clock: VecDeque::new(),
@@ -151,6 +162,40 @@ impl Tables {
     /// What is known of the host.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// Replaces what is known of containers.
+    pub fn set_containers(&mut self, containers: Arc<Containers>) {
+        self.containers = containers;
+    }
+
+    /// What is known of containers.
+    pub fn containers(&self) -> &Arc<Containers> {
+        &self.containers
+    }
+
+    /// Every claim that is made, with a process that makes it.
+    pub fn claims(&self) -> Vec<(Arc<Claim>, u32)> {
+        let mut found: HashMap<&Arc<Claim>, u32> = HashMap::new();
+        for entry in self.processes.values() {
+            if let Some(claim) = &entry.process.claim {
+                found.entry(claim).or_insert(entry.process.pid);
+            }
+        }
+        found.into_iter().map(|(claim, pid)| (Arc::clone(claim), pid)).collect()
+    }
+
+    /// What these control groups claim.
+    pub(crate) fn claim(&mut self, cgroups: &Arc<[u8]>) -> Option<Arc<Claim>> {
+        if let Some(known) = self.claims.get(cgroups) {
+            return known.clone();
+        }
+        if self.claims.len() >= MAX_CLAIMS {
+            self.claims.clear();
+        }
+        let claim = Claim::of(cgroups).map(Arc::new);
+        self.claims.insert(Arc::clone(cgroups), claim.clone());
+        claim
     }
 
     /// What the table holds and what it had to do.
@@ -193,6 +238,11 @@ impl Tables {
             .take(MAX_ANCESTORS)
     }
 
+    /// An event that was applied some time ago, around the process as it was then.
+    pub fn again<'a>(&'a self, event: &'a Event<'a>, process: &'a Process) -> Ctx<'a> {
+        Ctx::around(self, event, Some(process))
+    }
+
     pub(crate) fn get_mut(&mut self, pid: u32) -> Option<&mut Process> {
         self.processes.get_mut(&pid).map(|entry| &mut entry.process)
     }
@@ -223,7 +273,8 @@ impl Tables {
     }
 
     /// Puts a process in, replacing what was known under its id, and makes room if need be.
-    pub(crate) fn insert(&mut self, process: Process) {
+    pub(crate) fn insert(&mut self, mut process: Process) {
+        process.claim = self.claim(&process.cgroups);
         let (pid, key) = (process.pid, (process.pid, process.start_ns));
         let children = match self.processes.get(&pid) {
             Some(old) if same_start(old.process.start_ns, process.start_ns) => old.children,

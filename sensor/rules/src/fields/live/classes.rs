@@ -415,6 +415,98 @@ fn users_groups_and_the_host_as_container() {
     );
 }
 
+/// The same process in a container of a pod, as a runtime describes it.
+fn in_container(record: &[u8], expected: &[(&str, &str)]) {
+    use eyas_state::container::{Claim, Container, Containers, Mount, Pod, Verdict};
+    let text = |text: &str| text.to_owned();
+    let container = Container {
+        full_id: "0123456789abcdef".into(),
+        name: text("web"),
+        kind: "containerd",
+        image: text("reg.example.com:5000/team/web:v2"),
+        image_id: text("77"),
+        image_digest: text("sha256:88"),
+        privileged: Some(true),
+        mounts: vec![Mount {
+            source: text("/srv/data"),
+            dest: text("/data"),
+            mode: text("rbind ro"),
+            rdwr: false,
+            propagation: text("rprivate"),
+        }],
+        labels: [("app", "web"), ("io.kubernetes.x", "y"), ("tier", "1")]
+            .map(|(name, value)| (text(name), text(value)))
+            .into(),
+        ip: text("10.0.0.9"),
+        host_pid: Some(false),
+        host_network: Some(true),
+        host_ipc: None,
+        pod: Some(Pod {
+            name: text("web-1"),
+            namespace: text("prod"),
+            uid: text("u-1"),
+            sandbox_id: text("fedcba9876543210"),
+            labels: [(text("team"), text("a"))].into(),
+            ip: text("10.0.0.9"),
+        }),
+    };
+    let claim = Claim::of(b"cpu=/a\0memory=/b\0").unwrap();
+    let mut tables = tables();
+    let mut containers = Containers::default();
+    containers.known.insert(claim, Verdict::Container(Arc::new(container)));
+    tables.set_containers(Arc::new(containers));
+    let event = Event::decode(record).unwrap();
+    let ctx = tables.apply(&event);
+    for (field, value) in expected {
+        assert_eq!(show(&ctx, field), *value, "{field}");
+    }
+}
+
+#[test]
+fn containers_and_pods() {
+    in_container(
+        &openat(3, b"/x", 1, b"f"),
+        &[
+            ("container.id", "0123456789ab"),
+            ("container.full_id", "0123456789abcdef"),
+            ("container.name", "web"),
+            ("container.type", "containerd"),
+            ("container.image", "reg.example.com:5000/team/web:v2"),
+            ("container.image.repository", "reg.example.com:5000/team/web"),
+            ("container.image.tag", "v2"),
+            ("container.image.id", "77"),
+            ("container.image.digest", "sha256:88"),
+            ("container.privileged", "true"),
+            ("container.mounts", "/srv/data:/data:rbind ro:false:rprivate"),
+            ("container.mount[0]", "/srv/data:/data:rbind ro:false:rprivate"),
+            ("container.mount[1]", "-"),
+            ("container.mount[/srv/*]", "/srv/data:/data:rbind ro:false:rprivate"),
+            ("container.mount.source[/data]", "/srv/data"),
+            ("container.mount.dest[/srv/data]", "/data"),
+            ("container.mount.dest[/etc]", "-"),
+            ("container.mount.mode[0]", "rbind ro"),
+            ("container.mount.rdwr[0]", "false"),
+            ("container.mount.propagation[0]", "rprivate"),
+            ("container.ip", "10.0.0.9"),
+            ("container.host_pid", "false"),
+            ("container.host_network", "true"),
+            ("container.host_ipc", "-"),
+            ("container.label[app]", "web"),
+            ("container.label[none]", "-"),
+            ("container.labels", "app:web, tier:1"),
+            ("k8s.pod.name", "web-1"),
+            ("k8s.ns.name", "prod"),
+            ("k8s.pod.uid", "u-1"),
+            ("k8s.pod.id", "u-1"),
+            ("k8s.pod.sandbox_id", "fedcba987654"),
+            ("k8s.pod.full_sandbox_id", "fedcba9876543210"),
+            ("k8s.pod.label[team]", "a"),
+            ("k8s.pod.labels", "team:a"),
+            ("k8s.pod.ip", "10.0.0.9"),
+        ],
+    );
+}
+
 #[test]
 fn times() {
     check(

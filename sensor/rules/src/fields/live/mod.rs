@@ -42,7 +42,7 @@ impl Facts for Ctx<'_> {
         } else if at <= last(FieldId::FsPathTargetraw) {
             path::value(self, field)
         } else {
-            container::value(self, field)
+            container::value(self, field, arg)
         }
     }
 

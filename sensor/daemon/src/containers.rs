@@ -1,0 +1,167 @@
+//! The thread that asks runtimes about containers, so that the event thread does not.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use eyas_metadata::{Places, look_up, may_come};
+use eyas_state::container::{Claim, Containers, Verdict};
+
+use crate::error::DaemonError;
+
+/// Questions that may wait.
+const MAX_QUESTIONS: usize = 1024;
+/// Verdicts that are remembered.
+const MAX_KNOWN: usize = 8192;
+/// How long a runtime that should know is asked again before it is believed that it does not.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// Between two times of asking.
+const AGAIN: Duration = Duration::from_millis(5);
+/// How long it is believed that a claim is none of a container's: somebody may make one of that name.
+const HOST_HOLDS: Duration = Duration::from_mins(1);
+
+/// A claim, and a process that makes it.
+pub(crate) type Question = (Arc<Claim>, u32);
+
+/// What is known, and the way to ask for more.
+#[derive(Debug)]
+pub(crate) struct Book {
+    /// What is known. Replaced as a whole, so that the event thread reads it without waiting.
+    pub(crate) known: Arc<ArcSwap<Containers>>,
+    ask: SyncSender<Question>,
+}
+
+impl Book {
+    /// Starts the thread.
+    pub(crate) fn open(places: Places) -> Result<Self, DaemonError> {
+        let known: Arc<ArcSwap<Containers>> = Arc::default();
+        let (ask, questions) = sync_channel(MAX_QUESTIONS);
+        let theirs = Arc::clone(&known);
+        thread::Builder::new()
+            .name("containers".into())
+            .spawn(move || {
+                Clerk { places, known: theirs, pending: BTreeMap::new(), hosts: HashMap::new() }
+                    .work(&questions)
+            })
+            .map_err(|source| DaemonError::System {
+                doing: "start asking about containers",
+                source,
+            })?;
+        Ok(Self { known, ask })
+    }
+
+    /// How many containers are known.
+    pub(crate) fn count(&self) -> usize {
+        let is_container = |verdict: &&Verdict| matches!(verdict, Verdict::Container(_));
+        self.known.load().known.values().filter(is_container).count()
+    }
+
+    /// Asks, unless too much is asked already. Never waits.
+    pub(crate) fn ask(&self, question: Question) -> bool {
+        self.ask.try_send(question).is_ok()
+    }
+}
+
+/// Works through questions.
+struct Clerk {
+    places: Places,
+    known: Arc<ArcSwap<Containers>>,
+    /// Claims that a runtime should know and does not yet, with the process and the end of patience.
+    pending: BTreeMap<Arc<Claim>, (u32, Instant)>,
+    /// Since when claims are known to be of the host.
+    hosts: HashMap<Claim, Instant>,
+}
+
+impl Clerk {
+    fn work(mut self, questions: &Receiver<Question>) {
+        loop {
+            let limit = if self.pending.is_empty() { HOST_HOLDS } else { AGAIN };
+            match questions.recv_timeout(limit) {
+                Ok(first) => {
+                    let mut verdicts = Vec::new();
+                    for (claim, pid) in std::iter::once(first).chain(questions.try_iter()) {
+                        self.answer(claim, pid, &mut verdicts);
+                    }
+                    self.publish(verdicts);
+                }
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+            self.ask_again();
+            self.forget_hosts();
+        }
+    }
+
+    fn answer(&mut self, claim: Arc<Claim>, pid: u32, verdicts: &mut Vec<(Claim, Verdict)>) {
+        if self.known.load().known.contains_key(&*claim) || self.pending.contains_key(&claim) {
+            return;
+        }
+        match look_up(&self.places, &claim, pid) {
+            Verdict::Container(found) if !found.name.is_empty() || !may_come(&claim) => {
+                verdicts.push(((*claim).clone(), Verdict::Container(found)));
+            }
+            // A runtime may be about to write down what it starts.
+            _ if may_come(&claim) => {
+                self.pending.insert(claim, (pid, Instant::now() + PATIENCE));
+            }
+            other => verdicts.push(((*claim).clone(), other)),
+        }
+    }
+
+    fn ask_again(&mut self) {
+        let mut verdicts = Vec::new();
+        let now = Instant::now();
+        let places = &self.places;
+        self.pending.retain(|claim, (pid, end)| {
+            let verdict = look_up(places, claim, *pid);
+            let whole = matches!(&verdict, Verdict::Container(found) if !found.name.is_empty());
+            if !whole && now < *end {
+                return true;
+            }
+            verdicts.push(((**claim).clone(), verdict));
+            false
+        });
+        self.publish(verdicts);
+    }
+
+    fn publish(&mut self, verdicts: Vec<(Claim, Verdict)>) {
+        if verdicts.is_empty() {
+            return;
+        }
+        let mut all = Containers::clone(&self.known.load());
+        if all.known.len() + verdicts.len() > MAX_KNOWN {
+            // What is still there is asked for again when it next does something.
+            all.known.clear();
+            self.hosts.clear();
+        }
+        for (claim, verdict) in verdicts {
+            if verdict == Verdict::Host {
+                self.hosts.insert(claim.clone(), Instant::now());
+            }
+            all.known.insert(claim, verdict);
+        }
+        self.known.store(Arc::new(all));
+    }
+
+    /// Verdicts against a claim are not for ever.
+    fn forget_hosts(&mut self) {
+        let old: Vec<Claim> = self
+            .hosts
+            .iter()
+            .filter(|(_, since)| since.elapsed() >= HOST_HOLDS)
+            .map(|(claim, _)| claim.clone())
+            .collect();
+        if old.is_empty() {
+            return;
+        }
+        let mut all = Containers::clone(&self.known.load());
+        for claim in old {
+            self.hosts.remove(&claim);
+            all.known.remove(&claim);
+        }
+        self.known.store(Arc::new(all));
+    }
+}

@@ -1,0 +1,148 @@
+//! Events of containers that nobody knows yet: each waits until the runtime has been asked, but not
+//! for long, and never in front of others.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use eyas_state::Process;
+use eyas_state::container::{Claim, Containers};
+
+/// How long an event waits.
+const LIMIT: Duration = Duration::from_millis(500);
+/// Most events that wait.
+const MAX_EVENTS: usize = 4096;
+/// Most bytes of events that wait.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// An event with the process as it was.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) record: Box<[u8]>,
+    pub(super) process: Process,
+    claim: Arc<Claim>,
+    until: Instant,
+}
+
+/// Those that wait, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    held: VecDeque<Held>,
+    bytes: usize,
+    /// What was asked and not answered yet.
+    pub(super) asked: HashSet<Arc<Claim>>,
+}
+
+impl Waiting {
+    /// Keeps an event; `false` when there is no room, and it has to be judged as it is.
+    pub(super) fn keep(&mut self, record: &[u8], process: &Process, claim: &Arc<Claim>) -> bool {
+        if self.held.len() >= MAX_EVENTS || self.bytes + record.len() > MAX_BYTES {
+            return false;
+        }
+        self.bytes += record.len();
+        self.held.push_back(Held {
+            record: record.into(),
+            process: process.clone(),
+            claim: Arc::clone(claim),
+            until: Instant::now() + LIMIT,
+        });
+        true
+    }
+
+    /// Takes out what has waited long enough or has its answer, in order; the second is how many of
+    /// them have none.
+    pub(super) fn take(&mut self, known: &Containers) -> (Vec<Held>, u64) {
+        if self.held.is_empty() {
+            self.asked.clear();
+            return (Vec::new(), 0);
+        }
+        let now = Instant::now();
+        let mut in_vain = 0;
+        let (ready, rest): (Vec<Held>, VecDeque<Held>) = std::mem::take(&mut self.held)
+            .into_iter()
+            .fold((Vec::new(), VecDeque::new()), |(mut ready, mut rest), held| {
+                let answered = known.known.contains_key(&*held.claim);
+                if answered || now >= held.until {
+                    in_vain += u64::from(!answered);
+                    ready.push(held);
+                } else {
+                    rest.push_back(held);
+                }
+                (ready, rest)
+            });
+        self.held = rest;
+        self.bytes -= ready.iter().map(|held| held.record.len()).sum::<usize>();
+        (ready, in_vain)
+    }
+
+    /// All that is left, for the end.
+    pub(super) fn drain(&mut self) -> Vec<Held> {
+        self.bytes = 0;
+        std::mem::take(&mut self.held).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eyas_abi::{Event, EventBuilder, Header};
+    use eyas_state::container::Verdict;
+    use eyas_state::{Host, Limits, Tables};
+
+    use super::*;
+
+    /// A process with a control group, and its claim.
+    fn process(group: &str) -> (Process, Arc<Claim>) {
+        let header = Header { time: 1, start: 1, tgid: 10, tid: 10, ..Header::default() };
+        let record = EventBuilder::new(430)
+            .header(header)
+            .skip_to("cgroups")
+            .bytes(format!("={group}\0").as_bytes())
+            .build();
+        let mut tables = Tables::new(Limits::default(), Arc::new(Host::default()));
+        drop(tables.apply(&Event::decode(&record).unwrap()));
+        let process = tables.get(10).unwrap().clone();
+        let claim = process.claim.clone().unwrap();
+        (process, claim)
+    }
+
+    #[test]
+    fn an_answer_lets_those_go_who_waited_for_it_in_their_order() {
+        let ((a, claim_a), (b, claim_b)) = (process("/a"), process("/b"));
+        let mut waiting = Waiting::default();
+        assert!(waiting.keep(b"1", &a, &claim_a));
+        assert!(waiting.keep(b"2", &b, &claim_b));
+        assert!(waiting.keep(b"3", &a, &claim_a));
+        let mut known = Containers::default();
+        let (ready, in_vain) = waiting.take(&known);
+        assert_eq!((ready.len(), in_vain), (0, 0));
+        known.known.insert((*claim_a).clone(), Verdict::Host);
+        let (ready, in_vain) = waiting.take(&known);
+        let records: Vec<&[u8]> = ready.iter().map(|held| &*held.record).collect();
+        assert_eq!((records, in_vain), (vec![&b"1"[..], &b"3"[..]], 0));
+        assert_eq!(waiting.bytes, 1);
+        assert_eq!(waiting.drain().len(), 1);
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_and_it_is_counted() {
+        let (process, claim) = process("/a");
+        let mut waiting = Waiting::default();
+        assert!(waiting.keep(b"1", &process, &claim));
+        waiting.held[0].until = Instant::now();
+        let (ready, in_vain) = waiting.take(&Containers::default());
+        assert_eq!((ready.len(), in_vain), (1, 1));
+    }
+
+    #[test]
+    fn the_room_is_bounded_by_number_and_by_bytes() {
+        let (process, claim) = process("/a");
+        let mut waiting = Waiting::default();
+        for _ in 0..MAX_EVENTS {
+            assert!(waiting.keep(b"", &process, &claim));
+        }
+        assert!(!waiting.keep(b"", &process, &claim));
+        let mut waiting = Waiting::default();
+        assert!(waiting.keep(&vec![0; MAX_BYTES], &process, &claim));
+        assert!(!waiting.keep(b"1", &process, &claim));
+    }
+}

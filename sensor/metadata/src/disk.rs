@@ -1,0 +1,158 @@
+//! Where runtimes keep their state, relative to the host's root.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Component, Path, PathBuf};
+
+use eyas_state::container::{Claim, Container, Engine};
+use serde_json::Value;
+
+use crate::{Places, docker, kind, spec};
+
+/// containerd's bundles, by namespace and id.
+const CONTAINERD: [&str; 2] = [
+    "run/containerd/io.containerd.runtime.v2.task",
+    "run/k3s/containerd/io.containerd.runtime.v2.task",
+];
+/// Docker's containers by id.
+const DOCKER: &str = "var/lib/docker/containers";
+/// Containers of podman and CRI-O by id, first those that run.
+const STORAGE: [&str; 2] =
+    ["run/containers/storage/overlay-containers", "var/lib/containers/storage/overlay-containers"];
+/// Names and images of podman's containers.
+const STORAGE_LIST: &str = "var/lib/containers/storage/overlay-containers/containers.json";
+/// State of low-level runtimes that are used by themselves.
+const RUNTIMES: [&str; 3] = ["run/runc", "run/crun", "run/youki"];
+/// Largest file that is read, in bytes.
+const MAX_FILE: u64 = 8 * 1024 * 1024;
+/// Most namespaces of containerd that are looked at.
+const MAX_NAMESPACES: usize = 64;
+
+/// What is on disk about a claim.
+pub(crate) fn look_up(places: &Places, claim: &Claim) -> Option<Container> {
+    let root = Root(&places.root);
+    let id = plain(&claim.id)?;
+    match claim.engine {
+        Engine::Docker => docker_files(&root, id),
+        Engine::Containerd => containerd(&root, id, None),
+        Engine::Crio | Engine::Podman => storage(&root, id, claim.engine),
+        Engine::Lxc => lxc(&root, id),
+        Engine::LibvirtLxc => None,
+        Engine::Nspawn => root
+            .exists(&format!("run/systemd/machines/{id}"))
+            .then(|| named(id, kind(Engine::Nspawn))),
+        Engine::Any => docker_files(&root, id)
+            .or_else(|| containerd(&root, id, plain(&claim.parent)))
+            .or_else(|| storage(&root, id, Engine::Podman))
+            .or_else(|| runtime(&root, id)),
+    }
+}
+
+/// A name that is one component of a path and nothing else.
+fn plain(name: &str) -> Option<&str> {
+    let mut parts = Path::new(name).components();
+    let one = matches!(parts.next(), Some(Component::Normal(_))) && parts.next().is_none();
+    (one && !name.contains('/')).then_some(name)
+}
+
+fn docker_files(root: &Root<'_>, id: &str) -> Option<Container> {
+    let config = root.json(&format!("{DOCKER}/{id}/config.v2.json"))?;
+    let host = root.json(&format!("{DOCKER}/{id}/hostconfig.json")).unwrap_or_default();
+    let known = config["ID"].as_str() == Some(id);
+    known.then(|| docker::of_files(&config, &host))
+}
+
+/// A bundle of containerd; a name counts only in the namespace that the control group has.
+fn containerd(root: &Root<'_>, id: &str, namespace: Option<&str>) -> Option<Container> {
+    for base in CONTAINERD {
+        let namespaces = match namespace {
+            Some(one) => vec![one.to_owned()],
+            None => root.names(base, MAX_NAMESPACES),
+        };
+        for namespace in namespaces {
+            if let Some(found) = root.json(&format!("{base}/{namespace}/{id}/config.json")) {
+                return Some(spec::container(id, kind(Engine::Containerd), &found));
+            }
+        }
+    }
+    None
+}
+
+fn storage(root: &Root<'_>, id: &str, engine: Engine) -> Option<Container> {
+    let found =
+        STORAGE.iter().find_map(|base| root.json(&format!("{base}/{id}/userdata/config.json")))?;
+    let mut container = spec::container(id, kind(engine), &found);
+    let list = root.json(STORAGE_LIST).unwrap_or_default();
+    let entry = list.as_array().into_iter().flatten().find(|entry| entry["id"] == id);
+    if let Some(entry) = entry {
+        spec::complete(&mut container, entry);
+    }
+    Some(container)
+}
+
+fn lxc(root: &Root<'_>, name: &str) -> Option<Container> {
+    let known = ["var/lib/lxc", "var/snap/lxd/common/lxd/containers", "var/lib/incus/containers"];
+    let there = known.iter().any(|base| root.exists(&format!("{base}/{name}")));
+    there.then(|| named(name, kind(Engine::Lxc)))
+}
+
+/// A runtime used by itself: its state says which bundle, the bundle says the rest.
+fn runtime(root: &Root<'_>, id: &str) -> Option<Container> {
+    for base in RUNTIMES {
+        let Some(state) = root
+            .json(&format!("{base}/{id}/state.json"))
+            .or_else(|| root.json(&format!("{base}/{id}/status")))
+        else {
+            continue;
+        };
+        let labels = state["config"]["labels"].as_array().into_iter().flatten();
+        let bundle = state["bundle"].as_str().or_else(|| {
+            labels.filter_map(Value::as_str).find_map(|one| one.strip_prefix("bundle="))
+        });
+        let config = bundle
+            .and_then(|bundle| {
+                root.json(&format!("{}/config.json", bundle.trim_start_matches('/')))
+            })
+            .unwrap_or_default();
+        let name = if base.ends_with("crun") { "crun" } else { kind(Engine::Any) };
+        return Some(spec::container(id, name, &config));
+    }
+    None
+}
+
+fn named(name: &str, kind: &'static str) -> Container {
+    Container { full_id: name.into(), name: name.into(), kind, ..Container::default() }
+}
+
+/// The host's files.
+struct Root<'a>(&'a Path);
+
+impl Root<'_> {
+    fn path(&self, relative: &str) -> PathBuf {
+        self.0.join(relative)
+    }
+
+    fn exists(&self, relative: &str) -> bool {
+        self.path(relative).exists()
+    }
+
+    fn names(&self, relative: &str, most: usize) -> Vec<String> {
+        let entries = fs::read_dir(self.path(relative)).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).take(most).collect();
+        names.sort();
+        names
+    }
+
+    /// A document; `None` where there is none that can be read, which includes what is not a file.
+    fn json(&self, relative: &str) -> Option<Value> {
+        let path = self.path(relative);
+        let metadata = fs::metadata(&path).ok()?;
+        if !metadata.is_file() || metadata.len() > MAX_FILE {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        File::open(path).ok()?.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+}

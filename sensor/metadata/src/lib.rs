@@ -1,0 +1,82 @@
+//! What container runtimes say of their containers: first from their own state on disk, which needs
+//! no right but to read, then from the sockets of Docker and Podman.
+//!
+//! Owns where each runtime keeps what, and how it is read. Which control group claims which container
+//! is `eyas-state`'s; when somebody is asked is the daemon's. Everything read is bounded in size and
+//! time, and a file or socket that lies or hangs costs no more than the answer.
+#![forbid(unsafe_code)]
+
+mod disk;
+mod docker;
+mod evidence;
+mod socket;
+mod spec;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use eyas_state::container::{Claim, Container, Engine, Verdict};
+
+/// Where to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// In front of every path: `/` on a host, where the host's root is mounted in a container.
+    pub root: PathBuf,
+    /// Sockets of Docker and of those who speak as it does, without the root in front.
+    pub docker_sockets: Vec<PathBuf>,
+    /// Longest label that is kept, in bytes.
+    pub label_bytes: usize,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            root: "/".into(),
+            docker_sockets: vec!["/var/run/docker.sock".into(), "/run/podman/podman.sock".into()],
+            label_bytes: 100,
+        }
+    }
+}
+
+/// Finds out what is true of a claim. `pid` is a process that makes it, which is evidence when no
+/// runtime answers.
+pub fn look_up(places: &Places, claim: &Claim, pid: u32) -> Verdict {
+    let found = disk::look_up(places, claim)
+        .or_else(|| socket::look_up(places, claim))
+        .or_else(|| evidence::look_up(places, claim, pid));
+    match found {
+        Some(container) => Verdict::Container(Arc::new(tidy(container, places.label_bytes))),
+        None => Verdict::Host,
+    }
+}
+
+/// Whether a runtime may still be writing down what is not there yet.
+pub fn may_come(claim: &Claim) -> bool {
+    claim.engine != Engine::Any
+}
+
+/// Leaves out what is longer than anybody wants in an alert.
+fn tidy(mut container: Container, label_bytes: usize) -> Container {
+    container.labels.retain(|_, value| value.len() <= label_bytes);
+    if let Some(pod) = &mut container.pod {
+        pod.labels.retain(|_, value| value.len() <= label_bytes);
+    }
+    container
+}
+
+/// `container.type` for what an engine runs.
+fn kind(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Docker => "docker",
+        Engine::Containerd => "containerd",
+        Engine::Crio => "cri-o",
+        Engine::Podman => "podman",
+        Engine::Lxc => "lxc",
+        Engine::LibvirtLxc => "libvirt-lxc",
+        Engine::Nspawn => "systemd-nspawn",
+        Engine::Any => "runc",
+    }
+}
+
+#[cfg(test)]
+mod tests;

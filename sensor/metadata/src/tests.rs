@@ -1,0 +1,195 @@
+//! Each runtime's state as it lies on disk, its sockets, and those that lie.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::thread;
+
+use super::*;
+
+const ID: &str = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e";
+
+fn claim(engine: Engine, id: &str) -> Claim {
+    Claim { engine, id: id.into(), parent: "default".into() }
+}
+
+fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn look(root: &Path, claim: &Claim) -> Option<Arc<Container>> {
+    let places = Places { root: root.into(), ..Places::default() };
+    match look_up(&places, claim, 7) {
+        Verdict::Container(container) => Some(container),
+        Verdict::Host => None,
+    }
+}
+
+#[test]
+fn dockers_files_are_read() {
+    let root = tempfile::tempdir().unwrap();
+    let config = format!(
+        r#"{{"ID":"{ID}","Name":"/web","Image":"sha256:abc","Config":{{"Image":"nginx:1.25","Labels":{{"a":"b","long":"{}"}}}},
+        "MountPoints":{{"/data":{{"Source":"/srv","Destination":"/data","RW":false,"Propagation":"rprivate"}}}},
+        "NetworkSettings":{{"Networks":{{"bridge":{{"IPAddress":"172.17.0.2"}}}}}}}}"#,
+        "x".repeat(101)
+    );
+    write(root.path(), &format!("var/lib/docker/containers/{ID}/config.v2.json"), &config);
+    let host = r#"{"Privileged":true,"PidMode":"host","NetworkMode":"bridge","IpcMode":"private"}"#;
+    write(root.path(), &format!("var/lib/docker/containers/{ID}/hostconfig.json"), host);
+    let found = look(root.path(), &claim(Engine::Docker, ID)).unwrap();
+    assert_eq!((found.id(), found.name.as_str(), found.kind), (&ID[..12], "web", "docker"));
+    assert_eq!(
+        (found.repository(), found.tag(), found.image_id.as_str()),
+        ("nginx", "1.25", "abc")
+    );
+    assert_eq!(found.privileged, Some(true));
+    assert_eq!((found.host_pid, found.host_network), (Some(true), Some(false)));
+    assert_eq!(found.ip, "172.17.0.2");
+    assert_eq!(found.labels.len(), 1, "a label that is too long is left out");
+    assert_eq!((found.mounts[0].dest.as_str(), found.mounts[0].rdwr), ("/data", false));
+    // The same id without a prefix in the path.
+    assert!(look(root.path(), &claim(Engine::Any, ID)).is_some());
+    // A file that speaks of another container proves nothing.
+    write(root.path(), &format!("var/lib/docker/containers/{ID}/config.v2.json"), r#"{"ID":"x"}"#);
+    assert_eq!(look(root.path(), &claim(Engine::Docker, ID)), None);
+}
+
+const SPEC: &str = r#"{"annotations":{
+  "io.kubernetes.cri.container-name":"app","io.kubernetes.cri.image-name":"reg.example.com:5000/team/app:v2",
+  "io.kubernetes.cri.sandbox-id":"5a5a","io.kubernetes.cri.sandbox-name":"app-1",
+  "io.kubernetes.cri.sandbox-namespace":"prod","io.kubernetes.cri.sandbox-uid":"u-1"},
+  "mounts":[{"destination":"/proc","type":"proc","source":"proc"},
+    {"destination":"/cfg","type":"bind","source":"/var/lib/kubelet/x","options":["rbind","rprivate","ro"]}],
+  "process":{"capabilities":{"bounding":["CAP_CHOWN"]}},
+  "linux":{"maskedPaths":["/proc/kcore"],"namespaces":[{"type":"pid"},{"type":"ipc"},{"type":"mount"}]}}"#;
+
+#[test]
+fn kubernetes_containers_come_from_containerds_bundle() {
+    let root = tempfile::tempdir().unwrap();
+    let bundle = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{ID}/config.json");
+    write(root.path(), &bundle, SPEC);
+    let found = look(root.path(), &claim(Engine::Containerd, ID)).unwrap();
+    assert_eq!((found.name.as_str(), found.repository()), ("app", "reg.example.com:5000/team/app"));
+    assert_eq!((found.privileged, found.host_network), (Some(false), Some(true)));
+    assert_eq!(found.mounts.len(), 1);
+    assert_eq!((found.mounts[0].rdwr, found.mounts[0].propagation.as_str()), (false, "rprivate"));
+    let pod = found.pod.as_ref().unwrap();
+    assert_eq!(
+        (pod.name.as_str(), pod.namespace.as_str(), pod.uid.as_str()),
+        ("app-1", "prod", "u-1")
+    );
+}
+
+#[test]
+fn a_name_of_containerd_counts_in_its_namespace_only() {
+    let root = tempfile::tempdir().unwrap();
+    let base = "run/containerd/io.containerd.runtime.v2.task";
+    write(root.path(), &format!("{base}/default/web/config.json"), "{}");
+    assert!(look(root.path(), &claim(Engine::Any, "web")).is_some());
+    let other = Claim { parent: "user.slice".into(), ..claim(Engine::Any, "web") };
+    assert_eq!(look(root.path(), &other), None);
+}
+
+#[test]
+fn podmans_containers_have_names_and_images() {
+    let root = tempfile::tempdir().unwrap();
+    let base = "containers/storage/overlay-containers";
+    write(root.path(), &format!("run/{base}/{ID}/userdata/config.json"), r#"{"linux":{}}"#);
+    let list = format!(
+        r#"[{{"id":"other"}},{{"id":"{ID}","names":["web"],"image":"abc","metadata":"{{\"image-name\":\"quay.io/x/y:z\"}}"}}]"#
+    );
+    write(root.path(), &format!("var/lib/{base}/containers.json"), &list);
+    let found = look(root.path(), &claim(Engine::Podman, ID)).unwrap();
+    assert_eq!(
+        (found.name.as_str(), found.image.as_str(), found.kind),
+        ("web", "quay.io/x/y:z", "podman")
+    );
+}
+
+#[test]
+fn runc_by_itself_is_found_by_its_state() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "run/runc/web/state.json", r#"{"config":{"labels":["bundle=/b/web"]}}"#);
+    write(root.path(), "b/web/config.json", SPEC);
+    let found = look(root.path(), &claim(Engine::Any, "web")).unwrap();
+    assert_eq!((found.kind, found.mounts.len()), ("runc", 1));
+    assert_eq!(look(root.path(), &claim(Engine::Any, "ssh.service")), None);
+}
+
+#[test]
+fn names_that_would_lead_elsewhere_are_not_looked_up() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "run/state.json", "{}");
+    for name in ["..", ".", "", "a/../..", "/etc"] {
+        assert_eq!(look(root.path(), &claim(Engine::Any, name)), None, "{name}");
+    }
+}
+
+#[test]
+fn a_path_alone_proves_nothing_and_other_mounts_do() {
+    let root = tempfile::tempdir().unwrap();
+    let link = |pid: &str, to: &str| {
+        let folder = root.path().join("proc").join(pid).join("ns");
+        fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink(to, folder.join("mnt")).unwrap();
+    };
+    assert_eq!(look(root.path(), &claim(Engine::Docker, ID)), None);
+    link("1", "mnt:[1]");
+    link("7", "mnt:[1]");
+    assert_eq!(look(root.path(), &claim(Engine::Docker, ID)), None);
+    fs::remove_file(root.path().join("proc/7/ns/mnt")).unwrap();
+    link("7", "mnt:[2]");
+    let found = look(root.path(), &claim(Engine::Docker, ID)).unwrap();
+    assert_eq!((found.id(), found.kind, found.name.as_str()), (&ID[..12], "docker", ""));
+    assert_eq!(look(root.path(), &claim(Engine::Any, "odd")), None);
+}
+
+/// A runtime that answers every request with these bytes.
+fn runtime(root: &Path, answer: Vec<u8>) -> thread::JoinHandle<String> {
+    fs::create_dir_all(root.join("var/run")).unwrap();
+    let listener = UnixListener::bind(root.join("var/run/docker.sock")).unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = [0; 4096];
+        let count = stream.read(&mut asked).unwrap();
+        // Whoever asked may have had enough.
+        let _ = stream.write_all(&answer);
+        String::from_utf8_lossy(&asked[..count]).into_owned()
+    })
+}
+
+#[test]
+fn a_socket_answers_where_there_are_no_files() {
+    let root = tempfile::tempdir().unwrap();
+    let body = format!(
+        r#"{{"Id":"{ID}","Name":"/web","Config":{{"Image":"a:b"}},"Mounts":[],"HostConfig":{{"Privileged":false}}}}"#
+    );
+    let asked = runtime(root.path(), format!("HTTP/1.0 200 OK\r\n\r\n{body}").into_bytes());
+    let found = look(root.path(), &claim(Engine::Docker, ID)).unwrap();
+    assert_eq!((found.name.as_str(), found.privileged), ("web", Some(false)));
+    assert!(asked.join().unwrap().starts_with(&format!("GET /containers/{ID}/json HTTP/1.0\r\n")));
+}
+
+#[test]
+fn sockets_that_lie_flood_or_hang_cost_the_answer_and_no_more() {
+    for answer in [
+        b"HTTP/1.0 404 Not Found\r\n\r\n{}".to_vec(),
+        b"HTTP/1.0 200 OK\r\n\r\nnot json".to_vec(),
+        b"HTTP/1.0 200 OK\r\n\r\n{\"Id\":\"another\"}".to_vec(),
+        b"garbage".to_vec(),
+        vec![b'x'; 5 * 1024 * 1024],
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let asked = runtime(root.path(), answer);
+        assert_eq!(look(root.path(), &claim(Engine::Docker, ID)), None);
+        asked.join().unwrap();
+    }
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("var/run")).unwrap();
+    let _hangs = UnixListener::bind(root.path().join("var/run/docker.sock")).unwrap();
+    assert_eq!(look(root.path(), &claim(Engine::Docker, ID)), None);
+}
