@@ -43,8 +43,8 @@ impl Book {
         thread::Builder::new()
             .name("containers".into())
             .spawn(move || {
-                Clerk { places, known: theirs, pending: BTreeMap::new(), hosts: HashMap::new() }
-                    .work(&questions)
+                let (pending, hosts) = (BTreeMap::new(), HashMap::new());
+                Clerk { places, known: theirs, pending, hosts }.work(&questions);
             })
             .map_err(|source| DaemonError::System {
                 doing: "start asking about containers",

@@ -77,7 +77,7 @@ struct Told {
     hold: Hold,
     /// Clock of what is held back; event times of several CPUs are not in order.
     started: Instant,
-    held_told: Instant,
+    last_report: Instant,
     matches: u64,
     /// Matches of each rule since they were shown.
     by_rule: HashMap<Arc<str>, u64>,
@@ -95,7 +95,7 @@ impl<'e> Judge<'e> {
                 format,
                 hold: Hold::new(engine.config().hold_limits()),
                 started: Instant::now(),
-                held_told: Instant::now(),
+                last_report: Instant::now(),
                 matches: 0,
                 by_rule: HashMap::new(),
             },
@@ -239,8 +239,8 @@ impl<'e> Judge<'e> {
         stats.evicted.set(counts.evicted);
         stats.polls.add(1);
         stats.add_matches(&mut self.told.by_rule);
-        if self.told.held_told.elapsed() >= HELD_REPORT {
-            self.told.held_told = Instant::now();
+        if self.told.last_report.elapsed() >= HELD_REPORT {
+            self.told.last_report = Instant::now();
             self.tell_held();
         }
     }
