@@ -1,6 +1,8 @@
 //! Every document has the fields that `docs/output.md` promises, no more and no fewer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -31,10 +33,27 @@ fn hold(document: &Value, kind: &str) {
     assert_eq!(Some(&found), promised().get(kind), "{kind}");
 }
 
+/// Documents that no command of this suite can give, and where they are held to the promise.
+const ELSEWHERE: [(&str, &str); 3] = [
+    ("sensor.status", "needs a sensor, which needs a kernel that lets it in"),
+    ("sensor.reload", "the same"),
+    ("trust.refresh", "needs a repository of trusted roots"),
+];
+
 #[test]
 fn documents_are_as_promised() {
     let site = Site::new();
+    let mut given = BTreeSet::new();
+    let mut hold = |document: &Value, kind: &str| {
+        hold(document, kind);
+        given.insert(kind.to_owned());
+    };
     hold(&site.publish("1.0.0").expect(0).json(), "registry.push");
+    site.user.write("predicate.json", "{\"passed\": 1}");
+    let case = "- case: it is opened\n  event: open\n  fields: {fd.name: /x}\n  matches: a\n";
+    site.user.write("demo.cases", case);
+    std::fs::create_dir(site.user.path("falco")).expect("directory");
+    site.user.write("falco/falco.yaml", "engine:\n  kind: kmod\n");
     let reference = format!("{}/team/demo:latest", site.host);
     let indexed = "--index-file index.yaml --output json";
     for (line, kind) in [
@@ -69,12 +88,66 @@ fn documents_are_as_promised() {
         ("rules check demo.yaml --output json".to_owned(), "rules.check"),
         ("rules list --fields --output json".to_owned(), "rules.list"),
         ("rules diff demo.yaml demo.yaml --output json".to_owned(), "rules.diff"),
+        ("rules explain a demo.yaml --output json".to_owned(), "rules.explain"),
+        ("rules test demo.yaml demo.cases --output json".to_owned(), "rules.test"),
+        (
+            format!(
+                "registry push {}/team/index:1 index.yaml --type index --version 1.0.0 --output json",
+                site.host
+            ),
+            "registry.push-index",
+        ),
+        (
+            format!(
+                "attest {reference} --type rule-tests --predicate predicate.json --key signer \
+                 --output json"
+            ),
+            "attest",
+        ),
+        (format!("registry auth basic {} -u u -p p --output json", site.host), "registry.auth"),
+        (format!("registry logout {} --output json", site.host), "registry.logout"),
+        ("trust show --output json".to_owned(), "trust.show"),
+        ("trust add r.example.org/** --key signer.pub --output json".to_owned(), "trust.add"),
+        (format!("trust test {reference} --output json"), "trust.test"),
+        (
+            "driver config --type modern_ebpf --version 1.0.0 --falco-config-dir falco --output json"
+                .to_owned(),
+            "driver.config",
+        ),
+        (
+            "driver install --type modern_ebpf --version 1.0.0 --output json".to_owned(),
+            "driver.install",
+        ),
+        (
+            "driver cleanup --type modern_ebpf --version 1.0.0 --output json".to_owned(),
+            "driver.install",
+        ),
     ] {
         hold(&site.user.run(&line).expect(0).json(), kind);
     }
+    hold(&served(&site.user), "registry.serve");
     site.publish("1.1.0").expect(0);
     site.user.run(&format!("artifact install demo {indexed}")).expect(0);
     hold(&site.user.run("artifact rollback --output json").expect(0).json(), "artifact.rollback");
+    let elsewhere = |kind: &String| ELSEWHERE.iter().any(|(other, _)| other == kind);
+    let missing: Vec<String> =
+        promised().into_keys().filter(|kind| !given.contains(kind) && !elsewhere(kind)).collect();
+    assert_eq!(missing, Vec::<String>::new(), "no command gave these");
+}
+
+/// What a registry says before it answers anybody.
+fn served(user: &User) -> Value {
+    let mut command = user.command("registry serve served --listen 127.0.0.1:0 --output json");
+    let mut registry = command.stdout(Stdio::piped()).spawn().expect("it serves");
+    let mut said = String::new();
+    for line in BufReader::new(registry.stdout.take().expect("piped")).lines() {
+        said.push_str(&line.expect("a line"));
+        if said.ends_with('}') {
+            break;
+        }
+    }
+    registry.kill().and_then(|()| registry.wait()).expect("it ends");
+    serde_json::from_str(&said).expect("a document")
 }
 
 /// Commands that answer with something else than a document of ours, and why.
