@@ -316,7 +316,15 @@ fn an_index_lives_in_a_registry() {
     let found = site.run(&["artifact", "search", "demo-rules"]);
     found.expect_code(0);
     assert!(found.stdout.contains("team/demo-rules"), "{}", found.stdout);
-    install(&site, "demo-rules:1.0.0").expect_code(0);
+    // It is an artifact of a repository that the policy has a rule about, and nobody signed it.
+    site.trust_key(&registry, "signer");
+    let words = ["artifact", "install", "demo-rules:1.0.0", "--no-reload"];
+    let refused = site.run(&words);
+    refused.expect_code(5).expect_stderr(&["team/index"]);
+    assert!(!is_installed(&site));
+    site.run(&[&push[..], &["--sign-key", "signer"]].concat()).expect_code(0);
+    site.publish(&registry, "1.0.0", Some("signer"), &[("demo.yaml", &rules())]);
+    site.run(&words).expect_code(0);
     assert!(is_installed(&site));
     // What is no index is not published as one.
     fs::write(site.path("index.yaml"), "name: no list\n").expect("written");

@@ -1,10 +1,12 @@
 //! Indexes that a policy has rules about: the bundle beside each, held against its rule.
 //!
-//! Owns where that bundle is. Without a rule an index is as good as the policy's rules about what it names.
+//! Owns where that bundle is. An index in a registry is an artifact, signed like one, and held against the
+//! rule for its repository. Without a rule an index is as good as the policy's rules about what it names.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 
+use eyas_artifact::{Digest, Manifest, Reference};
 use eyas_oci::{Client, OciError};
 use eyas_trust::{MAX_BUNDLE_BYTES, Verifier};
 use url::Url;
@@ -28,12 +30,39 @@ impl Catalog {
                 let bundle = source.bundle(client).await?;
                 verifier.decide_index(&address, &source.name, content, bundle)?;
             }
+            if let IndexLocation::Registry(reference) = &source.location
+                && verifier.policy().rule_for(reference).is_some()
+            {
+                source.hold_artifact(reference, content, verifier, client).await?;
+            }
         }
         Ok(())
     }
 }
 
 impl IndexSource {
+    /// Fails when the artifact that the index is does not satisfy the policy, or is another one now.
+    async fn hold_artifact(
+        &self,
+        reference: &Reference,
+        content: &[u8],
+        verifier: &Verifier,
+        client: &Client,
+    ) -> Result<(), OpsError> {
+        let failed = |source| OpsError::IndexFetch { name: self.name.clone(), source };
+        let fetched = client.manifest(reference).await.map_err(failed)?;
+        let manifest = Manifest::from_slice(&fetched.bytes)
+            .map_err(|source| OpsError::Document { reference: reference.to_string(), source })?;
+        let found = Digest::sha256(content);
+        let expected = manifest.layers.first().map_or(found, |layer| layer.digest);
+        if manifest.layers.is_empty() || expected != found {
+            let what = format!("index `{}` of {reference}", self.name);
+            return Err(failed(OciError::DigestMismatch { what, expected, found }));
+        }
+        verifier.check(client, reference, &fetched.digest).await?;
+        Ok(())
+    }
+
     /// The bundle beside the index, if there is one. Only files and web addresses have a beside.
     async fn bundle(&self, client: &Client) -> Result<Option<Vec<u8>>, OpsError> {
         match &self.location {
