@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod compatibility;
+mod directories;
 mod flat;
 mod follow;
 mod hostile;
