@@ -265,6 +265,22 @@ fn the_public_index_is_readable() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_written_is_told_and_undoes_nothing() {
+    let Ok(full) = fs::File::options().write(true).open("/dev/full") else {
+        return skip("cli::full", "there is no /dev/full here");
+    };
+    let registry = Registry::embedded();
+    let site = site_with_rules(&registry);
+    let words = ["install", "demo-rules", "--no-reload"];
+    let mut command = site.eyas(&site.install_arguments(&words));
+    let finished = command.stdout(full).stderr(std::process::Stdio::piped()).output().expect("run");
+    let said = String::from_utf8_lossy(&finished.stderr).into_owned();
+    assert_eq!(finished.status.code(), Some(1), "{said}");
+    assert!(said.contains("standard output") && said.contains("No space left"), "{said}");
+    assert_eq!(site.generation()["number"], 1, "it is installed");
+}
+
+#[test]
 fn version_needs_nothing() {
     let finished = run(Command::new(eyas()).env_clear().arg("version"));
     finished.expect_code(0);

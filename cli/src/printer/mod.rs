@@ -149,7 +149,15 @@ impl Printer {
         let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other,
+            // It comes last: a full disk behind it undoes nothing.
+            Err(error) => Err(io::Error::new(
+                error.kind(),
+                format!(
+                    "the answer cannot be written to standard output: {error}; what the command had \
+                     to change is changed"
+                ),
+            )),
+            Ok(()) => Ok(()),
         }
     }
 
