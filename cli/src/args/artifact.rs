@@ -89,13 +89,14 @@ pub(crate) struct InstallArgs {
     /// [default: artifact.install.refs of the configuration]
     #[arg(value_name = "REF")]
     pub(crate) references: Vec<String>,
-    #[command(flatten)]
-    pub(crate) locked: LockedArgs,
     /// Say what would change and stop before anything is fetched or written
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) flags: InstallFlags,
+    // Last, because its heading stands over whatever comes behind it.
+    #[command(flatten)]
+    pub(crate) locked: LockedArgs,
 }
 
 /// When the first check of `artifact follow` happens.
@@ -112,7 +113,8 @@ pub(crate) enum StartupBehavior {
 /// Arguments of `artifact follow`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct FollowArgs {
-    /// Names of an index or references [default: artifact.follow.refs of the configuration]
+    /// Names of an index or references, with a tag or a range such as `demo:^1.4`, of which the newest
+    /// version that fits is followed [default: artifact.follow.refs of the configuration]
     #[arg(value_name = "REF")]
     pub(crate) references: Vec<String>,
     /// Time from the end of one check to the next, such as `30s` or `6h`

@@ -64,6 +64,7 @@ pub(crate) struct Cli {
 
 /// Flags that every command takes.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub(crate) struct Global {
     /// Configuration file [default: /etc/eyas/eyas.yaml as root, else
     /// $XDG_CONFIG_HOME/eyas/eyas.yaml; never written implicitly] [env: EYAS_CONFIG]

@@ -4,6 +4,7 @@
 //! others, and the one with the highest number, so that no number is ever used twice.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use eyas_artifact::Generation;
@@ -75,7 +76,7 @@ impl Store {
                 continue;
             }
             // What is being received belongs to who receives it.
-            if name.starts_with(PART) && !is_left(&path) {
+            if is_part(&path) && is_left(&path).is_none() {
                 continue;
             }
             doomed.report.blobs += 1;
@@ -87,9 +88,13 @@ impl Store {
     }
 }
 
-/// Whether nobody is receiving into the file any more.
-fn is_left(part: &Path) -> bool {
-    disk::open(part).is_ok_and(|file| disk::hold(&file, part))
+/// Whether nobody is receiving into the file any more; nobody begins to while the answer is kept.
+fn is_left(part: &Path) -> Option<File> {
+    disk::open(part).ok().filter(|file| disk::hold(file, part))
+}
+
+fn is_part(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PART.as_bytes()))
 }
 
 impl LockedStore {
@@ -102,7 +107,10 @@ impl LockedStore {
         }
         self.write_layout_index(&remaining)?;
         for path in blobs {
-            disk::remove_file(&path)?;
+            let held = is_left(&path);
+            if held.is_some() || !is_part(&path) {
+                disk::remove_file(&path)?;
+            }
         }
         Ok(report)
     }
