@@ -212,10 +212,11 @@ mod tests {
                 while let Some((head, body)) = one_request(&mut reader) {
                     let Some(answer) = left.next() else { return };
                     let text = format!("HTTP/1.1 {answer}\r\nContent-Length: 2\r\n\r\nok");
-                    reader.get_mut().write_all(text.as_bytes()).unwrap();
+                    // Before the answer, after which the test may count.
                     if sender.send(format!("{head}\n{body}")).is_err() {
                         return;
                     }
+                    reader.get_mut().write_all(text.as_bytes()).unwrap();
                 }
             }
         });
