@@ -58,7 +58,9 @@ fn the_first_alert_of_a_container_carries_what_its_runtime_knows() {
         skip(name, "runc and a static busybox are needed");
         return;
     }
-    let bundle = bundle(folder.path(), &["echo", "eyas-container-test"]);
+    // It stays for a moment: what its runtime knows is read from files that go when it ends.
+    let script = "busybox echo eyas-container-test && busybox sleep 3";
+    let bundle = bundle(folder.path(), &["sh", "-c", script]);
     let id = format!("eyas-test-{}", std::process::id());
     let sensor = sensor(folder.path());
     let ran =
