@@ -125,6 +125,8 @@ pub(crate) struct Character {
     /// Whether signature sections of indexes count without being asked for.
     pub(crate) trust_index: bool,
     pub(crate) unsigned: Unsigned,
+    /// Whether an artifact may replace one of the same name from another repository unasked.
+    pub(crate) any_repository: bool,
     pub(crate) messages: Stream,
     pub(crate) words: Words,
     pub(crate) exit_codes: ExitCodes,
@@ -149,6 +151,7 @@ static EYAS: Character = Character {
     store_below_state: None,
     trust_index: false,
     unsigned: Unsigned::Refused,
+    any_repository: false,
     messages: Stream::Stderr,
     words: Words::Ours,
     exit_codes: ExitCodes::ByClass,
@@ -176,6 +179,7 @@ static FALCOCTL: Character = Character {
     store_below_state: Some(".eyas"),
     trust_index: true,
     unsigned: Unsigned::Accepted,
+    any_repository: true,
     messages: Stream::Stdout,
     words: Words::Falcoctl,
     exit_codes: ExitCodes::One,

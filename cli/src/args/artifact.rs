@@ -69,6 +69,9 @@ pub(crate) struct InstallFlags {
     /// Accept an older version, or one signed earlier, than the one that is active
     #[arg(long)]
     pub(crate) allow_downgrade: bool,
+    /// Accept an artifact from another repository than the active one of the same name
+    #[arg(long)]
+    pub(crate) allow_other_repository: bool,
     #[command(flatten)]
     pub(crate) transport: TransportArgs,
     #[command(flatten)]

@@ -45,6 +45,7 @@ pub(super) fn options(
         allowed: allowed?,
         resolve_dependencies: settings.resolve_deps(flags.resolve_deps)?,
         allow_downgrade: flags.allow_downgrade,
+        allow_other_repository: flags.allow_other_repository || settings.character().any_repository,
         require_sensor: settings.require_sensor(flags.reload.require_sensor)?,
         dry_run,
         ..InstallOptions::default()

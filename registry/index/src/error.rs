@@ -112,9 +112,7 @@ impl IndexError {
                 Some("write the index as a block list, one `- name: …` per artifact".to_owned())
             }
             Self::Unsolvable(conflict) => Some(conflict.hint()),
-            Self::Refused { .. } => {
-                Some("`--allow-downgrade` installs an older version on purpose".to_owned())
-            }
+            Self::Refused { refusals } => Some(hint_for(refusals.iter())),
         }
     }
 }
@@ -196,7 +194,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A change that would bring an older artifact.
+/// A change that would bring an older artifact, or another one under the name of the active one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Kind of the artifact.
@@ -207,11 +205,11 @@ pub struct Refusal {
     pub installed: Version,
     /// Version that was found.
     pub found: Version,
-    /// In which way it is older.
+    /// Why it may not take the installed one's place.
     pub reason: RefusalReason,
 }
 
-/// In which way an artifact is older than the installed one.
+/// Why an artifact may not take the place of the installed one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefusalReason {
@@ -224,6 +222,33 @@ pub enum RefusalReason {
         /// When the found one was signed.
         found: String,
     },
+    /// It is another content of the same version, and nothing tells when it was signed.
+    UnknownTime {
+        /// When the installed one was signed.
+        installed: String,
+    },
+    /// It is from another repository, whose signers need not be those of the installed one.
+    OtherRepository {
+        /// Where the installed one is from.
+        installed: String,
+        /// Where the found one is from.
+        found: String,
+    },
+}
+
+/// What lets such changes through on purpose.
+pub(crate) fn hint_for<'a>(refusals: impl Iterator<Item = &'a Refusal>) -> String {
+    let (mut moved, mut older) = (false, false);
+    for refusal in refusals {
+        match refusal.reason {
+            RefusalReason::OtherRepository { .. } => moved = true,
+            _ => older = true,
+        }
+    }
+    let moved = moved
+        .then_some("`--allow-other-repository` lets an artifact come from elsewhere on purpose");
+    let older = older.then_some("`--allow-downgrade` installs an older version on purpose");
+    [moved, older].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 impl fmt::Display for Refusal {
@@ -239,6 +264,16 @@ impl fmt::Display for Refusal {
                 f,
                 "{kind} `{name}`: found version `{found}` signed at `{after}`, before the installed \
                  `{installed}` signed at `{before}`"
+            ),
+            RefusalReason::UnknownTime { installed: before } => write!(
+                f,
+                "{kind} `{name}`: found another content of version `{found}`, and nothing tells when it was signed; \
+                 the installed one was signed at `{before}`"
+            ),
+            RefusalReason::OtherRepository { installed: before, found: after } => write!(
+                f,
+                "{kind} `{name}`: found version `{found}` in `{after}`, but the installed `{installed}` is from \
+                 `{before}`"
             ),
         }
     }

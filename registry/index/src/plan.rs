@@ -1,6 +1,8 @@
 //! From what is wanted and what is installed to what will change, and why.
 //!
-//! Owns the rule against silent downgrades. Pure and deterministic: the same candidates in any
+//! Owns the rules against silent downgrades and against taking another artifact's name: what an artifact
+//! calls itself is its signer's word, and a signer who is trusted for one repository must not replace
+//! what came from another. Pure and deterministic: the same candidates in any
 //! order give the same plan.
 
 use std::fmt;
@@ -67,6 +69,8 @@ impl fmt::Display for Cause {
 pub struct PlanOptions {
     /// Whether an older version or an older signature is acceptable.
     pub allow_downgrade: bool,
+    /// Whether an artifact may take the place of one of the same name from another repository.
+    pub allow_other_repository: bool,
     /// Whether what is already installed is installed again.
     pub reinstall: bool,
 }
@@ -201,14 +205,20 @@ fn step(
         };
         return Ok(make(action, candidate, version, detail));
     }
+    let refusal = |reason| Refusal {
+        kind: candidate.kind,
+        name: candidate.name.clone(),
+        installed: current.version.clone(),
+        found: candidate.version.clone(),
+        reason,
+    };
+    if let Some(reason) = elsewhere(&candidate, current)
+        && !options.allow_other_repository
+    {
+        return Err(Box::new(refusal(reason)));
+    }
     if let Some(reason) = older(&candidate, current) {
-        let refusal = Refusal {
-            kind: candidate.kind,
-            name: candidate.name.clone(),
-            installed: current.version.clone(),
-            found: candidate.version.clone(),
-            reason,
-        };
+        let refusal = refusal(reason);
         if !options.allow_downgrade {
             return Err(Box::new(refusal));
         }
@@ -229,16 +239,32 @@ fn make(action: Action, candidate: Candidate, installed: Option<Version>, detail
     Step { action, candidate, installed, why }
 }
 
-/// In which way a candidate is older than what is installed. A time that cannot be read says
-/// nothing; versions are compared in any case.
+/// Whether a candidate is from another repository than what is installed.
+fn elsewhere(candidate: &Candidate, current: &Entry) -> Option<RefusalReason> {
+    let found = candidate.reference.locator();
+    let installed = current.reference.parse::<Reference>().map(|from| from.locator());
+    let installed = installed.unwrap_or_else(|_| current.reference.clone());
+    (found != installed).then_some(RefusalReason::OtherRepository { installed, found })
+}
+
+/// In which way a candidate is older than what is installed. Versions are compared in any case. Of two
+/// contents of one version the time decides, so one without a time is not taken for the newer one.
 fn older(candidate: &Candidate, current: &Entry) -> Option<RefusalReason> {
     if candidate.version < current.version {
         return Some(RefusalReason::LowerVersion);
     }
-    let (found, installed) = (candidate.signed_at.as_deref()?, current.signed_at.as_deref()?);
-    let parsed = |text: &str| text.parse::<jiff::Timestamp>().ok();
-    (parsed(found)? < parsed(installed)?).then(|| RefusalReason::OlderSignature {
-        installed: installed.to_owned(),
-        found: found.to_owned(),
-    })
+    let parsed = |text: Option<&str>| text.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let installed = current.signed_at.as_deref();
+    let before = parsed(installed)?;
+    let installed = installed.unwrap_or_default().to_owned();
+    match parsed(candidate.signed_at.as_deref()) {
+        Some(after) if after < before => {
+            let found = candidate.signed_at.clone().unwrap_or_default();
+            Some(RefusalReason::OlderSignature { installed, found })
+        }
+        None if candidate.version == current.version => {
+            Some(RefusalReason::UnknownTime { installed })
+        }
+        _ => None,
+    }
 }

@@ -59,6 +59,8 @@ pub struct InstallOptions {
     pub resolve_dependencies: bool,
     /// Whether an older version is acceptable.
     pub allow_downgrade: bool,
+    /// Whether an artifact may replace one of the same name from another repository.
+    pub allow_other_repository: bool,
     /// Whether a sensor must confirm.
     pub require_sensor: bool,
     /// Whether to stop before anything is fetched or written.
@@ -74,6 +76,7 @@ impl Default for InstallOptions {
             allowed: Vec::new(),
             resolve_dependencies: true,
             allow_downgrade: false,
+            allow_other_repository: false,
             require_sensor: false,
             dry_run: false,
             patience: LOCK_PATIENCE,

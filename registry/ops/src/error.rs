@@ -163,6 +163,20 @@ pub enum OpsError {
         /// The lowest that is accepted.
         minimum: String,
     },
+    /// The tag names a version in full, and what it points at has another one.
+    #[error(
+        "`{reference}` is {kind} `{name}` {found}, which is not the version that its tag names"
+    )]
+    OtherVersion {
+        /// What was asked for.
+        reference: String,
+        /// What it is.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// The version that its own description has.
+        found: String,
+    },
     /// More artifacts are pulled in than any set should have.
     #[error("more than {limit} artifacts are needed together")]
     TooMany {
@@ -315,7 +329,9 @@ impl OpsError {
             | Self::NotLocked { .. }
             | Self::NotInstalled { .. }
             | Self::NotPinned { .. } => Class::NotFound,
-            Self::KindNotAllowed { .. } | Self::BelowMinimum { .. } => Class::Verification,
+            Self::KindNotAllowed { .. } | Self::BelowMinimum { .. } | Self::OtherVersion { .. } => {
+                Class::Verification
+            }
             Self::Needed { .. }
             | Self::Held { .. }
             | Self::TooMany { .. }
@@ -349,6 +365,10 @@ impl OpsError {
             Self::KindNotAllowed { .. } => {
                 Some("see `--allowed-types` and `artifact.allowedTypes`".to_owned())
             }
+            Self::OtherVersion { .. } => Some(
+                "ask for a version that the registry has; `--allow-downgrade` takes what the tag holds"
+                    .to_owned(),
+            ),
             Self::NotLocked { .. } => Some(
                 "write the lock file again with `eyas artifact lock`, or install without `--locked`"
                     .to_owned(),

@@ -235,7 +235,11 @@ fn plan_for(
 ) -> Result<(Plan, Option<Generation>), OpsError> {
     let installed = context.store.current()?;
     let candidates = found.iter().map(|artifact| artifact.candidate.clone()).collect();
-    let rules = PlanOptions { allow_downgrade: options.allow_downgrade, reinstall: false };
+    let rules = PlanOptions {
+        allow_downgrade: options.allow_downgrade,
+        allow_other_repository: options.allow_other_repository,
+        reinstall: false,
+    };
     Ok((Plan::compute(candidates, installed.as_ref(), rules)?, installed))
 }
 

@@ -30,6 +30,12 @@ impl Verifier {
         client: &Client,
         pinned: Pinned,
     ) -> Result<Verified<Pinned>, TrustError> {
+        // A platform's manifest or a layer can be revoked alone; a list of revoked digests need not
+        // know which lists of platforms they are in.
+        let parts = [pinned.manifest_digest(), &pinned.config().digest, &pinned.layer().digest];
+        for part in parts {
+            self.hold_to_revocations(&pinned.asked().locator(), part)?;
+        }
         let decision = self.check(client, pinned.asked(), pinned.root_digest()).await?;
         Ok(Verified::new(pinned, decision))
     }
@@ -41,17 +47,6 @@ impl Verifier {
         asked: &Reference,
         digest: &Digest,
     ) -> Result<Decision, TrustError> {
-        let evidence = self.gather(client, asked, digest).await?;
-        self.decide(asked, digest, &evidence)
-    }
-
-    /// Fetches signatures until they are enough or there are no more.
-    pub async fn gather(
-        &self,
-        client: &Client,
-        asked: &Reference,
-        digest: &Digest,
-    ) -> Result<Evidence, TrustError> {
         let mut search = Search {
             verifier: self,
             client,
@@ -60,10 +55,13 @@ impl Verifier {
             found: Evidence::default(),
             bytes_left: MAX_EVIDENCE_BYTES,
         };
-        if self.needs_evidence(asked) && !search.bundles().await? {
+        if self.needs_evidence(asked) {
+            if let Some(decision) = search.bundles().await? {
+                return Ok(decision);
+            }
             search.classic().await?;
         }
-        Ok(search.found)
+        self.decide(asked, digest, &search.found)
     }
 }
 
@@ -77,8 +75,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Looks at the referrers; whether that settled the matter.
-    async fn bundles(&mut self) -> Result<bool, TrustError> {
+    /// Looks at the referrers; the decision if they settle the matter.
+    async fn bundles(&mut self) -> Result<Option<Decision>, TrustError> {
         let listed = self.client.referrers(self.asked, self.digest, None).await?;
         // The client stops listing at its limit; there may be one more.
         let cut = listed.len() >= self.client.config().limits.referrers;
@@ -89,31 +87,32 @@ impl Search<'_> {
                 continue;
             }
             let origin = format!("referrer `{}`", entry.digest);
-            match self.referrer(&entry, &origin).await {
-                Ok(candidates) => self.found.candidates.extend(candidates),
-                Err(error) => self.pass_over(origin, error)?,
+            if let Err(error) = self.referrer(&entry, &origin).await {
+                self.pass_over(origin, error)?;
             }
             // Deciding again for every candidate would be quadratic under a flood.
             let count = self.found.candidates.len();
-            if count.is_power_of_two() && self.is_settled() {
-                return Ok(true);
+            if count.is_power_of_two()
+                && let Some(decision) = self.settled()
+            {
+                return Ok(Some(decision));
             }
         }
-        Ok(self.is_settled())
+        Ok(self.settled())
     }
 
-    async fn referrer(
-        &mut self,
-        entry: &Descriptor,
-        origin: &str,
-    ) -> Result<Vec<Candidate>, OciError> {
+    /// Takes the bundles of one referrer: usually one, but its author says how many.
+    async fn referrer(&mut self, entry: &Descriptor, origin: &str) -> Result<(), OciError> {
         let manifest = self.manifest(&self.asked.with_digest(entry.digest)).await?;
-        let mut candidates = Vec::new();
         for layer in manifest.layers.iter().filter(|layer| is_bundle(&layer.media_type)) {
+            if self.found.candidates.len() >= MAX_CANDIDATES {
+                self.found.left_out += 1;
+                continue;
+            }
             let json = self.blob(layer, MAX_BUNDLE_BYTES).await?;
-            candidates.push(Candidate::bundle(origin, json));
+            self.found.candidates.push(Candidate::bundle(origin, json));
         }
-        Ok(candidates)
+        Ok(())
     }
 
     async fn classic(&mut self) -> Result<(), TrustError> {
@@ -161,8 +160,9 @@ impl Search<'_> {
         Ok(bytes)
     }
 
-    fn is_settled(&self) -> bool {
-        self.verifier.is_settled(self.asked, self.digest, &self.found)
+    /// The decision, if what was found so far is enough.
+    fn settled(&self) -> Option<Decision> {
+        self.verifier.decide(self.asked, self.digest, &self.found).ok()
     }
 
     /// What somebody put there may be rubbish; what the registry or the network does is an error.

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sigstore::types::Bundle;
+use sigstore::types::bundle::VerificationMaterialContent;
 
 use crate::explain::{Check, Step};
 
@@ -17,6 +18,10 @@ use crate::explain::{Check, Step};
 pub const MAX_CANDIDATES: usize = 64;
 /// Largest bundle that is read; statements with a bill of materials are the large ones.
 pub const MAX_BUNDLE_BYTES: u64 = 4 * 1024 * 1024;
+/// Most log entries, and most time stamps, that one bundle may carry: each costs a signature check.
+pub(crate) const MAX_PROOFS: usize = 32;
+/// Most certificates that a bundle may bring along to link its own to a root.
+pub(crate) const MAX_CHAIN: usize = 16;
 /// Annotation that carries a classic signature.
 pub(crate) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 pub(crate) const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
@@ -81,7 +86,30 @@ pub(crate) fn parse_bundle(json: &[u8]) -> Result<Bundle, Check> {
     }
     let text =
         std::str::from_utf8(json).map_err(|_| malformed("the bundle is not UTF-8".to_owned()))?;
-    Bundle::from_json(text).map_err(|error| malformed(format!("the bundle is malformed: {error}")))
+    let bundle = Bundle::from_json(text)
+        .map_err(|error| malformed(format!("the bundle is malformed: {error}")))?;
+    within_limits(&bundle)?;
+    Ok(bundle)
+}
+
+/// A bundle within its size can still ask for thousands of signature checks.
+fn within_limits(bundle: &Bundle) -> Result<(), Check> {
+    let material = &bundle.verification_material;
+    let chain = match &material.content {
+        VerificationMaterialContent::X509CertificateChain { certificates } => certificates.len(),
+        _ => 1,
+    };
+    let stamps = material.timestamp_verification_data.rfc3161_timestamps.len();
+    for (step, what, found, limit) in [
+        (Step::TransparencyLog, "log entries", material.tlog_entries.len(), MAX_PROOFS),
+        (Step::Timestamp, "time stamps", stamps, MAX_PROOFS),
+        (Step::Certificate, "certificates", chain, MAX_CHAIN),
+    ] {
+        if found > limit {
+            return Err(Check::new(step, format!("found {found} {what}, the limit is {limit}")));
+        }
+    }
+    Ok(())
 }
 
 /// The signature of a classic candidate.
@@ -226,6 +254,22 @@ mod tests {
     fn what_is_no_bundle_is_refused_as_such() {
         for json in [&b"{}"[..], b"\xff", b"[]", b"{\"mediaType\":\"x\"}"] {
             assert_eq!(parse_bundle(json).unwrap_err().step, Step::Format);
+        }
+    }
+
+    #[test]
+    fn what_one_bundle_may_cost_is_limited() {
+        let mut bundle: Value =
+            serde_json::from_slice(include_bytes!("../testdata/cosign-bundle.json")).unwrap();
+        let stamps = |count: usize| json!({ "rfc3161Timestamps": vec![json!({ "signedTimestamp": "AAAA" }); count] });
+        for (count, fits) in [(MAX_PROOFS, true), (MAX_PROOFS + 1, false)] {
+            bundle["verificationMaterial"]["timestampVerificationData"] = stamps(count);
+            match parse_bundle(bundle.to_string().as_bytes()) {
+                Ok(_) => assert!(fits, "{count}"),
+                Err(check) => {
+                    assert!(!fits && check.step == Step::Timestamp, "{count}: {check}");
+                }
+            }
         }
     }
 

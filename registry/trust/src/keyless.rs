@@ -11,7 +11,7 @@ use sigstore::{PublicKeyVerificationPolicy, VerificationPolicy, VerificationResu
 use crate::explain::{Check, Step};
 use crate::key::PublicKey;
 use crate::policy::Keyless;
-use crate::roots::Roots;
+use crate::roots::{Prepared, Roots};
 
 /// What a verified certificate proves.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub(crate) struct Facts {
     claims: FulcioCiClaims,
     /// Name of the root that it chains to.
     root: String,
+    /// What a policy calls every root under which all of it holds.
+    stems: Vec<String>,
 }
 
 /// Verifies a bundle with a certificate over `artifact`, whoever signed it.
@@ -34,13 +36,15 @@ pub(crate) fn prove(
     every_entry_is_proven(bundle)?;
     let policy = VerificationPolicy::any_identity();
     let mut failures = Vec::new();
-    for (name, verifier) in roots.iter() {
-        match verifier.verify(artifact.clone(), bundle, &policy) {
-            Ok(result) => return facts(&result, name),
-            Err(error) => failures.push((name, failed(&error))),
+    let mut proven: Option<Facts> = None;
+    for root in roots.iter() {
+        match (root.verifier.verify(artifact.clone(), bundle, &policy), &mut proven) {
+            (Ok(_), Some(proven)) => proven.stems.push(root.stem.clone()),
+            (Ok(result), None) => proven = Some(facts(&result, root)?),
+            (Err(error), _) => failures.push((root.name.as_str(), failed(&error))),
         }
     }
-    Err(furthest(failures))
+    proven.ok_or_else(|| furthest(failures))
 }
 
 /// Verifies that a log entered a signature by `key` over `artifact`; gives the time when the log
@@ -58,8 +62,8 @@ pub(crate) fn prove_logged(
     every_entry_is_proven(bundle)?;
     let policy = PublicKeyVerificationPolicy::new(key.der().clone());
     let mut refusal = None;
-    for (_, verifier) in roots.iter() {
-        match verifier.verify(artifact.clone(), bundle, &policy) {
+    for root in roots.iter() {
+        match root.verifier.verify(artifact.clone(), bundle, &policy) {
             Ok(result) if result.tlog_verified() => return Ok(earliest(&result)),
             Ok(_) => refusal = Some(failed_log("the log entry was not verified")),
             Err(error) => refusal = Some(later(refusal, failed(&error))),
@@ -98,7 +102,7 @@ fn every_entry_is_proven(bundle: &Bundle) -> Result<(), Check> {
     Ok(())
 }
 
-fn facts(result: &VerificationResult, root: &str) -> Result<Facts, Check> {
+fn facts(result: &VerificationResult, root: &Prepared) -> Result<Facts, Check> {
     let done = [
         (result.certificate_verified(), Step::Certificate, "the certificate chain"),
         (result.sct_verified(), Step::Certificate, "the signed certificate timestamp"),
@@ -123,7 +127,8 @@ fn facts(result: &VerificationResult, root: &str) -> Result<Facts, Check> {
         issuer: issuer.to_owned(),
         signed_at,
         claims: certificate.ci_claims.clone(),
-        root: root.to_owned(),
+        root: root.name.clone(),
+        stems: vec![root.stem.clone()],
     })
 }
 
@@ -164,6 +169,15 @@ impl Facts {
         let differs = |what: &str, found: &str, wanted: &dyn std::fmt::Display| {
             Check::new(Step::Identity, format!("{what} is `{found}`, expected {wanted}"))
         };
+        if let Some(root) = &wanted.root
+            && !self.stems.contains(root)
+        {
+            return Err(differs(
+                "the certifying root",
+                &self.stems.join("`, `"),
+                &format!("`{root}`"),
+            ));
+        }
         if !wanted.issuer.matches(&self.issuer) {
             return Err(differs("the issuer", &self.issuer, &wanted.issuer));
         }
@@ -263,6 +277,7 @@ mod tests {
             signed_at: "2026-01-02T03:04:05Z".into(),
             claims,
             root: "test".into(),
+            stems: vec!["test".into()],
         }
     }
 
@@ -270,6 +285,7 @@ mod tests {
         Keyless {
             issuer: Matcher::exact(issuer).unwrap(),
             identity: Matcher::whole(identity).unwrap(),
+            root: None,
             claims: Vec::new(),
         }
     }

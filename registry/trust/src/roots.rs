@@ -76,7 +76,16 @@ impl RootSource {
 
 /// The roots of one verifier, prepared once.
 pub struct Roots {
-    prepared: Vec<(String, sigstore::Verifier)>,
+    prepared: Vec<Prepared>,
+}
+
+/// One root, ready to verify with.
+pub(crate) struct Prepared {
+    /// For messages.
+    pub(crate) name: String,
+    /// What a policy calls it.
+    pub(crate) stem: String,
+    pub(crate) verifier: sigstore::Verifier,
 }
 
 impl Roots {
@@ -85,20 +94,21 @@ impl Roots {
         let prepare = |source: &RootSource| {
             let verifier = sigstore::Verifier::new(&source.root()?)
                 .map_err(|error| source.failed(error.to_string()))?;
-            Ok((source.name().to_owned(), verifier))
+            let stem = source.stem().unwrap_or_default().to_owned();
+            Ok(Prepared { name: source.name().to_owned(), stem, verifier })
         };
         Ok(Self { prepared: sources.iter().map(prepare).collect::<Result<_, TrustError>>()? })
     }
 
-    /// Each root with its name.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &sigstore::Verifier)> {
-        self.prepared.iter().map(|(name, verifier)| (name.as_str(), verifier))
+    /// Each root.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Prepared> {
+        self.prepared.iter()
     }
 }
 
 impl std::fmt::Debug for Roots {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.prepared.iter().map(|(name, _)| name)).finish()
+        f.debug_list().entries(self.prepared.iter().map(|root| &root.name)).finish()
     }
 }
 

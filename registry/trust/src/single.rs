@@ -53,8 +53,12 @@ pub fn verify(
             let exact = |text: &str| {
                 Matcher::exact(text).map_err(|reason| Check::new(Step::Identity, reason))
             };
-            let wanted =
-                Keyless { issuer: exact(issuer)?, identity: exact(identity)?, claims: Vec::new() };
+            let wanted = Keyless {
+                issuer: exact(issuer)?,
+                identity: exact(identity)?,
+                root: None,
+                claims: Vec::new(),
+            };
             keyless::prove(&bundle, &artifact, roots)?.satisfies(&wanted)
         }
         Signer::Key(key) => {

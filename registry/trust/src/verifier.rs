@@ -62,9 +62,21 @@ impl Verifier {
         })
     }
 
-    /// Whether the evidence so far is enough, so that no more has to be fetched.
-    pub(crate) fn is_settled(&self, asked: &Reference, digest: &Digest, so_far: &Evidence) -> bool {
-        self.decide(asked, digest, so_far).is_ok()
+    /// Fails when `digest` is revoked, whatever a rule says of `repository`.
+    pub(crate) fn hold_to_revocations(
+        &self,
+        repository: &str,
+        digest: &Digest,
+    ) -> Result<(), TrustError> {
+        match self.policy.revoked().digests.get(digest) {
+            None => Ok(()),
+            Some(reason) => Err(TrustError::Revoked {
+                repository: repository.to_owned(),
+                digest: *digest,
+                policy: self.policy.origin().to_owned(),
+                reason: reason.clone(),
+            }),
+        }
     }
 
     /// Decides about `digest`, which `asked` was resolved to, with today's clock.
@@ -86,14 +98,7 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<Decision, TrustError> {
         let case = Case { repository: asked.locator(), digest, evidence, now };
-        if let Some(reason) = self.policy.revoked().digests.get(digest) {
-            return Err(TrustError::Revoked {
-                repository: case.repository,
-                digest: *digest,
-                policy: self.policy.origin().to_owned(),
-                reason: reason.clone(),
-            });
-        }
+        self.hold_to_revocations(&case.repository, digest)?;
         let rule = self.policy.rule_for(asked).ok_or_else(|| self.no_rule(&case))?;
         if rule.digests.as_ref().is_some_and(|listed| !listed.contains(digest)) {
             return Err(TrustError::NotListed {
@@ -125,6 +130,7 @@ impl Verifier {
     ) -> Result<Option<Decision>, TrustError> {
         let Some(index) = self.policy.rule_for_index(address, name) else { return Ok(None) };
         let digest = Digest::sha256(content);
+        self.hold_to_revocations(address, &digest)?;
         let mut evidence = Evidence::default();
         evidence
             .candidates
@@ -168,7 +174,12 @@ impl Verifier {
             roots: &self.roots,
         };
         let candidates = case.evidence.candidates.iter().take(MAX_CANDIDATES);
-        candidates.map(|candidate| examine(candidate, &question)).collect()
+        let mut examined: Vec<_> =
+            candidates.map(|candidate| examine(candidate, &question)).collect();
+        for one in &mut examined {
+            one.hold_to_clock(case.now);
+        }
+        examined
     }
 
     fn signers(
@@ -211,6 +222,7 @@ impl Verifier {
             let met = examined.iter().any(|one| one.attempt.accepted());
             let attempts = examined.into_iter().map(|one| one.attempt);
             if !met {
+                flooded(case)?;
                 return Err(TrustError::Refused(Box::new(Refusal {
                     repository: case.repository.clone(),
                     digest: *case.digest,
@@ -253,13 +265,8 @@ fn refused(
     case: &Case<'_>,
     examined: Vec<Examined>,
 ) -> TrustError {
-    let evidence = case.evidence;
-    if evidence.left_out > 0 {
-        return TrustError::TooManyCandidates {
-            repository: case.repository.clone(),
-            found: evidence.candidates.len(),
-            limit: MAX_CANDIDATES,
-        };
+    if let Err(error) = flooded(case) {
+        return error;
     }
     if examined.is_empty() {
         return TrustError::Unsigned {
@@ -281,6 +288,18 @@ fn refused(
     }))
 }
 
+/// Fails when not all that is attached was looked at: what is missing may be there.
+fn flooded(case: &Case<'_>) -> Result<(), TrustError> {
+    if case.evidence.left_out == 0 {
+        return Ok(());
+    }
+    Err(TrustError::TooManyCandidates {
+        repository: case.repository.clone(),
+        found: case.evidence.candidates.len(),
+        limit: MAX_CANDIDATES,
+    })
+}
+
 /// Lines for what is proven but not accepted. Revoked signers are not suggested.
 fn suggestion(case: &Case<'_>, examined: &[Examined]) -> Option<String> {
     let observed: Vec<_> = examined.iter().filter_map(|one| one.observed.clone()).collect();
@@ -296,10 +315,22 @@ impl Examined {
         bound && self.uncertified && matches!(failed, Some(Step::Identity | Step::Signature))
     }
 
+    fn signed_at(&self) -> Option<Timestamp> {
+        self.attempt.signer.as_ref()?.signed_at.as_deref()?.parse().ok()
+    }
+
+    /// A time in the future would make all that is signed until then look old.
+    fn hold_to_clock(&mut self, now: Timestamp) {
+        let Some(time) = self.signed_at().filter(|_| self.attempt.failed.is_none()) else { return };
+        if time.as_second().saturating_sub(now.as_second()) > MAX_CLOCK_SKEW_SECONDS {
+            let detail = format!("signed at {time}, which is in the future of {now}");
+            self.fail(Check::new(Step::Timestamp, detail));
+        }
+    }
+
     fn hold_to_age(&mut self, maximum_seconds: Option<i64>, now: Timestamp) {
         let (Some(maximum), None) = (maximum_seconds, &self.attempt.failed) else { return };
-        let signed_at = self.attempt.signer.as_ref().and_then(|signer| signer.signed_at.as_deref());
-        match young_enough(signed_at, maximum, now) {
+        match young_enough(self.signed_at(), maximum, now) {
             Ok(check) => self.attempt.passed.push(check),
             Err(check) => self.fail(check),
         }
@@ -329,17 +360,14 @@ impl Examined {
     }
 }
 
-fn young_enough(signed_at: Option<&str>, maximum: i64, now: Timestamp) -> Result<Check, Check> {
+fn young_enough(time: Option<Timestamp>, maximum: i64, now: Timestamp) -> Result<Check, Check> {
     let failed = |detail: String| Check::new(Step::Age, detail);
-    let time: Timestamp = signed_at.and_then(|text| text.parse().ok()).ok_or_else(|| {
+    let time = time.ok_or_else(|| {
         failed("the rule limits the age, and the time of signing is not known".into())
     })?;
     let age = now.as_second().saturating_sub(time.as_second());
     if age > maximum {
         return Err(failed(format!("signed at {time}, which is {age} s ago, at most {maximum} s")));
-    }
-    if age < -MAX_CLOCK_SKEW_SECONDS {
-        return Err(failed(format!("signed at {time}, which is in the future of {now}")));
     }
     Ok(Check::new(Step::Age, format!("signed at {time}, at most {maximum} s ago")))
 }

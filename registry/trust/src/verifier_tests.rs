@@ -311,10 +311,39 @@ fn an_old_signature_is_refused_at_the_edge() {
     // 28 days lie between signing and now.
     assert!(decide(&rule("28d"), vec![bundle(&fixture.a, &digest())]).is_ok());
     assert_eq!(refused_at(&rule("27d"), bundle(&fixture.a, &digest())), Step::Age);
-    let future = document::bundle(&fixture.a, &digest(), time("2026-03-01T00:05:01Z")).unwrap();
-    assert_eq!(refused_at(&rule("1d"), Candidate::bundle("f", future.json)), Step::Age);
-    let skewed = document::bundle(&fixture.a, &digest(), time("2026-03-01T00:05:00Z")).unwrap();
-    assert!(decide(&rule("1d"), vec![Candidate::bundle("f", skewed.json)]).is_ok());
+}
+
+#[test]
+fn a_signature_from_the_future_is_refused_at_the_edge() {
+    let fixture = Fixture::new();
+    let at = |text: &str| {
+        let signed = document::bundle(&fixture.a, &digest(), time(text)).unwrap();
+        Candidate::bundle("f", signed.json)
+    };
+    let verifier = fixture.plain();
+    assert!(decide(&verifier, vec![at("2026-03-01T00:05:00Z")]).is_ok(), "within the skew");
+    assert_eq!(refused_at(&verifier, at("2026-03-01T00:05:01Z")), Step::Timestamp);
+    // It does not spoil a good one beside it.
+    let both = vec![at("2027-01-01T00:00:00Z"), at("2026-02-01T00:00:00Z")];
+    assert_eq!(decide(&verifier, both).unwrap().signed_at(), Some("2026-02-01T00:00:00Z"));
+}
+
+#[test]
+fn revoked_indexes_are_refused_whoever_signed_them() {
+    let fixture = Fixture::new();
+    let content = b"- name: a";
+    let rules = |revoked: &str| {
+        fixture.verifier(&format!(
+            "revoked: [{revoked}]\nindexes:\n  - index: i\n    accept: [{{key: {{file: a.pub}}}}]\n"
+        ))
+    };
+    let signed = document::bundle(&fixture.a, &Digest::sha256(content), time(SIGNED)).unwrap().json;
+    let decide =
+        |verifier: Verifier| verifier.decide_index("i", "i", content, Some(signed.clone()));
+    assert!(decide(rules("")).unwrap().is_some());
+    let digest = Digest::sha256(content);
+    let error = decide(rules(&format!("{{digest: '{digest}', reason: stolen}}"))).unwrap_err();
+    assert!(error.to_string().contains("stolen"), "{error}");
 }
 
 #[test]

@@ -135,6 +135,42 @@ fn the_suggested_lines_accept_what_was_found() {
     assert_eq!(decide(&verifier, candidate).unwrap().signers()[0].form, "keyless");
 }
 
+struct TwoRoots([String; 2]);
+
+impl KeySource for TwoRoots {
+    fn file(&self, name: &str) -> Result<String, String> {
+        Ok(self.0[usize::from(name != "roots/corp.json")].clone())
+    }
+    fn env(&self, name: &str) -> Result<String, String> {
+        Err(name.to_owned())
+    }
+}
+
+#[test]
+fn a_signer_can_be_bound_to_one_of_several_roots() {
+    let (corp, other) = (Instance::new(), Instance::new());
+    let roots = TwoRoots([corp.trusted_root(), other.trusted_root()]);
+    let parse = |bound: &str| {
+        let yaml = format!(
+            "version: 1\ntrusted-roots: [{{file: other.json}}, {{file: roots/corp.json}}]\nrules:\n  - match: \
+             {REPOSITORY}\n    accept: [{{keyless: {{issuer: '{ISSUER}', identity: '{IDENTITY}'{bound}}}}}]\n"
+        );
+        Policy::parse_with(yaml.as_bytes(), "trust.yaml", &roots)
+    };
+    let verifier = |bound: &str| Verifier::new(parse(bound).unwrap()).unwrap();
+    let by = |instance: &Instance| from_bundle(&instance.bundle(&digest(), &instance.recipe()));
+    for instance in [&corp, &other] {
+        assert!(decide(&verifier(""), by(instance)).is_ok(), "any root certifies");
+    }
+    assert!(decide(&verifier(", root: corp"), by(&corp)).is_ok());
+    // The other root's authority gives itself a certificate for the accepted identity.
+    assert_eq!(refused_at(&verifier(", root: corp"), by(&other)), Step::Identity);
+    let error = decide(&verifier(", root: corp"), by(&other)).unwrap_err().to_string();
+    assert!(error.contains("the certifying root is `other`, expected `corp`"), "{error}");
+    let error = parse(", root: public-good").unwrap_err().to_string();
+    assert!(error.contains("`public-good`") && error.contains("`other`, `corp`"), "{error}");
+}
+
 #[test]
 fn a_revoked_identity_is_refused() {
     let instance = Instance::new();

@@ -149,7 +149,12 @@ fn extensions(order: &Order<'_>) -> Vec<CustomExtension> {
         let content = der::element(der::UTF8, &[text.as_bytes()]);
         CustomExtension::from_oid_content(&[&FULCIO_ARC[..], &[number]].concat(), content)
     };
-    let mut all = vec![extension(8, order.issuer)];
+    // The first form of the issuer is the text as it is; the real authority writes both.
+    let first = CustomExtension::from_oid_content(
+        &[&FULCIO_ARC[..], &[1]].concat(),
+        order.issuer.as_bytes().to_vec(),
+    );
+    let mut all = vec![first, extension(8, order.issuer)];
     for (name, value) in order.claims {
         let known = CLAIMS.iter().find(|(claim, _)| claim == name);
         let (_, number) = known.unwrap_or_else(|| panic!("claim `{name}` is not known"));

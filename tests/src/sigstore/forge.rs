@@ -23,6 +23,8 @@ pub const IDENTITY: &str =
     "https://github.com/org/rules/.github/workflows/release.yml@refs/tags/v1.2.0";
 /// Issuer of an honest signer's tokens.
 pub const ISSUER: &str = "https://token.actions.githubusercontent.com";
+/// More proofs than a bundle may have.
+const MANY: usize = 40;
 const SIGNED_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
 const IN_TOTO: &str = "application/vnd.in-toto+json";
 
@@ -160,6 +162,10 @@ pub enum Fault {
     Truncated,
     /// The bundle is larger than the limit.
     Huge,
+    /// The entry is there forty times.
+    ManyEntries,
+    /// The stamp is there forty times.
+    ManyStamps,
     /// The payload says that it is something else than an image's signature.
     OtherPayloadKind,
 }
@@ -245,8 +251,9 @@ impl Forge<'_> {
         };
         material["tlogEntries"] = signed.entries.into();
         if let Some(stamp) = signed.stamp {
-            material["timestampVerificationData"] =
-                json!({ "rfc3161Timestamps": [{ "signedTimestamp": stamp }] });
+            let times = if self.has(Fault::ManyStamps) { MANY } else { 1 };
+            let stamps = vec![json!({ "signedTimestamp": stamp }); times];
+            material["timestampVerificationData"] = json!({ "rfc3161Timestamps": stamps });
         }
         let mut bundle = json!({
             "mediaType": media::SIGSTORE_BUNDLE,
@@ -420,6 +427,8 @@ impl Forge<'_> {
                 entry.as_object_mut().expect("an entry").remove(field);
             }
             entries.push(entry);
+        } else if self.has(Fault::ManyEntries) {
+            entries.resize(MANY, entry);
         }
         entries
     }

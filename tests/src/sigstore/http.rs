@@ -25,14 +25,21 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// Media type.
     pub(super) media_type: &'static str,
+    /// Name of what was made, where clients want it told.
+    pub(super) etag: Option<&'static str>,
     /// The body.
     pub(super) body: Vec<u8>,
 }
 
 impl Answer {
+    /// Any bytes.
+    pub(super) fn new(status: u16, media_type: &'static str, body: Vec<u8>) -> Self {
+        Self { status, media_type, etag: None, body }
+    }
+
     /// A JSON document.
     pub(super) fn json(status: u16, document: &serde_json::Value) -> Self {
-        Self { status, media_type: "application/json", body: document.to_string().into_bytes() }
+        Self::new(status, "application/json", document.to_string().into_bytes())
     }
 
     /// An error in the form that these services use.
@@ -116,8 +123,9 @@ fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn write(mut stream: TcpStream, answer: &Answer) {
+    let etag = answer.etag.map(|etag| format!("ETag: {etag}\r\n")).unwrap_or_default();
     let head = format!(
-        "HTTP/1.1 {} Simulated\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {} Simulated\r\nContent-Type: {}\r\nContent-Length: {}\r\n{etag}Connection: close\r\n\r\n",
         answer.status,
         answer.media_type,
         answer.body.len()

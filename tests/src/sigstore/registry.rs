@@ -69,14 +69,33 @@ impl Pusher {
         }
     }
 
+    /// Attaches several bundles in one document.
+    pub fn attach_together(&self, subject: &Value, signatures: &[Forged]) -> Digest {
+        let layer = |signature: &Forged| match signature {
+            Forged::Bundle(bytes) => self.blob(media::SIGSTORE_BUNDLE, bytes),
+            Forged::Classic { payload, .. } => self.blob(media::COSIGN_SIMPLE_SIGNING, payload),
+        };
+        let layers: Vec<Value> = signatures.iter().map(layer).collect();
+        let mut manifest = document(&self.blob(media::OCI_EMPTY, b"{}"), &Value::Null);
+        manifest["layers"] = layers.into();
+        self.refer(manifest, subject)
+    }
+
+    fn refer(&self, mut manifest: Value, subject: &Value) -> Digest {
+        manifest["artifactType"] = media::SIGSTORE_BUNDLE.into();
+        manifest["subject"] = json!({
+            "mediaType": subject["mediaType"],
+            "digest": subject["digest"],
+            "size": subject["size"],
+        });
+        self.manifest(None, &manifest)
+    }
+
     /// Attaches any bytes as a bundle.
     pub fn bundle(&self, subject: &Value, bytes: &[u8]) -> Digest {
         let layer = self.blob(media::SIGSTORE_BUNDLE, bytes);
         let config = self.blob(media::OCI_EMPTY, b"{}");
-        let mut manifest = document(&config, &layer);
-        manifest["artifactType"] = media::SIGSTORE_BUNDLE.into();
-        manifest["subject"] = subject.clone();
-        self.manifest(None, &manifest)
+        self.refer(document(&config, &layer), subject)
     }
 }
 

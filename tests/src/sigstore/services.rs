@@ -24,20 +24,23 @@ const AMBIENT: (&str, &str) = (
     "https://github.com/org/rules/.github/workflows/release.yml@refs/tags/v1.2.0",
 );
 
+/// Name of every entry of the first generation.
+const ENTRY: &str = "24296fb24b8ad77a0123456789abcdef";
+
 /// Answers one request.
 pub(super) fn answer(parts: &Parts, request: &Request) -> Answer {
     let path = request.path.split('?').next().unwrap_or_default();
     let done = match (request.method.as_str(), path) {
+        ("POST", "/api/v1/signingCert") => certify_first(parts, request),
         ("POST", "/api/v2/signingCert") => certify(parts, request),
         ("POST", "/api/v1/log/entries") => enter_first(parts, request),
         ("POST", "/api/v2/log/entries") => enter_second(parts, request),
         ("POST", "/api/v1/timestamp") => stamp(parts, request),
         ("GET", "/ambient") => ambient(parts, request),
-        ("GET", "/api/v2/checkpoint") => Ok(Answer {
-            status: 200,
-            media_type: "text/plain",
-            body: parts.log(Generation::Second).newest().into_bytes(),
-        }),
+        ("GET", "/api/v2/checkpoint") => {
+            let newest = parts.log(Generation::Second).newest().into_bytes();
+            Ok(Answer::new(200, "text/plain", newest))
+        }
         _ => Err((404, format!("`{}` is not known", request.path))),
     };
     done.unwrap_or_else(|(status, message)| Answer::error(status, &message))
@@ -60,32 +63,55 @@ fn decoded(value: &Value) -> Result<Vec<u8>, (u16, String)> {
 
 fn certify(parts: &Parts, request: &Request) -> Done {
     let asked = read(request)?;
-    let token = asked["credentials"]["oidcIdentityToken"].as_str().unwrap_or_default();
+    // The token is in the request or, as some clients have it, beside it.
+    let token = asked["credentials"]["oidcIdentityToken"].as_str();
+    let token = token.or(request.bearer.as_deref()).unwrap_or_default();
     let (issuer, identity) = token::check(token, &parts.issuer_key).map_err(|why| (401, why))?;
     let subject = match &asked["certificateSigningRequest"] {
         Value::Null => proven(&asked["publicKeyRequest"], &identity)?,
         request => requested(&decoded(request)?)?,
     };
+    let chain = chain(parts, &subject, &issuer, &identity);
+    Ok(Answer::json(
+        200,
+        &json!({ "signedCertificateEmbeddedSct": { "chain": { "certificates": chain } } }),
+    ))
+}
+
+/// The first form of the same: the token beside the request, the chain as text.
+fn certify_first(parts: &Parts, request: &Request) -> Done {
+    let asked = read(request)?;
+    let token = request.bearer.as_deref().unwrap_or_default();
+    let (issuer, identity) = token::check(token, &parts.issuer_key).map_err(|why| (401, why))?;
+    let content = String::from_utf8(decoded(&asked["publicKey"]["content"])?);
+    let content = content.map_err(|error| wrong(error.to_string()))?;
+    let proof = json!({
+        "publicKey": { "content": content },
+        "proofOfPossession": asked["signedEmailAddress"],
+    });
+    let subject = proven(&proof, &identity)?;
+    let body = chain(parts, &subject, &issuer, &identity).concat().into_bytes();
+    Ok(Answer::new(201, "application/pem-certificate-chain", body))
+}
+
+/// A certificate for a proven identity and the authority's own.
+fn chain(parts: &Parts, subject: &Subject, issuer: &str, identity: &str) -> [String; 2] {
     let mut claims = BTreeMap::new();
     if let Some((_, reference)) = identity.split_once("@refs/") {
         claims.insert("source-repository-ref".to_owned(), format!("refs/{reference}"));
         claims.insert("runner-environment".to_owned(), "github-hosted".to_owned());
     }
     let order = Order {
-        identity: &identity,
-        issuer: &issuer,
+        identity,
+        issuer,
         claims: &claims,
         from: Timestamp::now(),
         log: Some(&parts.authority.log),
         code_signing: true,
         forged_timestamp: false,
     };
-    let certificate = parts.authority.issue(&subject, &order);
-    let chain = [certificate.pem(), parts.authority.certificate().pem()];
-    Ok(Answer::json(
-        200,
-        &json!({ "signedCertificateEmbeddedSct": { "chain": { "certificates": chain } } }),
-    ))
+    let certificate = parts.authority.issue(subject, &order);
+    [certificate.pem(), parts.authority.certificate().pem()]
 }
 
 /// The key of a certificate signing request that its own signature fits.
@@ -172,7 +198,7 @@ fn enter_first(parts: &Parts, request: &Request) -> Done {
             },
         },
     });
-    Ok(Answer::json(201, &json!({ "24296fb24b8ad77a0123456789abcdef": answer })))
+    Ok(Answer { etag: Some(ENTRY), ..Answer::json(201, &json!({ ENTRY: answer })) })
 }
 
 fn enter_second(parts: &Parts, request: &Request) -> Done {
@@ -202,7 +228,7 @@ fn stamp(parts: &Parts, request: &Request) -> Done {
         .stamper
         .answer(&request.body, Timestamp::now())
         .ok_or_else(|| wrong("the request is not good"))?;
-    Ok(Answer { status: 201, media_type: "application/timestamp-reply", body })
+    Ok(Answer::new(201, "application/timestamp-reply", body))
 }
 
 fn ambient(parts: &Parts, request: &Request) -> Done {

@@ -21,9 +21,9 @@ const STAMP_INFO: [u64; 9] = [1, 2, 840, 113_549, 1, 9, 16, 1, 4];
 
 /// A time stamp authority: a root and a certificate for stamping below it.
 pub struct Stamper {
-    root: CertificateParams,
-    root_key: Key,
     key: Key,
+    /// The stamping certificate and the root, made once: tokens bring the very certificate that is trusted.
+    chain: [Vec<u8>; 2],
 }
 
 impl Default for Stamper {
@@ -34,31 +34,32 @@ impl Default for Stamper {
         root.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         root.not_before = rcgen::date_time_ymd(2025, 1, 1);
         root.not_after = rcgen::date_time_ymd(2035, 1, 1);
-        Self { root, root_key: Key::generate(), key: Key::generate() }
+        let (root_key, key) = (Key::generate(), Key::generate());
+        let leaf = leaf(&key, &Issuer::from_params(&root, root_key.pair()));
+        let root = root.self_signed(root_key.pair()).expect("a certificate");
+        Self { key, chain: [leaf, root.der().to_vec()] }
     }
+}
+
+fn leaf(key: &Key, issuer: &Issuer<'_, &rcgen::KeyPair>) -> Vec<u8> {
+    let mut leaf = CertificateParams::default();
+    leaf.serial_number = Some(SerialNumber::from(SERIAL));
+    leaf.distinguished_name = named("simulated time");
+    leaf.not_before = rcgen::date_time_ymd(2025, 1, 1);
+    leaf.not_after = rcgen::date_time_ymd(2035, 1, 1);
+    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    let stamping = oid(&[1, 3, 6, 1, 5, 5, 7, 3, 8]);
+    let mut usage =
+        CustomExtension::from_oid_content(&[2, 5, 29, 37], element(SEQUENCE, &[&stamping]));
+    usage.set_criticality(true);
+    leaf.custom_extensions = vec![usage];
+    leaf.signed_by(key.pair(), issuer).expect("a certificate").der().to_vec()
 }
 
 impl Stamper {
     /// Certificates in DER, the stamping one first and the root last.
-    pub fn chain(&self) -> [Vec<u8>; 2] {
-        let root = self.root.self_signed(self.root_key.pair()).expect("a certificate");
-        [self.leaf(), root.der().to_vec()]
-    }
-
-    fn leaf(&self) -> Vec<u8> {
-        let issuer = Issuer::from_params(&self.root, self.root_key.pair());
-        let mut leaf = CertificateParams::default();
-        leaf.serial_number = Some(SerialNumber::from(SERIAL));
-        leaf.distinguished_name = named("simulated time");
-        leaf.not_before = rcgen::date_time_ymd(2025, 1, 1);
-        leaf.not_after = rcgen::date_time_ymd(2035, 1, 1);
-        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        let stamping = oid(&[1, 3, 6, 1, 5, 5, 7, 3, 8]);
-        let mut usage =
-            CustomExtension::from_oid_content(&[2, 5, 29, 37], element(SEQUENCE, &[&stamping]));
-        usage.set_criticality(true);
-        leaf.custom_extensions = vec![usage];
-        leaf.signed_by(self.key.pair(), &issuer).expect("a certificate").der().to_vec()
+    pub fn chain(&self) -> &[Vec<u8>; 2] {
+        &self.chain
     }
 
     /// The answer to a request; `None` when it cannot be read.
@@ -97,14 +98,14 @@ impl Stamper {
                 nonce,
             ],
         );
-        let leaf = self.leaf();
-        let attributes = attributes(&info, &leaf);
+        let [leaf, _] = &self.chain;
+        let attributes = attributes(&info, leaf);
         let signature = self.key.sign(&element(SET, &[&attributes]));
         let signer = element(
             SEQUENCE,
             &[
                 &element(INTEGER, &[&[1]]),
-                &element(SEQUENCE, &[&issuer_of(&leaf), &element(INTEGER, &[&[SERIAL as u8]])]),
+                &element(SEQUENCE, &[&issuer_of(leaf), &element(INTEGER, &[&[SERIAL as u8]])]),
                 &sha256,
                 &element(0xa0, &[&attributes]),
                 &element(SEQUENCE, &[&oid(&ECDSA_SHA256)]),
@@ -118,7 +119,7 @@ impl Stamper {
                 &element(INTEGER, &[&[3]]),
                 &element(SET, &[&sha256]),
                 &element(SEQUENCE, &[&oid(&STAMP_INFO), &content]),
-                &element(0xa0, &[&leaf]),
+                &element(0xa0, &[leaf]),
                 &element(SET, &[&signer]),
             ],
         );

@@ -27,17 +27,45 @@ struct Case {
     /// What is attached.
     #[serde(default)]
     attached: Vec<Attached>,
-    /// Rules of the policy; `HOST` and `REPO` stand for registry and repository. The honest signer is accepted when
-    /// absent.
+    /// Rules of the policy; `HOST` and `REPO` stand for registry and repository, `FINGERPRINT` for the key `signer`.
+    /// The honest signer is accepted when absent.
     rules: Option<String>,
-    /// More of the policy, outside of the rules; `DIGEST` stands for what is attacked.
+    /// More of the policy, outside of the rules; `DIGEST` stands for what is attacked, `LAYER` for its layer.
     #[serde(default)]
     policy: String,
     /// Whether the trusted root is replaced by another instance's before the install.
     #[serde(default)]
     other_root: bool,
+    /// What else the attacker does.
+    act: Option<Act>,
+    /// Version of what is attacked with.
+    #[serde(default = "next")]
+    version: String,
+    /// Tag under which it is published and asked for; the version when absent.
+    tag: Option<String>,
+    /// How the program ends.
+    #[serde(default = "verification")]
+    code: i32,
     /// Texts of the refusal.
     refused: Vec<String>,
+}
+
+/// What an attacker does beside attaching signatures.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Act {
+    /// Publishes in a repository of its own, `REPO-other`, under the name of the honest artifact.
+    Elsewhere,
+    /// Puts an index of platforms before the artifact. Signatures are attached to it.
+    Index,
+    /// The same with the signatures attached to the artifact behind it.
+    IndexOverSigned,
+    /// The same with what is behind it asked for by its digest.
+    ChildOfIndex,
+    /// Attaches all signatures in one document.
+    OneReferrer,
+    /// Replaces the file of the accepted key.
+    SwapKeyFile,
 }
 
 /// One signature that is attached.
@@ -47,7 +75,7 @@ struct Attached {
     /// How it is made.
     #[serde(default)]
     recipe: Recipe,
-    /// What it signs: `this`, `honest` (the version before) or `nothing`.
+    /// What it signs: `this`, the `index` before it, `honest` (the version before) or `nothing`.
     #[serde(default = "this")]
     signs: String,
     /// How many of it.
@@ -61,6 +89,14 @@ fn this() -> String {
 
 fn one() -> usize {
     1
+}
+
+fn next() -> String {
+    "1.1.0".into()
+}
+
+fn verification() -> i32 {
+    VERIFICATION
 }
 
 /// What all cases share.
@@ -99,42 +135,19 @@ impl Ground {
         site.keygen("stranger");
         let root = self.sigstore.trusted_root().to_string();
         fs::write(site.path("root.json"), root).expect("root");
-        let pusher = Pusher::new(&self.registry.host(), &repository);
 
-        let honest = self.publish(&site, &repository, "1.0.0");
-        pusher.attach(
-            &honest,
-            &self.sigstore.parts().forge(&Recipe::default(), &digest(&honest), None),
-        );
-        self.policy(&site, &repository, &Case { rules: None, ..empty() }, &honest);
-        let first = self.registry.reference(&format!("{repository}:1.0.0"));
-        site.install(&[&first]).expect_code(0);
+        let honest = self.publish(&site, &repository, "1.0.0", "1.0.0");
+        let pusher = Pusher::new(&self.registry.host(), &repository);
+        let honestly = self.sigstore.parts().forge(&Recipe::default(), &digest(&honest), None);
+        pusher.attach(&honest, &honestly);
+        let accepted = policy_text(None, "", &repository, "", &self.registry.host());
+        site.write_policy(&accepted);
+        site.install(&[&self.registry.reference(&format!("{repository}:1.0.0"))]).expect_code(0);
         let before = site.snapshot();
 
-        let target = self.publish(&site, &repository, "1.1.0");
-        for attached in &case.attached {
-            let signed = match attached.signs.as_str() {
-                "honest" => digest(&honest),
-                "nothing" => Digest::sha256(b"nothing"),
-                _ => digest(&target),
-            };
-            for _ in 0..attached.times {
-                let key = attached.recipe.key.as_deref().map(|key| {
-                    let pem = fs::read_to_string(site.path(key)).expect("a key");
-                    Key::from_pem(&pem)
-                });
-                let forged = self.sigstore.parts().forge(&attached.recipe, &signed, key);
-                pusher.attach(&target, &forged);
-            }
-        }
-        self.policy(&site, &repository, &case, &target);
-        if case.other_root {
-            let other = Sigstore::start().trusted_root().to_string();
-            fs::write(site.path("root.json"), other).expect("root");
-        }
-        let second = self.registry.reference(&format!("{repository}:1.1.0"));
-        let finished = site.install(&[&second]);
-        if finished.code() != VERIFICATION {
+        let asked = self.prepare(&site, &repository, &case, &honest);
+        let finished = site.install(&[&asked]);
+        if finished.code() != case.code {
             return Err(format!("ended with {}:\n{}", finished.code(), finished.stderr));
         }
         for text in &case.refused {
@@ -148,50 +161,121 @@ impl Ground {
         Ok(())
     }
 
-    /// Pushes a version, unsigned; gives its descriptor.
-    fn publish(&self, site: &Site, repository: &str, version: &str) -> Value {
+    /// Does what the case says; gives the reference to ask for.
+    fn prepare(&self, site: &Site, repository: &str, case: &Case, honest: &Value) -> String {
+        let place = match case.act {
+            Some(Act::Elsewhere) => format!("{repository}-other"),
+            _ => repository.to_owned(),
+        };
+        let tag = case.tag.as_deref().unwrap_or(&case.version);
+        let artifact = self.publish(site, &place, &case.version, tag);
+        let pusher = Pusher::new(&self.registry.host(), &place);
+        let mut asked = self.registry.reference(&format!("{place}:{tag}"));
+        let mut index = artifact.clone();
+        if let Some(Act::Index | Act::IndexOverSigned | Act::ChildOfIndex) = case.act {
+            index = put_before(&pusher, tag, &artifact);
+        }
+        let mut subject = &index;
+        match case.act {
+            Some(Act::IndexOverSigned) => subject = &artifact,
+            Some(Act::ChildOfIndex) => {
+                asked = self.registry.reference(&format!("{place}@{}", digest(&artifact)));
+            }
+            _ => {}
+        }
+        let mut forged = Vec::new();
+        for attached in &case.attached {
+            let signed = match attached.signs.as_str() {
+                "honest" => digest(honest),
+                "index" => digest(&index),
+                "nothing" => Digest::sha256(b"nothing"),
+                _ => digest(&artifact),
+            };
+            for _ in 0..attached.times {
+                let key = attached.recipe.key.as_deref().map(|key| {
+                    let pem = fs::read_to_string(site.path(key)).expect("a key");
+                    Key::from_pem(&pem)
+                });
+                forged.push(self.sigstore.parts().forge(&attached.recipe, &signed, key));
+            }
+        }
+        if case.act == Some(Act::OneReferrer) {
+            pusher.attach_together(subject, &forged);
+        } else {
+            for signature in &forged {
+                pusher.attach(subject, signature);
+            }
+        }
+        let target = digest(&artifact).to_string();
+        let host = self.registry.host();
+        let policy = policy_text(case.rules.as_deref(), &case.policy, repository, &target, &host);
+        let key = Key::from_pem(&fs::read_to_string(site.path("signer")).expect("a key"));
+        let print = Digest::sha256(key.spki()).to_string();
+        let layer = artifact["layer"].as_str().unwrap_or_default();
+        site.write_policy(&policy.replace("FINGERPRINT", &print).replace("LAYER", layer));
+        if case.act == Some(Act::SwapKeyFile) {
+            fs::copy(site.path("stranger.pub"), site.path("signer.pub")).expect("swapped");
+        }
+        if case.other_root {
+            let other = Sigstore::start().trusted_root().to_string();
+            fs::write(site.path("root.json"), other).expect("root");
+        }
+        asked
+    }
+
+    /// Pushes a version, unsigned; gives its descriptor, with the digest of its layer.
+    fn publish(&self, site: &Site, repository: &str, version: &str, tag: &str) -> Value {
         let file = format!("rules-{version}.yaml");
-        let rules = marker_rule(&format!("Rule {version}"), "/eyas/test");
+        let rules = marker_rule(&format!("Rule {version} as {tag}"), "/eyas/test");
         fs::write(site.path(&file), rules).expect("rules");
-        let reference = self.registry.reference(&format!("{repository}:{version}"));
+        let reference = self.registry.reference(&format!("{repository}:{tag}"));
         let push = ["registry", "push", &reference, &file, "--type", "rulesfile"];
         let more = ["--version", version, "--name", "demo-rules", "--plain-http"];
         site.run(&[&push[..], &more[..]].concat()).expect_code(0);
         let show = ["artifact", "manifest", &reference, "--plain-http", "--output", "json"];
         let manifest = site.run(&show);
         let bytes = manifest.expect_code(0).stdout.as_bytes();
-        let digest = Digest::sha256(bytes);
+        let read: Value = serde_json::from_slice(bytes).expect("a manifest");
         json!({
             "mediaType": eyas_artifact::media::OCI_MANIFEST,
-            "digest": digest.to_string(),
+            "digest": Digest::sha256(bytes).to_string(),
             "size": bytes.len(),
+            "layer": read["layers"][0]["digest"],
         })
-    }
-
-    fn policy(&self, site: &Site, repository: &str, case: &Case, target: &Value) {
-        let accepted = format!(
-            "  - match: HOST/REPO\n    accept: [{{keyless: {{issuer: '{ISSUER}', identity: '{IDENTITY}'}}}}]\n"
-        );
-        let rules = case.rules.as_deref().unwrap_or(&accepted);
-        let text = format!(
-            "version: 1\ntrusted-roots: [{{file: root.json}}]\n{}rules:\n{rules}",
-            case.policy
-        );
-        let digest = target["digest"].as_str().expect("a digest");
-        let text = text.replace("HOST", &self.registry.host()).replace("REPO", repository);
-        site.write_policy(&text.replace("DIGEST", digest));
     }
 }
 
-fn empty() -> Case {
-    Case {
-        about: String::new(),
-        attached: Vec::new(),
-        rules: None,
-        policy: String::new(),
-        other_root: false,
-        refused: Vec::new(),
-    }
+/// Lets a tag name an index of platforms that lists one manifest for all of them; gives its descriptor.
+fn put_before(pusher: &Pusher, tag: &str, manifest: &Value) -> Value {
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": eyas_artifact::media::OCI_INDEX,
+        "manifests": [{
+            "mediaType": manifest["mediaType"],
+            "digest": manifest["digest"],
+            "size": manifest["size"],
+        }],
+    });
+    let bytes = index.to_string().into_bytes();
+    let media_type = eyas_artifact::media::OCI_INDEX;
+    let digest = pusher.manifest_bytes(Some(tag), media_type, &bytes);
+    json!({ "mediaType": media_type, "digest": digest.to_string(), "size": bytes.len() })
+}
+
+/// The policy of a case; without rules of its own the honest signer is accepted.
+fn policy_text(
+    rules: Option<&str>,
+    more: &str,
+    repository: &str,
+    target: &str,
+    host: &str,
+) -> String {
+    let accepted = format!(
+        "  - match: HOST/REPO\n    accept: [{{keyless: {{issuer: '{ISSUER}', identity: '{IDENTITY}'}}}}]\n"
+    );
+    let rules = rules.unwrap_or(&accepted);
+    let text = format!("version: 1\ntrusted-roots: [{{file: root.json}}]\n{more}rules:\n{rules}");
+    text.replace("HOST", host).replace("REPO", repository).replace("DIGEST", target)
 }
 
 fn digest(descriptor: &Value) -> Digest {

@@ -7,6 +7,7 @@
 )]
 
 mod attacks;
+mod cosign;
 mod indexes;
 mod signing;
 mod stage;

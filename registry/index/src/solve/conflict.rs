@@ -7,7 +7,7 @@ use std::fmt;
 use eyas_artifact::{Constraint, Version};
 
 use crate::Unmet;
-use crate::error::Refusal;
+use crate::error::{Refusal, hint_for};
 
 /// Most clashes that are told; the first ones are about what was asked for.
 const MAX_TOLD: usize = 6;
@@ -139,8 +139,13 @@ impl Conflict {
                     without what is needed"
                 .to_owned();
         }
-        if any(|clash| matches!(clash, Clash::Downgrade(_))) {
-            return "`--allow-downgrade` installs an older version on purpose".to_owned();
+        let refusals = self.clashes.iter().filter_map(|clash| match clash {
+            Clash::Downgrade(refusal) => Some(refusal),
+            _ => None,
+        });
+        let hint = hint_for(refusals);
+        if !hint.is_empty() {
+            return hint;
         }
         "ask for a wider range, or install what stands in the way in another version first"
             .to_owned()

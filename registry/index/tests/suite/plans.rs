@@ -54,8 +54,9 @@ fn only_action(wanted: Candidate, current: Candidate, options: PlanOptions) -> A
     plan.steps[0].action
 }
 
-const STRICT: PlanOptions = PlanOptions { allow_downgrade: false, reinstall: false };
-const LENIENT: PlanOptions = PlanOptions { allow_downgrade: true, reinstall: false };
+const STRICT: PlanOptions =
+    PlanOptions { allow_downgrade: false, allow_other_repository: false, reinstall: false };
+const LENIENT: PlanOptions = PlanOptions { allow_downgrade: true, ..STRICT };
 
 #[test]
 fn actions() {
@@ -141,6 +142,37 @@ fn an_older_signature_is_refused_by_time_not_by_text() {
         ..signed("1.0.0", "2025-01-01T00:00:00Z")
     };
     assert!(plan(vec![older], &[signed("1.0.0", "2026-01-01T00:00:00Z")], STRICT).is_err());
+}
+
+#[test]
+fn one_version_without_a_time_is_not_newer_than_one_with() {
+    let timed =
+        Candidate { signed_at: Some("2026-01-01T00:00:00Z".to_owned()), ..candidate("a", "1.0.0") };
+    let other = Candidate { manifest_digest: Digest::sha256(b"other"), ..candidate("a", "1.0.0") };
+    let error = plan(vec![other.clone()], std::slice::from_ref(&timed), STRICT).unwrap_err();
+    assert!(error.to_string().contains("nothing tells when"), "{error}");
+    let downgrade = only_action(other.clone(), timed.clone(), LENIENT);
+    assert_eq!(downgrade, Action::Downgrade);
+    assert_eq!(only_action(timed.clone(), other, STRICT), Action::Replace);
+    assert_eq!(only_action(candidate("a", "1.0.1"), timed, STRICT), Action::Upgrade);
+}
+
+#[test]
+fn another_repository_does_not_take_over_a_name() {
+    let here = candidate("a", "1.0.0");
+    let there = Candidate { reference: "host/evil:1".parse().unwrap(), ..candidate("a", "1.1.0") };
+    for options in [STRICT, LENIENT] {
+        let error = plan(vec![there.clone()], std::slice::from_ref(&here), options).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("`host/evil`") && text.contains("`host/a`"), "{text}");
+        assert!(error.hint().unwrap().contains("--allow-other-repository"), "{:?}", error.hint());
+    }
+    let allowed = PlanOptions { allow_other_repository: true, ..STRICT };
+    assert_eq!(only_action(there.clone(), here.clone(), allowed), Action::Upgrade);
+    let older = Candidate { version: "0.9.0".parse().unwrap(), ..there };
+    assert!(plan(vec![older], std::slice::from_ref(&here), allowed).is_err(), "still no downgrade");
+    let tagged = Candidate { reference: "HOST/a:2".parse().unwrap(), ..candidate("a", "1.1.0") };
+    assert_eq!(only_action(tagged, here, STRICT), Action::Upgrade, "a tag is no repository");
 }
 
 #[test]

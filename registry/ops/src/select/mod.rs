@@ -144,6 +144,9 @@ async fn problem(
         let (name, wanted) = match range {
             None => {
                 let (name, offered) = facts.this(&reference, cause.clone()).await?;
+                if !options.allow_downgrade {
+                    check_tag(&reference, &name, &offered)?;
+                }
                 (name, Wanted::This(offered))
             }
             Some(range) => {
@@ -155,6 +158,20 @@ async fn problem(
     }
     let installed = held(context, installed)?;
     Ok(Problem { installed, ..bare_problem(demands, offer, options) })
+}
+
+/// Whoever may move tags, a registry, must not serve one signed version as another one.
+fn check_tag(asked: &Reference, name: &str, found: &Offered) -> Result<(), OpsError> {
+    let named = asked.tag().filter(|_| asked.digest().is_none()).and_then(version_of);
+    match named {
+        Some(named) if named != found.version => Err(OpsError::OtherVersion {
+            reference: asked.to_string(),
+            kind: found.kind,
+            name: name.to_owned(),
+            found: found.version.to_string(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn bare_problem(demands: Vec<Demand>, offer: &Offer, options: &InstallOptions) -> Problem {

@@ -10,6 +10,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ use crate::TrustError;
 
 /// Longest that a command may take: people may have to touch something.
 pub const COMMAND_PATIENCE: Duration = Duration::from_mins(1);
+/// How long the output of a command that has ended is waited for.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
 /// Longest wait between two looks at a command that runs.
 const PAUSE: Duration = Duration::from_millis(5);
 /// How much of a command's complaint is shown.
@@ -92,36 +95,48 @@ fn run(argv: &[String], arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Str
         let _ = stdin.write_all(input);
     }
     let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
-    let status = wait(&mut child, program)?;
-    let stdout = stdout.join().unwrap_or_default();
+    let end = Instant::now() + COMMAND_PATIENCE;
+    let status = wait(&mut child, program, end)?;
+    // A process that the command has left behind may hold its output open for ever.
+    let rest = |what: &Receiver<Vec<u8>>, longest: Duration| {
+        what.recv_timeout(end.saturating_duration_since(Instant::now()).min(longest))
+    };
     if !status.success() {
-        let stderr = stderr.join().unwrap_or_default();
+        let stderr = rest(&stderr, LEFT_BEHIND).unwrap_or_default();
         let said = String::from_utf8_lossy(stderr.get(..SHOWN_BYTES).unwrap_or(&stderr));
         return Err(format!("`{program}` ended with {status}: {}", said.trim()));
     }
+    let stdout = rest(&stdout, LEFT_BEHIND)
+        .map_err(|_| format!("`{program}` ended, and something it left behind holds its output"))?;
     if stdout.len() > MAX_KEY_BYTES {
         return Err(format!("`{program}` printed more than {MAX_KEY_BYTES} bytes"));
     }
     Ok(stdout)
 }
 
-fn drain(stream: Option<impl std::io::Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+fn drain(stream: Option<impl std::io::Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(stream) = stream {
             // One byte more than the limit, so that exceeding it can be told.
             let _ = stream.take(MAX_KEY_BYTES as u64 + 1).read_to_end(&mut bytes);
         }
-        bytes
-    })
+        // Nobody may be waiting any more.
+        let _ = sender.send(bytes);
+    });
+    receiver
 }
 
-fn wait(child: &mut Child, program: &str) -> Result<std::process::ExitStatus, String> {
-    let start = Instant::now();
+fn wait(
+    child: &mut Child,
+    program: &str,
+    end: Instant,
+) -> Result<std::process::ExitStatus, String> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(status),
-            Ok(None) if start.elapsed() < COMMAND_PATIENCE => thread::sleep(PAUSE),
+            Ok(None) if Instant::now() < end => thread::sleep(PAUSE),
             Ok(None) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -174,6 +189,14 @@ mod tests {
         let error = CommandKey::open(&absent).unwrap_err().to_string();
         assert!(error.contains("`/nowhere/signer`"), "{error}");
         assert!(CommandKey::open(&[]).unwrap_err().to_string().contains("empty"));
+    }
+
+    #[test]
+    fn what_a_command_leaves_behind_is_not_waited_for() {
+        let error = run(&script("sleep 20 & exit 0"), &[], b"").unwrap_err();
+        assert!(error.contains("left behind"), "{error}");
+        let apart = script("sleep 20 >/dev/null 2>&1 & echo key");
+        assert_eq!(run(&apart, &[], b"").unwrap(), b"key\n");
     }
 
     #[test]

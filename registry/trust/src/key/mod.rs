@@ -22,6 +22,20 @@ use crate::TrustError;
 /// Longest PEM text that is read as a key; an RSA key of 8192 bits has about 1.5 KiB.
 pub const MAX_KEY_BYTES: usize = 16 * 1024;
 
+/// What a P-256 key starts with, up to the mark of an uncompressed point.
+const P256_UNCOMPRESSED: [u8; 27] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+];
+/// The same for P-384.
+const P384_UNCOMPRESSED: [u8; 24] = [
+    0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
+    0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00, 0x04,
+];
+/// The algorithm of an RSA key.
+const RSA_WITH_NULL: [u8; 15] =
+    [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+
 /// A public key that may verify signatures.
 #[derive(Clone)]
 pub struct PublicKey {
@@ -49,6 +63,9 @@ impl PublicKey {
         let der = DerPublicKey::new(der);
         let algorithm =
             KeyAlgorithm::from_spki(&der).map_err(|error| key_error(origin, error.to_string()))?;
+        if let Some(other) = other_form(algorithm, der.as_bytes()) {
+            return Err(key_error(origin, other));
+        }
         Ok(Self { der, algorithm, fingerprint })
     }
 
@@ -164,6 +181,28 @@ impl PartialEq for PublicKey {
 
 impl Eq for PublicKey {}
 
+/// Whether a key is written in another form than the usual one. Such a key has two fingerprints: it would
+/// count as two signers, and be revoked in one form only.
+fn other_form(algorithm: KeyAlgorithm, der: &[u8]) -> Option<String> {
+    let starts = match algorithm {
+        KeyAlgorithm::EcdsaP256 => &P256_UNCOMPRESSED[..],
+        KeyAlgorithm::EcdsaP384 => &P384_UNCOMPRESSED[..],
+        KeyAlgorithm::Rsa => {
+            // Of a key of 2048 bits and more the length has four bytes.
+            let usual = der.get(4..).is_some_and(|rest| rest.starts_with(&RSA_WITH_NULL));
+            let why =
+                "an RSA key of less than 2048 bits, or without the parameter NULL of RFC 3279";
+            return (!usual).then(|| why.into());
+        }
+        _ => return None,
+    };
+    (!der.starts_with(starts)).then(|| {
+        "the point of the key is compressed, expected it whole; `openssl pkey -pubin \
+         -ec_conv_form uncompressed` writes it so"
+            .into()
+    })
+}
+
 /// Exactly one PEM block, so that nobody believes that the second key in a file counts.
 fn single_block(text: &str, origin: &str) -> Result<pem::Pem, TrustError> {
     if text.len() > MAX_KEY_BYTES {
@@ -217,6 +256,37 @@ mod tests {
             let error = PublicKey::from_pem(text, "k.pub").unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("`k.pub`"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_key_has_one_form_and_one_fingerprint() {
+        let whole = SigningKey::generate().unwrap().public().der().as_bytes().to_vec();
+        assert!(PublicKey::from_der(whole.clone(), "k").is_ok());
+        // The same point, compressed: one byte for the half, and the first coordinate.
+        let mut compressed = whole[..whole.len() - 32].to_vec();
+        let odd = whole[whole.len() - 1] & 1;
+        (compressed[1], compressed[24], compressed[26]) = (0x39, 0x22, 2 + odd);
+        let error = PublicKey::from_der(compressed, "k.pub").unwrap_err().to_string();
+        assert!(error.contains("compressed") && error.contains("`k.pub`"), "{error}");
+        let mut longer = whole;
+        longer.push(0);
+        assert!(PublicKey::from_der(longer, "k").is_err(), "nothing follows a key");
+    }
+
+    #[test]
+    fn rsa_keys_are_read_in_their_usual_form_only() {
+        let pem = include_str!("../../testdata/rsa.pub");
+        let key = PublicKey::from_pem(pem, "rsa.pub").unwrap();
+        assert_eq!(key.kind(), "RSA");
+        // Without the parameters everything around them is two bytes shorter.
+        let mut der = key.der().as_bytes().to_vec();
+        let at = der.windows(2).position(|pair| pair == [0x05, 0x00]).unwrap();
+        der.drain(at..at + 2);
+        der[5] -= 2;
+        let length = u16::from_be_bytes([der[2], der[3]]) - 2;
+        der[2..4].copy_from_slice(&length.to_be_bytes());
+        let error = PublicKey::from_der(der, "rsa.pub").unwrap_err().to_string();
+        assert!(error.contains("NULL"), "{error}");
     }
 
     #[test]

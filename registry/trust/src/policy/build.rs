@@ -36,7 +36,7 @@ impl Policy {
         name: &str,
         keys: &dyn KeySource,
     ) -> Result<Self, Box<PolicyError>> {
-        let builder = Builder { file: name, keys };
+        let mut builder = Builder { file: name, keys, roots: Vec::new() };
         match builder.read(yaml)? {
             Document::V1(file) => builder.policy(&file),
         }
@@ -46,6 +46,8 @@ impl Policy {
 struct Builder<'a> {
     file: &'a str,
     keys: &'a dyn KeySource,
+    /// Names of the trusted roots that a signer can be bound to.
+    roots: Vec<String>,
 }
 
 type Built<T> = Result<T, Box<PolicyError>>;
@@ -88,9 +90,13 @@ impl Builder<'_> {
         })
     }
 
-    fn policy(&self, file: &FileV1) -> Built<Policy> {
-        let roots =
+    fn policy(&mut self, file: &FileV1) -> Built<Policy> {
+        let mut roots =
             file.trusted_roots.iter().map(|root| self.root(root)).collect::<Built<Vec<_>>>()?;
+        if roots.is_empty() {
+            roots.push(RootSource::PublicGood);
+        }
+        self.roots = roots.iter().filter_map(RootSource::stem).map(str::to_owned).collect();
         let mut rules: Vec<Rule> = Vec::new();
         for entry in &file.rules {
             let rule = self.rule(entry)?;
@@ -108,7 +114,7 @@ impl Builder<'_> {
         }
         Ok(Policy {
             origin: self.file.to_owned(),
-            roots: if roots.is_empty() { vec![RootSource::PublicGood] } else { roots },
+            roots,
             revoked: self.revoked(&file.revoked)?,
             rules,
             indexes: self.indexes(&file.indexes)?,
@@ -352,7 +358,27 @@ impl Builder<'_> {
                 .map_err(|reason| self.error(expression.referenced, reason))?;
             claims.push((claim, matcher));
         }
-        Ok(Keyless { issuer, identity, claims })
+        let root = entry.root.as_ref().map(|root| self.named_root(root)).transpose()?;
+        Ok(Keyless { issuer, identity, root, claims })
+    }
+
+    /// The one trusted root of that name: what several are called binds nobody.
+    fn named_root(&self, named: &Spanned<String>) -> Built<String> {
+        match self.roots.iter().filter(|root| **root == named.value).count() {
+            1 => Ok(named.value.clone()),
+            0 => self.fail(
+                named.referenced,
+                format!(
+                    "no trusted root is named `{}`, expected one of `{}`",
+                    named.value,
+                    self.roots.join("`, `")
+                ),
+            ),
+            many => self.fail(
+                named.referenced,
+                format!("{many} trusted roots are named `{}`, expected one", named.value),
+            ),
+        }
     }
 
     fn name(

@@ -106,6 +106,7 @@ pub(super) struct KeylessEntry {
     pub(super) issuer_regexp: Option<Spanned<String>>,
     pub(super) identity: Option<Spanned<String>>,
     pub(super) identity_regexp: Option<Spanned<String>>,
+    pub(super) root: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) claims: BTreeMap<String, Spanned<String>>,
 }

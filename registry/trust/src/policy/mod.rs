@@ -119,6 +119,8 @@ pub(crate) enum LogNeed {
 pub(crate) struct Keyless {
     pub(crate) issuer: Matcher,
     pub(crate) identity: Matcher,
+    /// Name of the one trusted root that may certify it; any of the policy's when the file names none.
+    pub(crate) root: Option<String>,
     pub(crate) claims: Vec<(crate::keyless::Claim, Matcher)>,
 }
 
@@ -276,6 +278,9 @@ impl std::fmt::Display for Authority {
             }
             Self::Keyless(keyless) => {
                 write!(f, "identity {} issued by {}", keyless.identity, keyless.issuer)?;
+                if let Some(root) = &keyless.root {
+                    write!(f, ", certified by `{root}`")?;
+                }
                 for (claim, matcher) in &keyless.claims {
                     write!(f, ", {claim} {matcher}")?;
                 }

@@ -80,6 +80,7 @@ impl CosignSection {
         Ok(Authority::Keyless(Keyless {
             issuer: issuer.map_err(refused)?,
             identity: identity.map_err(refused)?,
+            root: None,
             claims: Vec::new(),
         }))
     }
