@@ -249,9 +249,10 @@ fn verify(args: &VerifyArgs, settings: &Settings, printer: &Printer) -> anyhow::
     let platform = wiring::platform(args.platform.as_deref())?;
     let trust = wiring::block_on(wiring::trust(settings, &args.trust, printer))?;
     let client = wiring::client(settings, &args.transport, printer)?;
+    let teller = Teller::new(printer.clone());
     let explanation = wiring::block_on(async {
         let catalog = catalog_for(&names, settings, &args.indexes, &client, printer).await?;
-        Ok(eyas_ops::verify(&client, &catalog, &trust, &names[0], &platform).await?)
+        Ok(eyas_ops::verify(&client, &catalog, &trust, &names[0], &platform, &teller).await?)
     })?;
     Ok(printer.data(&VerifiedDocument { explanation: &explanation, explain: args.explain })?)
 }

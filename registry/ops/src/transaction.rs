@@ -5,6 +5,7 @@
 //! activation and changed after the answer of the sensor, so that they never show what it refuses.
 //! One lock is held from plan to answer.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use eyas_artifact::{Generation, Kind};
@@ -14,6 +15,7 @@ use eyas_store::{
     Ahead, BlobWriter, DEFAULT_KEPT_GENERATIONS, ExtractLimits, LockedStore, Staged, Store,
     StoreError,
 };
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::flat::Flat;
 use crate::found::Found;
@@ -25,6 +27,9 @@ use crate::{
 
 /// How long to wait for another process that changes the store.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Most archives that are fetched at the same time.
+const FETCHES_AT_ONCE: usize = 4;
 
 /// How often to ask whether an archive that another process receives has arrived.
 const BUSY_POLL: Duration = Duration::from_millis(50);
@@ -160,10 +165,7 @@ pub(crate) async fn apply(
         }
         return Ok(Outcome { plan, generation: installed, changed: false, confirmation: None });
     }
-    let mut ahead = Vec::with_capacity(found.len());
-    for artifact in &found {
-        ahead.extend(fetch_ahead(context, artifact).await?);
-    }
+    let ahead = fetch_all_ahead(context, &found).await?;
     let locked = context.store.lock_within(options.patience)?;
     let flat = Flat::of(context.store, context.flat, context.listener)?;
     flat.recover(&locked)?;
@@ -282,6 +284,18 @@ async fn stage_one(
     let files = staged.entry().files.len();
     context.listener.tell(&Event::Staged { name: &config.name, version: &config.version, files });
     Ok(staged)
+}
+
+/// Fetches the archives of all, several at once; one that several artifacts share is fetched once.
+async fn fetch_all_ahead(
+    context: &Context<'_>,
+    found: &[Found],
+) -> Result<Vec<BlobWriter>, OpsError> {
+    let mut seen = BTreeSet::new();
+    let distinct = found.iter().filter(|one| seen.insert(one.verified.get().layer().digest));
+    let fetches: Vec<_> = distinct.map(|artifact| fetch_ahead(context, artifact)).collect();
+    let several = stream::iter(fetches).buffered(FETCHES_AT_ONCE);
+    several.try_filter_map(async |writer| Ok(writer)).try_collect().await
 }
 
 /// Fetches the archive before the store is locked: a slow transfer keeps no other command, and no

@@ -31,7 +31,8 @@ impl Verifier {
         pinned: Pinned,
     ) -> Result<Verified<Pinned>, TrustError> {
         let decision = self.check(client, pinned.asked(), pinned.root_digest()).await?;
-        Ok(Verified::new(pinned, decision))
+        let accepted_by = self.fingerprint(pinned.asked());
+        Ok(Verified::new(pinned, decision, accepted_by))
     }
 
     /// Decides about a digest without anything being installed.

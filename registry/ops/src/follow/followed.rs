@@ -262,6 +262,7 @@ mod tests {
             layer_digest: digest,
             signer: None,
             signed_at: None,
+            accepted_by: None,
             reason: String::new(),
             files: Vec::new(),
         });
