@@ -71,7 +71,9 @@ pub(crate) fn client_config(
     // Only the first call per process does something, and its outcome is the same.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let transport = settings.transport(args)?;
-    let mut config = ClientConfig { timeouts: settings.timeouts()?, ..ClientConfig::default() };
+    let user_agent = settings.character().user_agent.to_owned();
+    let timeouts = settings.timeouts()?;
+    let mut config = ClientConfig { user_agent, timeouts, ..ClientConfig::default() };
     if transport.plain_http {
         config.default_registry.scheme = Scheme::PlainHttp;
     }

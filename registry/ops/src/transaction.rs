@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use eyas_artifact::{Generation, Kind};
-use eyas_index::{Plan, PlanOptions};
+use eyas_index::{Plan, PlanOptions, Step};
 use eyas_oci::{BlobSink, Metered, OciError, Pinned};
 use eyas_store::{
     Ahead, BlobWriter, DEFAULT_KEPT_GENERATIONS, ExtractLimits, LockedStore, Staged, Store,
@@ -148,15 +148,18 @@ pub(crate) fn offer(context: &Context<'_>, presence: &Presence) -> Offer {
     }
 }
 
-/// Puts artifacts in force. Whatever can be refused without writing is refused before the store is
+/// Puts artifacts in force; `kept` is what was asked for and is installed already. Whatever can be refused without writing is refused before the store is
 /// touched, so that a host where all is as asked needs no right to write.
 pub(crate) async fn apply(
     context: &Context<'_>,
     mut found: Vec<Found>,
+    kept: Vec<Step>,
     presence: &Presence,
     options: &InstallOptions,
 ) -> Result<Outcome, OpsError> {
-    let (plan, installed) = plan_for(context, &found, options)?;
+    let (mut plan, installed) = plan_for(context, &found, options)?;
+    plan.steps.extend(kept);
+    plan.steps.sort_by_key(|step| (step.candidate.kind, step.candidate.name.clone()));
     context.listener.tell(&Event::Planned(&plan));
     found.retain(|artifact| changes(&plan, artifact));
     if found.is_empty() || options.dry_run {
