@@ -130,6 +130,9 @@ fn refuse(error: &anyhow::Error, printer: &Printer) -> ExitCode {
         record = record.detail(report);
     }
     if let Some(hint) = exit::hint_of(error) {
+        // The command that is advised must be there under the name that is known here.
+        let program = printer.personality().character().program;
+        let hint = hint.replace("`eyas ", &format!("`{program} "));
         record = record.detail(format!("hint: {hint}"));
     }
     printer.record(&record);

@@ -108,6 +108,8 @@ pub(crate) struct Character {
     pub(crate) program: &'static str,
     /// What `version` says.
     pub(crate) version: &'static str,
+    /// What the program calls itself to registries.
+    pub(crate) user_agent: &'static str,
     /// Prefixes of environment variables; the first that has a value wins.
     pub(crate) prefixes: [&'static str; 2],
     pub(crate) places: Places,
@@ -140,6 +142,7 @@ pub(crate) struct Character {
 static EYAS: Character = Character {
     program: "eyas",
     version: env!("CARGO_PKG_VERSION"),
+    user_agent: concat!("eyas/", env!("CARGO_PKG_VERSION")),
     prefixes: ["EYAS_", "FALCOCTL_"],
     places: Places::BaseDirectories,
     config_may_be_absent: false,
@@ -164,6 +167,8 @@ static FALCOCTL: Character = Character {
     program: COMPATIBLE_NAME,
     // The version whose behaviour is promised, and what stands behind it.
     version: concat!("0.13.0+eyas.", env!("CARGO_PKG_VERSION")),
+    // Proxies and registries may have rules for it.
+    user_agent: COMPATIBLE_NAME,
     prefixes: ["FALCOCTL_", "EYAS_"],
     places: Places::Falcoctl,
     config_may_be_absent: true,

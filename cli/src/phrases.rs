@@ -53,6 +53,13 @@ pub(crate) fn preparing(reference: &Reference) -> Record {
     info("Preparing to pull artifact").with("ref", reference.to_string())
 }
 
+/// The tags of an artifact cannot be listed.
+pub(crate) fn no_tags(reference: &Reference, reason: &str) -> Record {
+    Record::new(LogLevel::Warn, "Cannot retrieve tags from")
+        .with("ref", reference.locator())
+        .with("reason", reason)
+}
+
 /// An artifact is unpacked.
 pub(crate) fn extracting(name: &str, files: usize) -> Record {
     info("Extracting and installing artifact").with("name", name).with("files", files)

@@ -71,7 +71,9 @@ pub(crate) fn client_config(
     // Only the first call per process does something, and its outcome is the same.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let transport = settings.transport(args)?;
-    let mut config = ClientConfig { timeouts: settings.timeouts()?, ..ClientConfig::default() };
+    let user_agent = settings.character().user_agent.to_owned();
+    let timeouts = settings.timeouts()?;
+    let mut config = ClientConfig { user_agent, timeouts, ..ClientConfig::default() };
     if transport.plain_http {
         config.default_registry.scheme = Scheme::PlainHttp;
     }
@@ -189,7 +191,8 @@ pub(crate) fn copies(settings: &Settings, args: &IndexArgs) -> anyhow::Result<Co
     })
 }
 
-/// The names that are known; indexes are asked only when one of `typed` is a bare name.
+/// The names that are known. Indexes that are not `needed` for a name are read when something else asks for
+/// what only they know.
 pub(crate) async fn catalog(
     settings: &Settings,
     args: &IndexArgs,
@@ -197,11 +200,15 @@ pub(crate) async fn catalog(
     listener: &dyn Listener,
     needed: bool,
 ) -> anyhow::Result<Catalog> {
-    if !needed {
-        return Ok(Catalog::default());
+    let (sources, copies) = (sources(settings, args)?, copies(settings, args)?);
+    if needed {
+        return Ok(Catalog::load(&sources, &copies, client, listener).await);
     }
-    let sources = sources(settings, args)?;
-    Ok(Catalog::load(&sources, &copies(settings, args)?, client, listener).await)
+    // What can do without is not held up for long by an index that does not answer.
+    let mut config = client.config().clone();
+    config.retry.retries = config.retry.retries.min(1);
+    let client = Client::new(config).map_err(eyas_ops::OpsError::from)?;
+    Ok(Catalog::later(&sources, &copies, &client))
 }
 
 /// Who is trusted.

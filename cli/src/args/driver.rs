@@ -76,6 +76,9 @@ pub(crate) struct DriverConfigArgs {
     /// Directory with Falco's configuration [default: /etc/falco]
     #[arg(long, value_name = "DIR")]
     pub(crate) falco_config_dir: Option<String>,
+    /// Say what would change and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Arguments of `driver install`.
@@ -111,6 +114,9 @@ pub(crate) struct DriverInstallArgs {
     /// Accept the checksum beside the fetched driver; it does not prove who built it
     #[arg(long, conflicts_with_all = ["sha256", "key"])]
     pub(crate) trust_checksum: bool,
+    /// Say what would change and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) unload: UnloadArgs,
 }
@@ -118,6 +124,9 @@ pub(crate) struct DriverInstallArgs {
 /// Arguments of `driver cleanup`.
 #[derive(Debug, Args)]
 pub(crate) struct DriverCleanupArgs {
+    /// Say what would change and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) unload: UnloadArgs,
 }

@@ -28,6 +28,9 @@ pub(crate) struct IndexAddArgs {
     pub(crate) url: String,
     /// How it is fetched: https, http or file [default: as the address says]
     pub(crate) backend: Option<String>,
+    /// Say what would change and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) transport: TransportArgs,
     #[command(flatten)]
@@ -47,6 +50,9 @@ pub(crate) struct IndexUpdateArgs {
     /// Names of indexes
     #[arg(required = true, value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    /// Say what would change and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) transport: TransportArgs,
     #[command(flatten)]
@@ -59,6 +65,9 @@ pub(crate) struct IndexNamesArgs {
     /// Names of indexes
     #[arg(required = true, value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    /// Say what would change and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) indexes: IndexArgs,
 }

@@ -25,7 +25,8 @@ pub(crate) use self::artifact::{
 };
 pub(crate) use self::auth::{Auth, BasicArgs, CloudArgs, LogoutArgs, OauthArgs};
 pub(crate) use self::driver::{
-    Driver, DriverArgs, DriverConfigArgs, DriverFlags, DriverInstallArgs, UnloadArgs,
+    Driver, DriverArgs, DriverCleanupArgs, DriverConfigArgs, DriverFlags, DriverInstallArgs,
+    UnloadArgs,
 };
 pub(crate) use self::durations::{parse_interval, parse_jitter};
 pub(crate) use self::form::{asked_format, command, read};

@@ -38,6 +38,7 @@ pub(crate) enum SignForm {
 
 /// Arguments of `registry push`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct PushArgs {
     /// Where to push: `HOST/PATH[:TAG]`
     #[arg(value_name = "REF")]
@@ -89,6 +90,9 @@ pub(crate) struct PushArgs {
     /// Form of the signature
     #[arg(long, value_enum, value_name = "FORM", default_value = "bundle")]
     pub(crate) sign_form: SignForm,
+    /// Say what would be pushed, to the digest, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Write or update the artifact's entry in this index file
     #[arg(long, value_name = "FILE")]
     pub(crate) update_index: Option<PathBuf>,

@@ -53,6 +53,9 @@ pub(crate) struct TlsInstallArgs {
     /// Bits of RSA keys: 2048, 3072 or 4096
     #[arg(short = 's', long, visible_alias = "rsabits", value_name = "BITS")]
     pub(crate) rsa_size: Option<u32>,
+    /// Say what would change and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Replace files that are there; who trusts the old authority will not trust the new one
     #[arg(long)]
     pub(crate) force: bool,

@@ -8,12 +8,13 @@ use eyas_oci::Client;
 use eyas_ops::Catalog;
 use serde::Serialize;
 
-use super::{diff, follow, held, install, lockfile, status, upkeep};
+use super::{compatible, diff, follow, held, install, lockfile, status, upkeep};
 use crate::args::{
     Artifact, Global, IndexArgs, InfoArgs, ListArgs, ManifestArgs, SearchArgs, TransportArgs,
     VerifyArgs,
 };
 use crate::listener::Teller;
+use crate::phrases;
 use crate::printer::{Document, Printer, Table};
 use crate::settings::Settings;
 use crate::wiring;
@@ -167,7 +168,15 @@ fn info(args: &InfoArgs, settings: &Settings, printer: &Printer) -> anyhow::Resu
         let mut artifacts = Vec::with_capacity(names.len());
         for name in &names {
             let reference = catalog.resolve(name)?;
-            let tags = eyas_ops::tags(&client, &reference).await?;
+            let tags = match eyas_ops::tags(&client, &reference).await {
+                Ok(tags) => tags,
+                // One that cannot be had does not keep the others back there.
+                Err(error) if compatible::speaks(printer) => {
+                    printer.record(&phrases::no_tags(&reference, &error.to_string()));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             artifacts.push(TagsOf { reference: reference.locator(), tags });
         }
         Ok(artifacts)
@@ -249,9 +258,10 @@ fn verify(args: &VerifyArgs, settings: &Settings, printer: &Printer) -> anyhow::
     let platform = wiring::platform(args.platform.as_deref())?;
     let trust = wiring::block_on(wiring::trust(settings, &args.trust, printer))?;
     let client = wiring::client(settings, &args.transport, printer)?;
+    let teller = Teller::new(printer.clone());
     let explanation = wiring::block_on(async {
         let catalog = catalog_for(&names, settings, &args.indexes, &client, printer).await?;
-        Ok(eyas_ops::verify(&client, &catalog, &trust, &names[0], &platform).await?)
+        Ok(eyas_ops::verify(&client, &catalog, &trust, &names[0], &platform, &teller).await?)
     })?;
     Ok(printer.data(&VerifiedDocument { explanation: &explanation, explain: args.explain })?)
 }

@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 
-use eyas_ops::{IndexSource, OpsError};
+use eyas_oci::Client;
+use eyas_ops::{Catalog, Copies, IndexSource, OpsError};
 use serde::Serialize;
 
 use crate::args::{Index, IndexAddArgs, IndexListArgs, IndexNamesArgs, IndexUpdateArgs};
 use crate::exit::Failure;
+use crate::listener::Teller;
 use crate::personality::{IndexLists, Words};
 use crate::phrases;
 use crate::printer::{Document, Printer, Record, Table, local_time};
@@ -49,9 +51,15 @@ fn add(args: &IndexAddArgs, settings: &Settings, printer: &Printer) -> anyhow::R
     if let Some(other) = other.filter(|other| !added_too || other.location != source.location) {
         return known_already(&source, other, printer);
     }
-    say(printer, &phrases::adding_index(&source.name, &args.url));
+    if !args.dry_run {
+        say(printer, &phrases::adding_index(&source.name, &args.url));
+    }
     let client = wiring::client(settings, &args.transport, printer)?;
     let copies = wiring::copies(settings, &args.indexes)?;
+    if args.dry_run {
+        let would = vec![looked_at(&source, &client, printer)?];
+        return planned("added", would, printer);
+    }
     let index = wiring::block_on(async { Ok(eyas_ops::update(&source, &copies, &client).await?) })?;
     wiring::book(settings)?.add(&source, &now(printer))?;
     enter(&source, settings, printer)?;
@@ -81,9 +89,25 @@ fn known_already(
     changed("known", vec![ChangedIndex::with(&source.name, None)], printer)
 }
 
-/// What was done about indexes; people are told on standard error.
+/// An index that is fetched and read, and not kept.
+fn looked_at(
+    source: &IndexSource,
+    client: &Client,
+    printer: &Printer,
+) -> anyhow::Result<ChangedIndex> {
+    let (sources, copies) = ([source.clone()], Copies::default());
+    let teller = Teller::new(printer.clone());
+    let catalog = wiring::block_on(async {
+        let catalog = Catalog::load(&sources, &copies, client, &teller).await;
+        Ok(catalog.expect_complete()?)
+    })?;
+    Ok(ChangedIndex::with(&source.name, Some(catalog.index().len())))
+}
+
+/// What was done about indexes, or would be; of what was done people are told on standard error.
 #[derive(Serialize)]
 struct ChangeDocument {
+    dry_run: bool,
     /// `added`, `known`, `updated` or `removed`.
     action: &'static str,
     indexes: Vec<ChangedIndex>,
@@ -104,7 +128,12 @@ impl ChangedIndex {
 impl Document for ChangeDocument {
     const KIND: &'static str = "index.change";
 
-    fn text(&self, _out: &mut dyn Write) -> io::Result<()> {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for index in self.indexes.iter().filter(|_| self.dry_run) {
+            let with = index.artifacts.map(|count| format!(", which has {count} artifacts"));
+            let (name, action) = (&index.name, self.action);
+            writeln!(out, "index `{name}` would be {action}{}", with.unwrap_or_default())?;
+        }
         Ok(())
     }
 }
@@ -114,7 +143,15 @@ fn changed(
     indexes: Vec<ChangedIndex>,
     printer: &Printer,
 ) -> anyhow::Result<()> {
-    Ok(printer.data(&ChangeDocument { action, indexes })?)
+    Ok(printer.data(&ChangeDocument { dry_run: false, action, indexes })?)
+}
+
+fn planned(
+    action: &'static str,
+    indexes: Vec<ChangedIndex>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    Ok(printer.data(&ChangeDocument { dry_run: true, action, indexes })?)
 }
 
 /// Says something that only scripts for `falcoctl` wait for.
@@ -164,6 +201,10 @@ fn update(args: &IndexUpdateArgs, settings: &Settings, printer: &Printer) -> any
         chosen.push(found.ok_or_else(|| OpsError::NoSuchIndex { name: name.clone() })?);
     }
     let client = wiring::client(settings, &args.transport, printer)?;
+    if args.dry_run {
+        let would = chosen.into_iter().map(|source| looked_at(source, &client, printer));
+        return planned("updated", would.collect::<anyhow::Result<_>>()?, printer);
+    }
     let copies = wiring::copies(settings, &args.indexes)?;
     let mut book = wiring::book(settings)?;
     wiring::block_on(async {
@@ -200,6 +241,14 @@ fn remove(args: &IndexNamesArgs, settings: &Settings, printer: &Printer) -> anyh
         .filter_map(|name| book.find(name))
         .filter_map(|added| IndexSource::parse(&added.name, &added.url).ok())
         .collect();
+    if args.dry_run {
+        let there = args.names.iter().filter(|name| added.contains(name) || in_file(name));
+        let would = there.map(|name| ChangedIndex::with(name, None)).collect();
+        if let Some(unknown) = others.iter().find(|name| !in_file(name)) {
+            return Err(OpsError::NoSuchIndex { name: unknown.clone() }.into());
+        }
+        return planned("removed", would, printer);
+    }
     for name in &args.names {
         say(printer, &phrases::removing_index(name));
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use eyas_artifact::{Kind, Name, Reference, Version};
-use eyas_ops::{Content, Form, Listing, OpsError, PushRequest};
+use eyas_ops::{Content, Form, Listing, OpsError, PushRequest, Pushed};
 use eyas_trust::{Signer, SigningKey};
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -34,6 +34,7 @@ pub(crate) fn run(command: Registry, settings: &Settings, printer: &Printer) -> 
 /// What both kinds of push tell.
 #[derive(Serialize)]
 struct PushedTo {
+    dry_run: bool,
     reference: String,
     digest: String,
     tags: Vec<String>,
@@ -46,6 +47,7 @@ impl PushedTo {
         writeln!(out, "  {}", self.reference)?;
         writeln!(out, "  tags: {}", self.tags.join(", "))?;
         match &self.signed_by {
+            _ if self.dry_run => Ok(()),
             Some(who) => writeln!(out, "  signed by {who}"),
             None => writeln!(out, "  not signed"),
         }
@@ -66,7 +68,8 @@ impl Document for PushedDocument {
     const KIND: &'static str = "registry.push";
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "pushed {} {} ({})", self.name, self.version, self.kind)?;
+        let verb = if self.to.dry_run { "would push" } else { "pushed" };
+        writeln!(out, "{verb} {} {} ({})", self.name, self.version, self.kind)?;
         self.to.text(out)
     }
 }
@@ -89,6 +92,10 @@ fn push(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow::Resu
         return push_index(args, settings, printer);
     }
     let request = push_request(args, printer)?;
+    if args.dry_run {
+        let planned = eyas_ops::plan_push(&request)?;
+        return Ok(printer.data(&pushed_document(planned, &request, true))?);
+    }
     let listing = args.update_index.as_ref().map(|index| (index, request.kind));
     let client = wiring::client(settings, &args.transport, printer)?;
     let compatible = compatible::speaks(printer);
@@ -115,19 +122,23 @@ fn push(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow::Resu
         printer.record(&phrases::pushed(&args.reference, kind, &digest));
         return Ok(());
     }
-    printer.data(&PushedDocument {
+    Ok(printer.data(&pushed_document(pushed, &request, false))?)
+}
+
+fn pushed_document(pushed: Pushed, request: &PushRequest, dry_run: bool) -> PushedDocument {
+    PushedDocument {
         name: pushed.name,
         kind: request.kind,
         version: request.version.to_string(),
         to: PushedTo {
+            dry_run,
             reference: pushed.reference.to_string(),
             digest: pushed.digest.to_string(),
             tags: pushed.tags,
             size_bytes: pushed.size,
             signed_by: pushed.signed_by,
         },
-    })?;
-    Ok(())
+    }
 }
 
 /// Pushes an index file, to be used as `oci://REF`.
@@ -135,6 +146,11 @@ fn push_index(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow
     let [file] = args.files.as_slice() else {
         return Err(Failure::usage("an index is one file").into());
     };
+    if args.dry_run {
+        let message = "`--dry-run` is for artifacts, not for an index";
+        let hint = "`eyas artifact list --index-file FILE` shows what is in it";
+        return Err(Failure::usage(message).with_hint(hint).into());
+    }
     let signing = signing(args, printer)?;
     let reference = parse_target(&args.reference)?;
     let client = wiring::client(settings, &args.transport, printer)?;
@@ -143,6 +159,7 @@ fn push_index(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow
         Ok(push.await?)
     })?;
     printer.data(&PushedIndexDocument(PushedTo {
+        dry_run: false,
         reference: pushed.reference.to_string(),
         digest: pushed.digest.to_string(),
         tags: pushed.tags,
@@ -175,9 +192,13 @@ fn push_request(args: &PushArgs, printer: &Printer) -> anyhow::Result<PushReques
         args.depends_on.iter().map(|text| eyas_ops::parse_dependency(text)).collect();
     let requirements: Result<_, _> =
         args.requires.iter().map(|text| eyas_ops::parse_requirement(text)).collect();
-    let signing = signing(args, printer)?;
+    let (reference, signing) = if args.dry_run {
+        (parse_reference(&args.reference)?, None)
+    } else {
+        (parse_target(&args.reference)?, signing(args, printer)?)
+    };
     Ok(PushRequest {
-        reference: parse_target(&args.reference)?,
+        reference,
         kind,
         name: args.name.clone(),
         version,

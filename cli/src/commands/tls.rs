@@ -19,6 +19,7 @@ const RSA_BITS: u32 = 4096;
 
 #[derive(Serialize)]
 struct Made {
+    dry_run: bool,
     directory: String,
     files: [&'static str; 6],
     /// When the certificates end, RFC 3339 UTC.
@@ -29,8 +30,9 @@ impl Document for Made {
     const KIND: &'static str = "tls.install";
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Self { directory, files, valid_until } = self;
-        writeln!(out, "{} are in {directory}, valid until {valid_until}", files.join(", "))
+        let Self { dry_run, directory, files, valid_until } = self;
+        let verb = if *dry_run { "would be written to" } else { "are in" };
+        writeln!(out, "{} {verb} {directory}, valid until {valid_until}", files.join(", "))
     }
 }
 
@@ -70,9 +72,12 @@ fn install(args: &TlsInstallArgs, settings: &Settings, printer: &Printer) -> any
         Failure::usage(format!("no certificate can be made for `{name}`: {error}"))
             .with_hint("names are written in plain letters, digits, `-` and `.`")
     })?;
-    write(&folder, &set)?;
+    if !args.dry_run {
+        write(&folder, &set)?;
+    }
     let until = from + jiff::SignedDuration::from_hours(24 * i64::from(args.days));
     Ok(printer.data(&Made {
+        dry_run: args.dry_run,
         directory: shown(&folder),
         files: FILES,
         valid_until: format!("{until:.0}"),

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::sign::read;
 use crate::args::{Trust, TrustAddArgs, TrustArgs, TrustRefreshArgs, TrustShowArgs, TrustTestArgs};
 use crate::exit::Failure;
+use crate::listener::Teller;
 use crate::printer::{Document, Printer};
 use crate::roots::RootBook;
 use crate::settings::{self, Settings};
@@ -248,13 +249,14 @@ fn test(args: &TrustTestArgs, settings: &Settings, printer: &Printer) -> anyhow:
     let trust = wiring::block_on(wiring::trust(settings, &args.trust, printer))?;
     let client = wiring::client(settings, &args.transport, printer)?;
     let platform = wiring::platform(None)?;
+    let teller = Teller::new(printer.clone());
     let references = wiring::block_on(async {
         let catalog =
             super::artifact::catalog_for(&names, settings, &args.indexes, &client, printer).await?;
         let mut tested = Vec::with_capacity(names.len());
         for (name, typed) in names.iter().zip(&args.references) {
             let reference = typed.clone();
-            let found = eyas_ops::verify(&client, &catalog, &trust, name, &platform).await;
+            let found = eyas_ops::verify(&client, &catalog, &trust, name, &platform, &teller).await;
             tested.push(match found {
                 Ok(explanation) => TestedReference {
                     reference,

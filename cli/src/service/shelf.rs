@@ -46,11 +46,10 @@ impl Shelf {
         if name.needs_index() { self.all(parts).await } else { Ok(self.at_hand()) }
     }
 
-    /// The indexes, read again where that is due, if any name needs them.
+    /// The indexes, read again where that is due; where no name needs them, they are read when something
+    /// else does.
     pub(crate) async fn all(&self, parts: &Parts) -> anyhow::Result<Arc<Catalog>> {
-        if !parts.names.iter().any(Request::needs_index) {
-            return Ok(self.at_hand());
-        }
+        let needed = parts.names.iter().any(Request::needs_index);
         let _reading = self.reading.lock().await;
         if self.is_fresh() {
             return Ok(self.at_hand());
@@ -66,7 +65,7 @@ impl Shelf {
         let files = Watched::of(files);
         let (client, listener) = (&parts.client, &parts.listener);
         let catalog =
-            Arc::new(wiring::catalog(&parts.settings, indexes, client, listener, true).await?);
+            Arc::new(wiring::catalog(&parts.settings, indexes, client, listener, needed).await?);
         self.doubted.store(false, Ordering::Relaxed);
         let kept = Kept { catalog: Arc::clone(&catalog), at: Instant::now(), files };
         *self.kept() = Some(kept);

@@ -107,13 +107,14 @@ impl Settings {
         Ok(Identities { clients: clients?, clouds })
     }
 
-    /// How long to wait for what: `registry.timeouts.connect`, `answer` and `stall`.
+    /// How long to wait for what: `registry.timeouts.connect`, `answer`, `stall` and `total`.
     pub(crate) fn timeouts(&self) -> Result<Timeouts, SettingsError> {
         let mut timeouts = Timeouts::default();
         for (name, value) in [
             ("connect", &mut timeouts.connect),
             ("answer", &mut timeouts.answer),
             ("stall", &mut timeouts.stall),
+            ("total", &mut timeouts.total),
         ] {
             if let Some((text, origin)) = self.scalar(&format!("registry.timeouts.{name}")) {
                 *value = crate::args::parse_interval(&text).map_err(|said| {
@@ -298,8 +299,9 @@ mod tests {
 
     #[test]
     fn waits_are_durations() {
-        let found = settings_of("registry: {timeouts: {stall: 2s}}", &[]).timeouts().unwrap();
-        assert_eq!(found.stall.as_secs(), 2);
+        let found =
+            settings_of("registry: {timeouts: {stall: 2s, total: 3s}}", &[]).timeouts().unwrap();
+        assert_eq!((found.stall.as_secs(), found.total.as_secs()), (2, 3));
         assert_eq!(found.connect, Timeouts::default().connect);
         let said = settings_of("registry: {timeouts: {answer: soon}}", &[]).timeouts().unwrap_err();
         assert!(said.to_string().contains("registry.timeouts.answer"), "{said}");

@@ -280,6 +280,7 @@ pub(crate) const TABLE: &[Setting] = &[
     setting("registry.timeouts.connect", Duration, "", "", "`10s`"),
     setting("registry.timeouts.answer", Duration, "", "", "`30s`"),
     setting("registry.timeouts.stall", Duration, "", "", "`30s`"),
+    setting("registry.timeouts.total", Duration, "", "", "`2m`"),
     setting("registry.auth.basic", Entries(&["registry", "user", "password"]), "", "", "none"),
     setting(
         "registry.auth.oauth",

@@ -3,6 +3,7 @@
 
 mod documents;
 mod messages;
+mod plans;
 mod program;
 mod rules;
 mod tls;

@@ -58,6 +58,10 @@ pub struct Entry {
     /// When it was signed, RFC 3339, if the signature says so in a way that was verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_at: Option<String>,
+    /// Fingerprint of the rule that accepted it, with all that decides beside it; absent where the
+    /// decision has to be made anew each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_by: Option<Digest>,
     /// Why it was chosen, in words.
     pub reason: String,
     /// Its files, sorted by path.

@@ -158,12 +158,20 @@ pub struct Timeouts {
     pub answer: Duration,
     /// For the next byte of a body. Default 30 s.
     pub stall: Duration,
+    /// For the whole body of a document; content has a second more for each 4 KiB that arrive. So
+    /// that what trickles has an end. Default 2 min.
+    pub total: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         let half_a_minute = Duration::from_secs(30);
-        Self { connect: Duration::from_secs(10), answer: half_a_minute, stall: half_a_minute }
+        Self {
+            connect: Duration::from_secs(10),
+            answer: half_a_minute,
+            stall: half_a_minute,
+            total: Duration::from_mins(2),
+        }
     }
 }
 

@@ -71,6 +71,18 @@ pub enum OciError {
         /// Bytes that had arrived.
         received: u64,
     },
+    /// It kept arriving, and too slowly ever to be there.
+    #[error("`{what}` is too slow: {received} bytes in {} ms, the limit is {} ms", .took.as_millis(), .limit.as_millis())]
+    TooSlow {
+        /// The reference or digest.
+        what: String,
+        /// Bytes that had arrived.
+        received: u64,
+        /// How long they took.
+        took: Duration,
+        /// How long they might have taken.
+        limit: Duration,
+    },
     /// The content is not what its digest says.
     #[error(
         "content of `{what}` does not match its digest: expected `{expected}`, found `{found}`"
@@ -243,6 +255,10 @@ impl OciError {
             Self::Stalled { .. } => {
                 "run it again: the part that has arrived is kept where the store allows".to_owned()
             }
+            Self::TooSlow { .. } => {
+                "for a slow line raise `registry.timeouts.total` of the configuration; a mirror may be \
+                 nearer".to_owned()
+            }
             Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => {
                 "the content was changed or damaged on its way; nothing of it was kept".to_owned()
             }
@@ -264,7 +280,7 @@ impl OciError {
     /// True where asking again later can help without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::RateLimited { .. } | Self::Stalled { .. } => true,
+            Self::RateLimited { .. } | Self::Stalled { .. } | Self::TooSlow { .. } => true,
             Self::Server { status, .. } => *status >= 500,
             Self::Network { kind, .. } => *kind != NetworkKind::Tls,
             _ => false,
@@ -277,9 +293,9 @@ fn network_hint(kind: NetworkKind) -> &'static str {
         NetworkKind::Name => "check the registry's name and the name server",
         NetworkKind::Refused => "check that the registry runs and listens on this port",
         NetworkKind::Tls => {
-            "for a private CA give its file (`ca_file` of the registry); a self-signed CA \
-             certificate cannot itself serve: issue a leaf certificate from it; for a registry \
-             without TLS use `--plain-http`"
+            "for a private CA give its file by `--ca-file`, or by `caFiles` of the registry in the \
+             configuration; a self-signed CA certificate cannot itself serve: issue a leaf certificate \
+             from it; for a registry without TLS use `--plain-http`"
         }
         NetworkKind::Timeout => "check the network, a firewall or proxy may drop the packets",
         NetworkKind::Broken => "try again; if it persists a proxy may be cutting the connection",

@@ -37,4 +37,4 @@ pub use layout::{
     BlobWriter, Layout, LayoutIndex, REPOSITORY_ANNOTATION, Removal, layout_host, layout_of_host,
 };
 pub use secret::{Secret, printable};
-pub use transport::RetryPolicy;
+pub use transport::{RetryPolicy, SLOWEST_BYTES_PER_SECOND};

@@ -107,6 +107,47 @@ async fn a_slow_trickle_is_patiently_taken_as_long_as_it_moves() {
     assert_eq!(bytes.len(), 12);
 }
 
+/// A server that promises a body and sends a byte of it now and then, for ever.
+async fn trickle(promised: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {promised}\r\n\r\n");
+                stream.write_all(head.as_bytes()).await.unwrap();
+                while stream.write_all(b"x").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(60)).await;
+                }
+            });
+        }
+    });
+    host
+}
+
+#[tokio::test]
+async fn what_trickles_for_ever_has_an_end() {
+    const PROMISED: usize = 64 * 1024;
+    let host = trickle(PROMISED).await;
+    let mut settings = config(&[&host]);
+    // Each pause is shorter than a stall; all of it is longer than it may be.
+    settings.timeouts.total = Duration::from_millis(900);
+    let client = Client::new(settings).unwrap();
+    let at = reference(&host, "rules:1");
+    let document = client.manifest(&at).await.unwrap_err();
+    let descriptor = Descriptor::of(media::RULESFILE_LAYER, &vec![b'x'; PROMISED]);
+    let content = client.blob_bytes(&at, &descriptor, PROMISED as u64).await.unwrap_err();
+    for error in [document, content] {
+        assert!(matches!(error, OciError::TooSlow { received: 1.., .. }), "{error}");
+        assert!(error.is_transient() && error.hint().unwrap().contains("timeouts.total"));
+    }
+}
+
 #[tokio::test]
 async fn a_body_without_end_is_cut_at_the_promised_size() {
     let descriptor = Descriptor::of(media::RULESFILE_LAYER, b"x");

@@ -1,14 +1,15 @@
 //! What every changing operation works with.
 
+use std::ops::Deref;
 use std::time::Duration;
 
-use eyas_artifact::{Kind, Platform};
+use eyas_artifact::{Digest, Kind, Platform, Reference};
 use eyas_oci::{Client, Pinned};
 use eyas_store::{Store, Validate};
 use eyas_trust::{IndexRule, Policy, Verified, Verifier};
 
 use crate::transaction::{LOCK_PATIENCE, Told};
-use crate::{Catalog, FlatTargets, Listener, OpsError, Sensor};
+use crate::{Catalog, Event, FlatTargets, Listener, OpsError, Sensor};
 
 /// Everything an operation needs from outside. Cheap to make, used once.
 #[derive(Clone, Copy)]
@@ -101,19 +102,71 @@ impl Trust {
         client: &Client,
         catalog: &Catalog,
         pinned: Pinned,
+        listener: &dyn Listener,
     ) -> Result<Verified<Pinned>, OpsError> {
-        catalog.hold_to(&self.policy, client).await?;
+        let verifier = self.for_reference(client, catalog, pinned.asked(), listener).await?;
+        Ok(verifier.verify(client, pinned).await?)
+    }
+
+    /// Whether what once was accepted, by what has this fingerprint, would be accepted again.
+    pub(crate) async fn still_accepts(
+        &self,
+        context: &Context<'_>,
+        asked: &Reference,
+        accepted_by: &Digest,
+    ) -> Result<bool, OpsError> {
+        let Context { client, catalog, listener, .. } = *context;
+        let verifier = self.for_reference(client, catalog, asked, listener).await?;
+        Ok(verifier.fingerprint(asked).as_ref() == Some(accepted_by))
+    }
+
+    /// What decides about a reference: the policy, else what the indexes say of it.
+    async fn for_reference(
+        &self,
+        client: &Client,
+        catalog: &Catalog,
+        asked: &Reference,
+        listener: &dyn Listener,
+    ) -> Result<Deciding<'_>, OpsError> {
         let rules = self.policy.policy();
-        let silent = rules.rule_for(pinned.asked()).is_none();
+        let silent = rules.rule_for(asked).is_none();
         let honoured = rules.indexes().iter().any(IndexRule::signatures_are_honoured);
-        if silent && (self.from_index || honoured) {
+        let heard = silent && (self.from_index || honoured);
+        if heard {
+            // Whoever types the whole reference must not get around what an index asks for.
+            catalog.complete(listener).await;
+        }
+        catalog.hold_to(&self.policy, client).await?;
+        if heard {
             let mut policy = rules.clone();
-            catalog.add_sections(pinned.asked(), &mut policy, self.from_index)?;
-            if policy.rule_for(pinned.asked()).is_some() || self.otherwise.is_none() {
-                return Ok(Verifier::new(policy)?.verify(client, pinned).await?);
+            catalog.add_sections(asked, &mut policy, self.from_index)?;
+            if policy.rule_for(asked).is_some() || self.otherwise.is_none() {
+                return Ok(Deciding::Made(Box::new(Verifier::new(policy)?)));
+            }
+            if let Some((index, reason)) = catalog.gap() {
+                let repository = asked.locator();
+                listener.tell(&Event::Warning(&format!(
+                    "whether index `{index}` asks for a signature of `{repository}` is not known: {reason}"
+                )));
             }
         }
-        let verifier = self.otherwise.as_ref().filter(|_| silent).unwrap_or(&self.policy);
-        Ok(verifier.verify(client, pinned).await?)
+        Ok(Deciding::Own(self.otherwise.as_ref().filter(|_| silent).unwrap_or(&self.policy)))
+    }
+}
+
+/// A verifier that is there, or one made for a single reference.
+enum Deciding<'a> {
+    Own(&'a Verifier),
+    Made(Box<Verifier>),
+}
+
+impl Deref for Deciding<'_> {
+    type Target = Verifier;
+
+    fn deref(&self) -> &Verifier {
+        match self {
+            Self::Own(verifier) => verifier,
+            Self::Made(verifier) => verifier,
+        }
     }
 }

@@ -40,7 +40,8 @@ pub(crate) async fn find(
     let digest = *pinned.root_digest();
     context.listener.tell(&Event::Pinned { asked, digest });
     let kind = pinned.kind();
-    let verified = context.trust.verify(context.client, context.catalog, pinned).await?;
+    let Context { client, catalog, listener, .. } = *context;
+    let verified = context.trust.verify(client, catalog, pinned, listener).await?;
     let (config, config_bytes) = describe(context, asked, verified.get()).await?;
     check_allowed(kind, &config, asked, options)?;
     check_minimum(kind, &config, verified.minimum_version())?;

@@ -6,7 +6,7 @@ use eyas_index::Entry;
 use eyas_oci::Client;
 use eyas_trust::Explanation;
 
-use crate::{Catalog, OpsError, Trust};
+use crate::{Catalog, Listener, OpsError, Trust};
 
 /// Entries of the indexes, of one kind and of one index where that is asked for.
 pub fn list<'a>(
@@ -78,10 +78,11 @@ pub async fn verify(
     trust: &Trust,
     name: &Name,
     platform: &Platform,
+    listener: &dyn Listener,
 ) -> Result<Explanation, OpsError> {
-    let reference = catalog.resolve(name)?;
+    let reference = catalog.find(name, listener).await?;
     let pinned = client.pin(&reference, platform).await?;
-    let verified = trust.verify(client, catalog, pinned).await?;
+    let verified = trust.verify(client, catalog, pinned, listener).await?;
     Ok(verified.explanation().clone())
 }
 

@@ -71,11 +71,8 @@ async fn carry_out(
     for note in &notes {
         context.listener.tell(&crate::Event::Warning(note));
     }
-    let mut outcome = apply(context, found, presence, options).await?;
+    let mut outcome = apply(context, found, kept, presence, options).await?;
     outcome.plan.notes.extend(notes);
-    outcome.plan.steps.extend(kept);
-    let order = |step: &eyas_index::Step| (step.candidate.kind, step.candidate.name.clone());
-    outcome.plan.steps.sort_by_key(order);
     Ok(outcome)
 }
 

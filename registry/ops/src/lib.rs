@@ -58,7 +58,9 @@ pub use listener::{Event, Listener, SignerWords, Silent};
 pub use listing::{Listing, update_index_file};
 pub use pin::{Pinned, pin, unpin};
 pub use pull::{Pulled, pull};
-pub use push::{Content, PushRequest, Pushed, parse_dependency, parse_requirement, push};
+pub use push::{
+    Content, PushRequest, Pushed, parse_dependency, parse_requirement, plan_push, push,
+};
 pub use receipts::{Receipt, Receipts};
 pub use repair::{Watch, repair};
 pub use rollback::{RollbackOptions, RolledBack, reload, rollback};

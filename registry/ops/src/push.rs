@@ -74,17 +74,16 @@ pub struct Pushed {
     pub signed_by: Option<String>,
 }
 
+/// What a push would bring, to the digest; nothing is sent or signed.
+pub fn plan_push(request: &PushRequest) -> Result<Pushed, OpsError> {
+    let (name, tags, built) = prepare(request)?;
+    let reference = request.reference.with_digest(built.root.digest());
+    Ok(pushed(name, tags, &built, reference, None))
+}
+
 /// Pushes an artifact.
 pub async fn push(client: &Client, request: &PushRequest) -> Result<Pushed, OpsError> {
-    let name = request.name.clone().unwrap_or_else(|| request.reference.base_name().to_owned());
-    if !eyas_artifact::is_artifact_name(&name) {
-        return Err(OpsError::usage(
-            format!("`{name}` cannot be the name of an artifact"),
-            Some("use lower case letters, digits, `_`, `.` and `-`; `--name` sets another one"),
-        ));
-    }
-    let tags = tags(request)?;
-    let built = build(&name, request)?;
+    let (name, tags, built) = prepare(request)?;
     let reference = upload(client, request, &built).await?;
     let mut signed_by = None;
     if let Some((signer, forms)) = &request.signing {
@@ -96,14 +95,32 @@ pub async fn push(client: &Client, request: &PushRequest) -> Result<Pushed, OpsE
         let tagged = request.reference.with_tag(tag)?;
         client.push_manifest(&tagged, &built.root.bytes, built.root.media_type).await?;
     }
-    Ok(Pushed {
-        name,
-        digest: built.root.digest(),
-        reference,
-        tags,
-        size: built.parts.iter().map(|part| part.archive.size).sum(),
-        signed_by,
-    })
+    Ok(pushed(name, tags, &built, reference, signed_by))
+}
+
+/// Name, tags and all that goes up.
+fn prepare(request: &PushRequest) -> Result<(String, Vec<String>, Built), OpsError> {
+    let name = request.name.clone().unwrap_or_else(|| request.reference.base_name().to_owned());
+    if !eyas_artifact::is_artifact_name(&name) {
+        return Err(OpsError::usage(
+            format!("`{name}` cannot be the name of an artifact"),
+            Some("use lower case letters, digits, `_`, `.` and `-`; `--name` sets another one"),
+        ));
+    }
+    let tags = tags(request)?;
+    let built = build(&name, request)?;
+    Ok((name, tags, built))
+}
+
+fn pushed(
+    name: String,
+    tags: Vec<String>,
+    built: &Built,
+    reference: Reference,
+    signed_by: Option<String>,
+) -> Pushed {
+    let size = built.parts.iter().map(|part| part.archive.size).sum();
+    Pushed { name, digest: built.root.digest(), reference, tags, size, signed_by }
 }
 
 /// A manifest or index to be uploaded.

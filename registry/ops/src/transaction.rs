@@ -5,15 +5,17 @@
 //! activation and changed after the answer of the sensor, so that they never show what it refuses.
 //! One lock is held from plan to answer.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use eyas_artifact::{Generation, Kind};
-use eyas_index::{Plan, PlanOptions};
+use eyas_index::{Plan, PlanOptions, Step};
 use eyas_oci::{BlobSink, Metered, OciError, Pinned};
 use eyas_store::{
     Ahead, BlobWriter, DEFAULT_KEPT_GENERATIONS, ExtractLimits, LockedStore, Staged, Store,
     StoreError,
 };
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::flat::Flat;
 use crate::found::Found;
@@ -25,6 +27,9 @@ use crate::{
 
 /// How long to wait for another process that changes the store.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Most archives that are fetched at the same time.
+const FETCHES_AT_ONCE: usize = 4;
 
 /// How often to ask whether an archive that another process receives has arrived.
 const BUSY_POLL: Duration = Duration::from_millis(50);
@@ -143,15 +148,18 @@ pub(crate) fn offer(context: &Context<'_>, presence: &Presence) -> Offer {
     }
 }
 
-/// Puts artifacts in force. Whatever can be refused without writing is refused before the store is
+/// Puts artifacts in force; `kept` is what was asked for and is installed already. Whatever can be refused without writing is refused before the store is
 /// touched, so that a host where all is as asked needs no right to write.
 pub(crate) async fn apply(
     context: &Context<'_>,
     mut found: Vec<Found>,
+    kept: Vec<Step>,
     presence: &Presence,
     options: &InstallOptions,
 ) -> Result<Outcome, OpsError> {
-    let (plan, installed) = plan_for(context, &found, options)?;
+    let (mut plan, installed) = plan_for(context, &found, options)?;
+    plan.steps.extend(kept);
+    plan.steps.sort_by_key(|step| (step.candidate.kind, step.candidate.name.clone()));
     context.listener.tell(&Event::Planned(&plan));
     found.retain(|artifact| changes(&plan, artifact));
     if found.is_empty() || options.dry_run {
@@ -160,10 +168,7 @@ pub(crate) async fn apply(
         }
         return Ok(Outcome { plan, generation: installed, changed: false, confirmation: None });
     }
-    let mut ahead = Vec::with_capacity(found.len());
-    for artifact in &found {
-        ahead.extend(fetch_ahead(context, artifact).await?);
-    }
+    let ahead = fetch_all_ahead(context, &found).await?;
     let locked = context.store.lock_within(options.patience)?;
     let flat = Flat::of(context.store, context.flat, context.listener)?;
     flat.recover(&locked)?;
@@ -286,6 +291,18 @@ async fn stage_one(
     let files = staged.entry().files.len();
     context.listener.tell(&Event::Staged { name: &config.name, version: &config.version, files });
     Ok(staged)
+}
+
+/// Fetches the archives of all, several at once; one that several artifacts share is fetched once.
+async fn fetch_all_ahead(
+    context: &Context<'_>,
+    found: &[Found],
+) -> Result<Vec<BlobWriter>, OpsError> {
+    let mut seen = BTreeSet::new();
+    let distinct = found.iter().filter(|one| seen.insert(one.verified.get().layer().digest));
+    let fetches: Vec<_> = distinct.map(|artifact| fetch_ahead(context, artifact)).collect();
+    let several = stream::iter(fetches).buffered(FETCHES_AT_ONCE);
+    several.try_filter_map(async |writer| Ok(writer)).try_collect().await
 }
 
 /// Fetches the archive before the store is locked: a slow transfer keeps no other command, and no

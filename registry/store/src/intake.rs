@@ -36,6 +36,7 @@ impl LockedStore {
             layer: pinned.layer().clone(),
             signer: verified.signer().cloned(),
             signed_at: verified.signed_at().map(str::to_owned),
+            accepted_by: verified.accepted_by().copied(),
         };
         let stage = self.begin(source, verified.minimum_version().cloned());
         for document in [pinned.root(), pinned.manifest_document()] {

@@ -34,6 +34,8 @@ pub struct Source {
     pub signer: Option<SignerRecord>,
     /// Verified signing time, RFC 3339.
     pub signed_at: Option<String>,
+    /// Fingerprint of what has accepted it.
+    pub accepted_by: Option<Digest>,
 }
 
 /// An artifact whose content is being fetched.
@@ -256,6 +258,7 @@ fn entry(source: Source, config: BundleConfig, files: Vec<InstalledFile>, reason
         layer_digest: source.layer.digest,
         signer: source.signer,
         signed_at: source.signed_at,
+        accepted_by: source.accepted_by,
         reason,
         files,
     }

@@ -37,7 +37,8 @@ impl Verifier {
             self.hold_to_revocations(&pinned.asked().locator(), part)?;
         }
         let decision = self.check(client, pinned.asked(), pinned.root_digest()).await?;
-        Ok(Verified::new(pinned, decision))
+        let accepted_by = self.fingerprint(pinned.asked());
+        Ok(Verified::new(pinned, decision, accepted_by))
     }
 
     /// Decides about a digest without anything being installed.

@@ -10,6 +10,7 @@ mod error;
 mod evidence;
 mod examine;
 mod explain;
+mod fingerprint;
 mod key;
 mod keyless;
 mod policy;

@@ -3,7 +3,7 @@
 //! [`Verified`] can only be made in this crate, by [`crate::Verifier`]; whatever takes one by value
 //! cannot be reached by content that was not verified.
 
-use eyas_artifact::{SignerRecord, Version};
+use eyas_artifact::{Digest, SignerRecord, Version};
 
 use crate::explain::Explanation;
 
@@ -14,12 +14,18 @@ pub struct Verified<T> {
     signers: Vec<SignerRecord>,
     explanation: Explanation,
     minimum_version: Option<Version>,
+    accepted_by: Option<Digest>,
 }
 
 impl<T> Verified<T> {
-    pub(crate) fn new(inner: T, decision: Decision) -> Self {
+    pub(crate) fn new(inner: T, decision: Decision, accepted_by: Option<Digest>) -> Self {
         let Decision { signers, explanation, minimum_version } = decision;
-        Self { inner, signers, explanation, minimum_version }
+        Self { inner, signers, explanation, minimum_version, accepted_by }
+    }
+
+    /// The [fingerprint](crate::Verifier::fingerprint) of what has accepted it.
+    pub fn accepted_by(&self) -> Option<&Digest> {
+        self.accepted_by.as_ref()
     }
 
     /// What was verified.

@@ -23,6 +23,8 @@ impl Host {
             fs::create_dir(site.path(dir)).expect("directory");
         }
         std::os::unix::fs::symlink(eyas(), site.path("bin/falcoctl")).expect("link");
+        // The public index is not for tests.
+        fs::write(site.path("falcoctl.yaml"), "indexes: []\n").expect("configuration");
         Self { site, registry: Registry::embedded() }
     }
 
@@ -63,6 +65,11 @@ impl Host {
         arguments.extend(more);
         self.site.run(&arguments).expect_code(0);
         reference
+    }
+
+    /// Address of an index in which nothing is.
+    fn index(&self) -> String {
+        format!("file://{}", self.site.path("index.yaml").display())
     }
 
     fn installed(&self) -> PathBuf {
@@ -196,8 +203,15 @@ fn bar_21_an_index_is_needed_for_its_names_only() {
         format!("indexes:\n- name: gone\n  url: {gone}\n  backend: http\n"),
     )
     .expect("configuration");
-    host.install(&[&reference]).expect_code(0);
+    let installed = host.install(&[&reference]);
+    installed.expect_code(0);
     assert_eq!(fs::read_to_string(host.installed()).expect("there"), rules("Good"));
+    // That the index could have asked for a signature is not kept from anybody.
+    assert!(
+        installed.stdout.contains("WARN") && installed.stdout.contains("`gone`"),
+        "{}",
+        installed.stdout
+    );
     let refused = host.install(&["demo-rules"]);
     refused.expect_code(1);
     assert!(
@@ -205,6 +219,62 @@ fn bar_21_an_index_is_needed_for_its_names_only() {
         "{}",
         refused.stdout
     );
+}
+
+/// An index that knows `demo-rules`, with more lines about it, and `extra-rules`.
+fn index_of(host: &Host, more: &str) {
+    let (registry, site) = (host.registry.host(), &host.site);
+    let entry = |name: &str| {
+        format!(
+            "- name: {name}\n  type: rulesfile\n  registry: {registry}\n  repository: team/{name}\n"
+        )
+    };
+    fs::write(site.path("known.yaml"), entry("extra-rules") + &entry("demo-rules") + more)
+        .expect("index");
+    let url = format!("file://{}", site.path("known.yaml").display());
+    let settings = format!("indexes: [{{name: known, url: '{url}'}}]\n");
+    fs::write(site.path("falcoctl.yaml"), settings).expect("configuration");
+}
+
+#[test]
+fn bar_18_the_whole_reference_does_not_get_around_what_an_index_asks_for() {
+    let host = Host::new();
+    let reference = host.publish("1.0.0", &rules("Good"), &[]);
+    index_of(&host, "  signature: {cosign: {key: signer.pub, ignore-tlog: true}}\n");
+    let state = host.site.path("state").display().to_string();
+    let follow =
+        ["artifact", "follow", &reference, "--once", "--plain-http", "--state-dir", &state];
+    let directories = ["--rulesfiles-dir", "rules", "--falco-versions", "none.json"];
+    for refused in [
+        host.install(&["demo-rules"]),
+        host.install(&[&reference]),
+        host.run(&[&follow[..], &directories, &["--config", "falcoctl.yaml"]].concat()),
+    ] {
+        refused.expect_code(1);
+        assert!(refused.stdout.contains("has no signature"), "{}", refused.stdout);
+        assert!(!host.installed().exists());
+    }
+    let sign = ["sign", &reference, "--key", "signer", "--plain-http"];
+    host.site.run(&sign).expect_code(0);
+    let installed = host.install(&[&reference]);
+    installed.expect_code(0);
+    assert!(installed.stdout.contains("Signature successfully verified!"), "{}", installed.stdout);
+}
+
+#[test]
+fn bar_21_what_a_whole_reference_depends_on_is_found_by_the_index() {
+    let host = Host::new();
+    let reference = host.publish("1.0.0", &rules("Good"), &["--depends-on", "extra-rules:1.0.0"]);
+    let extra = host.registry.reference("team/extra-rules:1.0.0");
+    fs::write(host.site.path("extra.yaml"), rules("Extra")).expect("rules");
+    let push =
+        ["registry", "push", &extra, "extra.yaml", "--type", "rulesfile", "--version", "1.0.0"];
+    host.site.run(&[&push[..], &["--plain-http"]].concat()).expect_code(0);
+    host.install(&[&reference]).expect_code(1);
+    index_of(&host, "");
+    host.install(&[&reference]).expect_code(0);
+    let extra = host.installed().with_file_name("extra.yaml");
+    assert_eq!(fs::read_to_string(extra).expect("there"), rules("Extra"));
 }
 
 #[test]
@@ -305,11 +375,7 @@ fn bar_30_a_read_only_root_and_no_home_stop_nothing() {
     let host = Host::new();
     let reference = host.publish("1.0.0", &rules("Good"), &[]);
     let list = |command: &mut Command| {
-        command.env_remove("HOME").env(
-            "FALCOCTL_INDEXES",
-            format!("one,file://{}", host.site.path("index.yaml").display()),
-        );
-        run(command)
+        run(command.env_remove("HOME").env("FALCOCTL_INDEXES", format!("one,{}", host.index())))
     };
     // The file does not exist and neither does its directory; nobody could make them as this user.
     let config = "/proc/eyas/falcoctl.yaml";
@@ -332,7 +398,14 @@ fn bar_30_a_read_only_root_and_no_home_stop_nothing() {
     let left: Vec<_> = fs::read_dir(host.site.path("home")).expect("home").collect();
     assert!(left.is_empty(), "{left:?}");
     // A home without a configuration stays without one.
-    host.install(&[&reference]).expect_code(0);
+    fs::remove_file(host.site.path("falcoctl.yaml")).expect("it was there");
+    let again = ["artifact", "install", "--plain-http", "--config", "falcoctl.yaml", &reference];
+    let mut again = host.falcoctl(&again);
+    again
+        .args(["--rulesfiles-dir", "rules", "--state-dir", "state"])
+        .args(["--plugins-dir", "plugins"]);
+    again.args(["--assets-dir", "assets"]).env("FALCOCTL_INDEXES", format!("one,{}", host.index()));
+    run(&mut again).expect_code(0);
     assert!(!host.site.path("falcoctl.yaml").exists());
     assert!(!host.site.path("home/.config").exists());
 }
@@ -340,7 +413,8 @@ fn bar_30_a_read_only_root_and_no_home_stop_nothing() {
 #[test]
 fn bar_34_the_name_of_an_index_stays_in_its_directory() {
     let host = Host::new();
-    let url = format!("file://{}", host.site.path("index.yaml").display());
+    fs::remove_file(host.site.path("falcoctl.yaml")).expect("it was there");
+    let url = host.index();
     for name in ["../escape", "a/b", "..", ".hidden", ""] {
         let refused = host.run(&["index", "add", "--config", "falcoctl.yaml", "--", name, &url]);
         refused.expect_code(1);

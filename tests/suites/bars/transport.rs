@@ -115,7 +115,7 @@ fn bar_24_a_transfer_that_never_moves_ends() {
 }
 
 #[test]
-fn an_artifact_takes_three_requests_and_nothing_new_takes_two() {
+fn an_artifact_takes_three_requests_and_nothing_new_takes_one() {
     let registry = Registry::embedded();
     let site = published(&registry);
     let between = Between::before(&registry.host(), |_, _| Fate::Pass);
@@ -125,8 +125,56 @@ fn an_artifact_takes_three_requests_and_nothing_new_takes_two() {
     assert!(cold.len() <= 3, "{cold:#?}");
     install(&site, &reference).expect_code(0);
     let again = between.take();
-    // The manifest by its tag, and what it says of itself; nothing of its content.
-    assert!(again.len() <= 2, "{again:#?}");
+    assert_eq!(again.len(), 1, "{again:#?}");
+    assert!(again[0].line.starts_with("HEAD "), "without a body: {again:#?}");
+}
+
+#[test]
+fn nothing_new_is_looked_at_anew_when_what_decides_has_changed() {
+    let (registry, site) = (Registry::embedded(), Site::new());
+    site.publish(&registry, "1.0.0", Some("signer"), &[("demo.yaml", &rules())]);
+    let between = Between::before(&registry.host(), |_, _| Fate::Pass);
+    let reference = format!("{}/team/demo-rules:1.0.0", between.host());
+    let rule = |keys: &str| {
+        site.write_policy(&format!(
+            "version: 1\nrules:\n  - match: '{}/**'\n    accept: [{keys}]\n",
+            between.host()
+        ));
+    };
+    let install = |more: &[&str]| {
+        let arguments = site.install_arguments(&["install", &reference]);
+        let finished = site.run(&[&arguments[..], more].concat());
+        (finished, between.take())
+    };
+    site.keygen("other");
+    rule("key: {file: signer.pub}");
+    let (first, _) = install(&[]);
+    first.expect_code(0);
+    let (again, asked) = install(&[]);
+    again.expect_code(0);
+    assert!(again.stdout.contains("unchanged demo-rules 1.0.0"), "{}", again.stdout);
+    assert_eq!(asked.len(), 1, "{asked:#?}");
+    // That another kind is allowed now counts.
+    install(&["--allowed-types", "plugin"]).0.expect_code(5);
+    // So does the rule: whoever signed it is trusted no more.
+    rule("key: {file: other.pub}");
+    let (refused, asked) = install(&[]);
+    refused.expect_code(5);
+    assert!(asked.len() > 1, "{asked:#?}");
+    rule("{key: {file: other.pub}}, {key: {file: signer.pub}}");
+    install(&[]).0.expect_code(0);
+    assert_eq!(site.generation()["number"], 1);
+    // And a file that was changed is put right although nothing is fetched.
+    let file = site.store().join("current/rules/demo-rules/demo.yaml");
+    let before = fs::read(&file).expect("installed");
+    fs::remove_file(&file).expect("removed");
+    let (repaired, asked) = install(&[]);
+    repaired.expect_code(0);
+    assert!(
+        asked.len() > 1,
+        "the generation remembers the rule that accepted it first: {asked:#?}"
+    );
+    assert_eq!(fs::read(&file).expect("put right"), before);
 }
 
 /// A program that listens, stopped when it is dropped.
@@ -230,6 +278,22 @@ fn certificate(folder: &Path) -> bool {
     true
 }
 
+/// A variable that names the certificates of the system counts, and one that names none is an error: the
+/// built-in ones must not stand in for it.
+fn certificates_by_variable(site: &Site, reference: &str) {
+    let info = |variable: &str, value: &str| {
+        let mut command = site.eyas(&["artifact", "info", reference]);
+        run(command.env(variable, value))
+    };
+    // Who is not let in has been spoken to: the certificate is trusted.
+    info("SSL_CERT_FILE", "cert.pem").expect_code(4).expect_stderr(&["user and a password"]);
+    for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        let absent = info(variable, "absent");
+        assert_ne!(absent.code(), 0, "{absent:?}");
+        absent.expect_stderr(&[variable]);
+    }
+}
+
 /// Logs in, pushes and installs at a registry with users and TLS.
 fn whole_way(site: &Site, port: u16) {
     let host = format!("localhost:{port}");
@@ -237,6 +301,7 @@ fn whole_way(site: &Site, port: u16) {
     let login = ["registry", "auth", "basic", &host, "-u", "me", "--password-stdin"];
     let unknown = with_input(&mut site.eyas(&login), PASSWORD);
     assert_eq!(unknown.code(), 4, "the certificate is not trusted by itself: {unknown:?}");
+    certificates_by_variable(site, &reference);
     let text = format!("registries:\n  - {{registry: '{host}', caFiles: [cert.pem]}}\n");
     fs::write(site.path("eyas.yaml"), text).expect("written");
     with_input(&mut site.eyas(&login), PASSWORD).expect_code(0);

@@ -156,6 +156,32 @@ fn what_is_wrong_with_a_push_is_an_error_record() {
 }
 
 #[test]
+fn one_repository_that_is_not_there_keeps_no_tags_back() {
+    let (registry, repository) = published();
+    let absent = registry.reference("team/absent");
+    let info = |world: &World| {
+        let line = format!("artifact info {absent} {repository} --plain-http --log-format=json");
+        let finished = world.run(&line);
+        finished.expect_code(0);
+        let warned = finished.stdout.lines().filter(|line| line.contains("WARN")).count();
+        assert_eq!(warned, 1, "{}", finished.stdout);
+        assert!(finished.stdout.contains("latest"), "{}", finished.stdout);
+    };
+    info(&World::ours());
+    if let Some(theirs) = World::theirs("falcoctl::absent") {
+        info(&theirs);
+    }
+}
+
+#[test]
+fn advice_names_the_program_that_was_called() {
+    let finished = World::ours().run("artifact install demo");
+    finished.expect_code(1);
+    assert!(finished.stdout.contains("`falcoctl index add`"), "{}", finished.stdout);
+    assert!(!finished.stdout.contains("`eyas "), "{}", finished.stdout);
+}
+
+#[test]
 fn a_state_directory_that_cannot_be_written_is_a_warning() {
     let (_registry, repository) = published();
     let install = |world: &World| {

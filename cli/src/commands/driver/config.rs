@@ -33,8 +33,9 @@ struct ConfigMap {
 
 #[derive(Serialize)]
 struct Configured {
+    dry_run: bool,
     driver: &'static str,
-    /// The file that was written, if one was.
+    /// The file that was written, or would be, if there is one.
     file: Option<String>,
     /// Why none was.
     skipped: Option<String>,
@@ -45,6 +46,9 @@ impl Document for Configured {
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         match (&self.file, &self.skipped) {
+            (Some(file), _) if self.dry_run => {
+                writeln!(out, "`{}` would be set in {file}", self.driver)
+            }
             (Some(file), _) => writeln!(out, "`{}` is set in {file}", self.driver),
             (None, Some(why)) => writeln!(out, "{why}"),
             (None, None) => Ok(()),
@@ -59,25 +63,34 @@ pub(super) fn run(
     settings: &Settings,
     printer: &Printer,
 ) -> anyhow::Result<()> {
-    let driver = host.kind.as_str();
+    let (driver, dry_run) = (host.kind.as_str(), args.dry_run);
     let update = settings.driver_switch(args.update_falco, "driver.config.update_falco")?;
     if update == Some(false) {
         let skipped = Some("Falco's configuration stays as it is, as asked".to_owned());
-        return Ok(printer.data(&Configured { driver, file: None, skipped })?);
+        return Ok(printer.data(&Configured { dry_run, driver, file: None, skipped })?);
     }
     let place = place(args, settings)?;
     let found = match &place.config_map {
         None => kind_of_file(&place.directory)?,
-        Some(map) => kind_of_map(map, args.update_configmap, host, printer)?,
+        Some(map) => kind_of_map(map, args.update_configmap && !dry_run, host, printer)?,
     };
     if !found.as_deref().is_some_and(engine::has_driver) {
         let shown = found.map_or("no engine".to_owned(), |kind| format!("the engine `{kind}`"));
         let skipped = format!("Falco is configured with {shown}, which needs no driver");
-        return Ok(printer.data(&Configured { driver, file: None, skipped: Some(skipped) })?);
+        return Ok(printer.data(&Configured {
+            dry_run,
+            driver,
+            file: None,
+            skipped: Some(skipped),
+        })?);
     }
-    let file = engine::write(&place.directory, host.kind)?;
+    let file = if dry_run {
+        engine::fragment(&place.directory)
+    } else {
+        engine::write(&place.directory, host.kind)?
+    };
     let file = Some(file.display().to_string());
-    Ok(printer.data(&Configured { driver, file, skipped: None })?)
+    Ok(printer.data(&Configured { dry_run, driver, file, skipped: None })?)
 }
 
 fn place(args: &DriverConfigArgs, settings: &Settings) -> anyhow::Result<Place> {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::Host;
-use crate::args::{DriverInstallArgs, UnloadArgs};
+use crate::args::{DriverCleanupArgs, DriverInstallArgs, UnloadArgs};
 use crate::driver::build::{self, NotBuilt, Recipe};
 use crate::driver::kept::{self, New};
 use crate::driver::module::{self, Unloaded};
@@ -29,6 +29,7 @@ const HTTP_TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Serialize)]
 struct Installed {
+    dry_run: bool,
     driver: &'static str,
     /// The file that was loaded; none where none is needed or the host's own was taken.
     file: Option<String>,
@@ -48,7 +49,8 @@ impl Document for Installed {
 pub(super) fn run(host: &Host, args: &DriverInstallArgs, printer: &Printer) -> anyhow::Result<()> {
     let done = |file: Option<&Path>, loaded: bool, message: String| {
         let file = file.map(|path| path.display().to_string());
-        Ok(printer.data(&Installed { driver: host.kind.as_str(), file, loaded, message })?)
+        let (driver, dry_run) = (host.kind.as_str(), args.dry_run);
+        Ok(printer.data(&Installed { dry_run, driver, file, loaded, message })?)
     };
     if host.kind == DriverKind::ModernEbpf {
         return done(None, false, "`modern_ebpf` needs no files: nothing to do".to_owned());
@@ -56,6 +58,9 @@ pub(super) fn run(host: &Host, args: &DriverInstallArgs, printer: &Printer) -> a
     let work = Work::new(host, args, printer)?;
     if !work.download && !work.compile {
         return done(None, false, "fetching and building are both off: nothing to do".to_owned());
+    }
+    if args.dry_run {
+        return done(None, false, work.plan()?);
     }
     let names = &work.names;
     match work.obtain() {
@@ -83,17 +88,23 @@ pub(super) fn run(host: &Host, args: &DriverInstallArgs, printer: &Printer) -> a
 }
 
 /// Runs `driver cleanup`.
-pub(super) fn cleanup(host: &Host, args: &UnloadArgs, printer: &Printer) -> anyhow::Result<()> {
-    if host.kind == DriverKind::ModernEbpf {
-        let message = "`modern_ebpf` leaves nothing behind: nothing to do".to_owned();
-        let driver = host.kind.as_str();
-        return Ok(printer.data(&Installed { driver, file: None, loaded: false, message })?);
-    }
+pub(super) fn cleanup(
+    host: &Host,
+    args: &DriverCleanupArgs,
+    printer: &Printer,
+) -> anyhow::Result<()> {
     let names = Names::new(&host.settings.name, &host.version, &host.target);
-    unload(&names, args, printer)?;
-    let message = format!("module `{}` is not loaded any more", names.module());
-    let driver = host.kind.as_str();
-    Ok(printer.data(&Installed { driver, file: None, loaded: false, message })?)
+    let module = names.module();
+    let message = if host.kind == DriverKind::ModernEbpf {
+        "`modern_ebpf` leaves nothing behind: nothing to do".to_owned()
+    } else if args.dry_run {
+        format!("module `{module}` would be unloaded, and its versions removed from DKMS")
+    } else {
+        unload(&names, &args.unload, printer)?;
+        format!("module `{module}` is not loaded any more")
+    };
+    let (driver, dry_run) = (host.kind.as_str(), args.dry_run);
+    Ok(printer.data(&Installed { dry_run, driver, file: None, loaded: false, message })?)
 }
 
 /// Takes the module out of the kernel and of DKMS.
@@ -168,6 +179,34 @@ impl<'a> Work<'a> {
             }
         }
         Ok(Self { host, args, printer, names, kept, download, compile })
+    }
+
+    /// What would be done, in words.
+    fn plan(&self) -> anyhow::Result<String> {
+        let proof = self.proof()?;
+        if kept::is_intact(&self.kept) && !matches!(proof, Some(Proof::Digest(_))) {
+            return Ok(format!("`{}` is there already and would be loaded", self.kept.display()));
+        }
+        let mut steps = Vec::new();
+        if self.download && proof.is_some() {
+            let places = self.host.settings.repositories.iter();
+            let places: Vec<_> = places.map(|place| self.names.address(place)).collect();
+            steps.push(format!("{} would be fetched and checked", places.join(" or else ")));
+        } else if self.download {
+            steps.push(
+                "nothing would be fetched, since there is nothing to check it against".to_owned(),
+            );
+        }
+        if self.compile {
+            let (name, version) = (&self.names.name, &self.names.version);
+            steps.push(match driver::source(&self.host.roots(), name, version) {
+                Some(source) => {
+                    format!("failing that, it would be built from {}", source.display())
+                }
+                None => format!("it could not be built: no sources of `{name}` {version} are here"),
+            });
+        }
+        Ok(steps.join("; "))
     }
 
     /// The driver, checked: kept from before, fetched or built.

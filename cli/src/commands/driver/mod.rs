@@ -22,7 +22,7 @@ pub(super) fn run(args: &DriverArgs, settings: &Settings, printer: &Printer) -> 
     match &args.command {
         Driver::Config(args) => config::run(&host, args, settings, printer),
         Driver::Install(args) => install::run(&host, args, printer),
-        Driver::Cleanup(args) => install::cleanup(&host, &args.unload, printer),
+        Driver::Cleanup(args) => install::cleanup(&host, args, printer),
         Driver::Printenv => Ok(printer.data(&host.variables())?),
     }
 }

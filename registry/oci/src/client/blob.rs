@@ -15,7 +15,13 @@ use reqwest::Response;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use super::{BlobSink, Client, Place, Remote};
-use crate::{Digesting, config::Notice, error::OciError, secret::tame, transport::Failure};
+use crate::{
+    Digesting,
+    config::Notice,
+    error::OciError,
+    secret::tame,
+    transport::{Failure, Pace},
+};
 
 /// Most continuations of one blob, so that a registry that sends a byte at a time has an end.
 const MAX_CONTINUATIONS: u32 = 100;
@@ -74,6 +80,8 @@ struct Download<'a, S: ?Sized> {
     /// Some bytes came by another answer than the rest: a wrong digest may come from mixing.
     mixed: bool,
     etag: Option<HeaderValue>,
+    /// One for all answers: what trickles over many of them has an end too.
+    pace: Pace,
 }
 
 impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
@@ -90,8 +98,9 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
             .map_err(|source| OciError::Sink { what: what.clone(), source })?;
         let (received, mixed) = (kept, kept > 0);
         let digesting = Digesting::after(hasher);
+        let pace = Pace::of_content(&client.config().timeouts);
         let mut download =
-            Self { client, what, descriptor, sink, digesting, received, mixed, etag: None };
+            Self { client, what, descriptor, sink, digesting, received, mixed, etag: None, pace };
         if kept > descriptor.size {
             download.restart().await?;
         }
@@ -213,15 +222,8 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
 
     /// Moves the body to the sink. `skip` bytes at its beginning are there already.
     async fn pour(&mut self, mut response: Response, mut skip: u64) -> Result<(), Failure> {
-        let stall = self.client.config().timeouts.stall;
         let size = self.descriptor.size;
-        loop {
-            let mut chunk = match tokio::time::timeout(stall, response.chunk()).await {
-                Ok(Ok(Some(chunk))) => chunk,
-                Ok(Ok(None)) => break,
-                Ok(Err(error)) => return Err(Failure::network(&error, &self.what)),
-                Err(_) => return Err(Failure::stalled(&self.what, stall, self.received)),
-            };
+        while let Some(mut chunk) = self.pace.next(&mut response, &self.what).await? {
             let known = skip.min(chunk.len() as u64);
             skip -= known;
             let chunk = chunk.split_off(known as usize);

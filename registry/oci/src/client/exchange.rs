@@ -12,7 +12,7 @@ use crate::{
     auth::Scope,
     error::OciError,
     secret::{Secret, printable},
-    transport::{Body, Call, Failure, authority},
+    transport::{Body, Call, Failure, Pace, authority},
 };
 
 /// Statuses of refusals that the caller of an API reads itself.
@@ -107,21 +107,16 @@ impl Client {
         if let Some(length) = announced.filter(|length| *length > limit) {
             return Err(too_large(length).into());
         }
-        let stall = self.config().timeouts.stall;
+        let mut pace = Pace::of_content(&self.config().timeouts);
         let mut received = 0;
-        loop {
-            let chunk = match tokio::time::timeout(stall, response.chunk()).await {
-                Ok(Ok(Some(chunk))) => chunk,
-                Ok(Ok(None)) => return Ok(received),
-                Ok(Err(error)) => return Err(Failure::network(&error, &call.what)),
-                Err(_) => return Err(Failure::stalled(&call.what, stall, received)),
-            };
+        while let Some(chunk) = pace.next(&mut response, &call.what).await? {
             received += chunk.len() as u64;
             if received > limit {
                 return Err(too_large(received).into());
             }
             sink.write(&chunk).await.map_err(failed)?;
         }
+        Ok(received)
     }
 }
 

@@ -68,6 +68,7 @@ fn is_elsewhere(error: &OciError) -> bool {
         | OciError::RateLimited { .. }
         | OciError::Network { .. }
         | OciError::Stalled { .. }
+        | OciError::TooSlow { .. }
         | OciError::Io { .. } => true,
         OciError::Server { status, .. } => *status >= 500,
         _ => false,

@@ -2,8 +2,6 @@
 //!
 //! Owns the cap on documents and the rules for the next page of a listing.
 
-use std::time::Duration;
-
 use http::{
     HeaderMap, StatusCode,
     header::{CONTENT_TYPE, LINK},
@@ -11,8 +9,9 @@ use http::{
 use reqwest::Response;
 use url::Url;
 
-use super::failure::Failure;
+use super::{failure::Failure, pace::Pace};
 use crate::{
+    config::Timeouts,
     error::OciError,
     secret::{printable, tame},
 };
@@ -30,7 +29,7 @@ impl Answer {
     pub(crate) async fn read(
         mut response: Response,
         limit: u64,
-        stall: Duration,
+        timeouts: &Timeouts,
         what: &str,
     ) -> Result<Self, Failure> {
         let too_large = |found| OciError::TooLarge { what: what.to_owned(), limit, found };
@@ -39,13 +38,9 @@ impl Answer {
             return Err(too_large(length).into());
         }
         let mut body = Vec::with_capacity(announced.unwrap_or(0) as usize);
-        loop {
-            match tokio::time::timeout(stall, response.chunk()).await {
-                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
-                Ok(Ok(None)) => break,
-                Ok(Err(error)) => return Err(Failure::network(&error, what)),
-                Err(_) => return Err(Failure::stalled(what, stall, body.len() as u64)),
-            }
+        let mut pace = Pace::of_document(timeouts);
+        while let Some(piece) = pace.next(&mut response, what).await? {
+            body.extend_from_slice(&piece);
             if body.len() as u64 > limit {
                 return Err(too_large(body.len() as u64).into());
             }

@@ -14,7 +14,7 @@ use reqwest::Response;
 
 use super::{answer::Answer, retry::retry_after};
 use crate::{
-    config::MAX_ERROR_BYTES,
+    config::{MAX_ERROR_BYTES, Timeouts},
     error::{NetworkKind, OciError},
     secret::tame,
 };
@@ -43,10 +43,10 @@ impl Failure {
     }
 
     /// An answer with a status that nobody wanted.
-    pub(crate) async fn status(response: Response, what: &str, stall: Duration) -> Self {
+    pub(crate) async fn status(response: Response, what: &str, timeouts: &Timeouts) -> Self {
         let status = response.status();
         let retry_after = retry_after(response.headers(), SystemTime::now());
-        let body = Answer::read(response, MAX_ERROR_BYTES, stall, what).await;
+        let body = Answer::read(response, MAX_ERROR_BYTES, timeouts, what).await;
         let detail = body.map(|answer| explain(&answer.body)).unwrap_or_default();
         let reason = || if detail.is_empty() { status.to_string() } else { detail.clone() };
         let what = what.to_owned();

@@ -7,6 +7,7 @@
 mod answer;
 mod call;
 mod failure;
+mod pace;
 mod retry;
 mod tls;
 
@@ -26,6 +27,8 @@ use url::Url;
 pub(crate) use answer::{Answer, media_type, next_page};
 pub(crate) use call::{Body, Call, Fill};
 pub(crate) use failure::Failure;
+pub(crate) use pace::Pace;
+pub use pace::SLOWEST_BYTES_PER_SECOND;
 pub use retry::RetryPolicy;
 
 use crate::{
@@ -95,7 +98,7 @@ impl Transport {
         loop {
             let outcome = match self.once(call).await {
                 Ok(response) => {
-                    Answer::read(response, limit, self.config.timeouts.stall, &call.what).await
+                    Answer::read(response, limit, &self.config.timeouts, &call.what).await
                 }
                 Err(failure) => Err(failure),
             };
@@ -123,7 +126,7 @@ impl Transport {
         if response.status().is_success() || call.expected.contains(&response.status()) {
             return Ok(response);
         }
-        Err(Failure::status(response, &call.what, self.config.timeouts.stall).await)
+        Err(Failure::status(response, &call.what, &self.config.timeouts).await)
     }
 
     /// Waits before the next try, or gives the failure back when there will be none.
@@ -279,13 +282,12 @@ impl Transport {
         let patience = if request.brief { BRIEF.min(connect + answer) } else { connect + answer };
         let sent = std::pin::pin!(builder.send());
         let response = call::attended(sent, &Fill::default(), patience, what).await?;
-        let stall = self.config.timeouts.stall;
+        let timeouts = &self.config.timeouts;
         if response.status().is_success() {
-            let answer =
-                Answer::read(response, self.config.limits.token_bytes, stall, what).await?;
-            return Ok(answer.body);
+            let limit = self.config.limits.token_bytes;
+            return Ok(Answer::read(response, limit, timeouts, what).await?.body);
         }
-        Err(Failure::status(response, what, stall).await)
+        Err(Failure::status(response, what, timeouts).await)
     }
 }
 
@@ -350,16 +352,21 @@ fn host(registry: &str) -> Option<url::Host> {
     Url::parse(&format!("http://{registry}/")).ok()?.host().map(|host| host.to_owned())
 }
 
-/// Reads what little there is left of an answer, so that its connection can be used again.
+/// Reads what little there is left of an answer, so that its connection can be used again. What does not
+/// end within `patience` is not worth a connection.
 async fn drain(mut response: Response, patience: Duration) {
     const ENOUGH: usize = 64 * 1024;
-    let mut seen = 0;
-    while let Ok(Ok(Some(chunk))) = tokio::time::timeout(patience, response.chunk()).await {
-        seen += chunk.len();
-        if seen > ENOUGH {
-            return;
+    let rest = async {
+        let mut seen = 0;
+        while let Ok(Some(chunk)) = response.chunk().await {
+            seen += chunk.len();
+            if seen > ENOUGH {
+                return;
+            }
         }
-    }
+    };
+    // Whether it came to its end makes no difference to what is done next.
+    let _ = tokio::time::timeout(patience, rest).await;
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ use crate::{
     error::OciError,
 };
 
+/// Variables that name the system's certificates.
+const NAMING: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 /// The settings for `registry`; HTTP/2 is offered where TLS is spoken.
 pub(super) fn settings(
     registry: &str,
@@ -64,6 +67,14 @@ fn roots(
     let system = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(system.certs);
     if roots.is_empty() {
+        // Who names a file wants it to count: others must not stand in for it.
+        if let Some(variable) = NAMING.iter().find(|name| std::env::var_os(name).is_some()) {
+            let why = system
+                .errors
+                .first()
+                .map_or_else(|| "no PEM certificate in it".to_owned(), ToString::to_string);
+            return Err(format!("no certificate can be had from what `{variable}` names: {why}"));
+        }
         listener.tell(Notice::BundledRoots { registry: registry.to_owned() });
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }

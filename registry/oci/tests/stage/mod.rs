@@ -57,6 +57,7 @@ pub(crate) fn config(hosts: &[&str]) -> ClientConfig {
             connect: Duration::from_millis(300),
             answer: Duration::from_millis(300),
             stall: Duration::from_millis(400),
+            total: Duration::from_secs(20),
         },
         proxy_from_environment: false,
         ..ClientConfig::default()

@@ -227,7 +227,7 @@ async fn take(
     let selection =
         Box::pin(select(context, vec![wish], installed.as_ref(), &offered, options)).await?;
     // Behind a pointer: a follower of many references waits most of the time.
-    Box::pin(apply(context, selection.found, &presence, options)).await
+    Box::pin(apply(context, selection.found, Vec::new(), &presence, options)).await
 }
 
 /// Whether the active generation has this content from this repository.
@@ -262,6 +262,7 @@ mod tests {
             layer_digest: digest,
             signer: None,
             signed_at: None,
+            accepted_by: None,
             reason: String::new(),
             files: Vec::new(),
         });

@@ -1,7 +1,8 @@
 //! Where names come from: index files, fetched or cached, and the list of those that were added.
 //!
-//! Owns the cached copies and the list of added indexes. An index that cannot be had is a problem
-//! only for names that no other index knows. What an index says is read by `eyas-index`.
+//! Owns the cached copies and the list of added indexes, and when indexes are read: at once for a name, else when
+//! something asks for what only they know. An index that cannot be had is a problem only for names that no other
+//! index knows. What an index says is read by `eyas-index`.
 
 mod book;
 mod copies;
@@ -22,15 +23,28 @@ use eyas_artifact::{Name, Reference};
 use eyas_index::{Index, IndexError, MAX_INDEX_BYTES};
 use eyas_oci::{Client, OciError};
 use eyas_trust::{CosignSection, IndexRule, Policy, SystemKeys};
+use tokio::sync::OnceCell;
 
 use crate::{Event, Listener, OpsError};
 
-/// Indexes as far as they could be had.
+/// Indexes as far as they could be had. They may be read later, when something asks for what only they
+/// know: a name, or whose signature a repository needs.
 #[derive(Debug, Default)]
 pub struct Catalog {
     sources: Vec<IndexSource>,
+    copies: Copies,
+    /// How they are fetched when they are read later.
+    client: Option<Client>,
+    read: OnceCell<Indexes>,
+    /// What is known as long as nothing was read.
+    nothing: Indexes,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+struct Indexes {
     index: Index,
-    /// What was read, for indexes that have to be signed.
+    /// The documents themselves, for indexes that have to be signed.
     documents: Vec<(IndexSource, Vec<u8>)>,
     missing: Vec<Missing>,
 }
@@ -50,39 +64,48 @@ impl Catalog {
         client: &Client,
         listener: &dyn Listener,
     ) -> Self {
-        let (mut indexes, mut documents, mut missing) = (Vec::new(), Vec::new(), Vec::new());
-        for source in sources {
-            match load_one(source, copies, client, listener).await {
-                Ok((index, bytes)) => {
-                    indexes.push(index);
-                    documents.push((source.clone(), bytes));
-                }
-                Err(reason) => {
-                    // The only one is told where its absence matters.
-                    if sources.len() > 1 {
-                        let text = format!("index `{}` is left out: {reason}", source.name);
-                        listener.tell(&Event::Warning(&text));
-                    }
-                    missing.push(Missing { name: source.name.clone(), reason });
-                }
-            }
+        let catalog = Self::later(sources, copies, client);
+        catalog.complete(listener).await;
+        catalog
+    }
+
+    /// Indexes that are fetched when something asks for what only they know.
+    pub fn later(sources: &[IndexSource], copies: &Copies, client: &Client) -> Self {
+        Self {
+            sources: sources.to_vec(),
+            copies: copies.clone(),
+            client: Some(client.clone()),
+            ..Self::default()
         }
-        Self { sources: sources.to_vec(), index: Index::merge(indexes), documents, missing }
+    }
+
+    /// Reads the indexes if that was not done yet.
+    pub(crate) async fn complete(&self, listener: &dyn Listener) {
+        let Some(client) = &self.client else { return };
+        let read = || Indexes::read(&self.sources, &self.copies, client, listener);
+        self.read.get_or_init(read).await;
+    }
+
+    fn known(&self) -> &Indexes {
+        self.read.get().unwrap_or(&self.nothing)
     }
 
     /// The entries that are known.
     pub fn index(&self) -> &Index {
-        &self.index
+        &self.known().index
     }
 
     /// Fails when an index is missing, for commands that are about all of them.
-    pub fn expect_complete(self) -> Result<Self, OpsError> {
-        let Self { sources, index, documents, mut missing } = self;
-        if missing.is_empty() {
-            Ok(Self { sources, index, documents, missing })
-        } else {
-            Err(missing.remove(0).reason)
+    pub fn expect_complete(mut self) -> Result<Self, OpsError> {
+        match self.read.get_mut() {
+            Some(read) if !read.missing.is_empty() => Err(read.missing.remove(0).reason),
+            _ => Ok(self),
         }
+    }
+
+    /// The first index that could not be had, and why.
+    pub(crate) fn gap(&self) -> Option<(&str, &OpsError)> {
+        self.known().missing.first().map(|missing| (missing.name.as_str(), &missing.reason))
     }
 
     /// Whether every index is in a file, so that reading it again costs nothing.
@@ -107,7 +130,7 @@ impl Catalog {
         policy: &mut Policy,
         all: bool,
     ) -> Result<(), OpsError> {
-        for entry in self.index.at(asked) {
+        for entry in self.index().at(asked) {
             let Some(section) = &entry.signature else { continue };
             let place = self.sources.iter().find(|source| source.name == entry.index);
             let address = place.map(IndexSource::address).unwrap_or_default();
@@ -126,18 +149,60 @@ impl Catalog {
         Ok(())
     }
 
-    /// What a typed name means.
+    /// What a typed name means, as far as the indexes were read.
     pub fn resolve(&self, name: &Name) -> Result<Reference, OpsError> {
-        match (eyas_index::resolve(name, &self.index), self.missing.first()) {
+        match (eyas_index::resolve(name, self.index()), self.gap()) {
             // The name may well be in the index that could not be had.
-            (Err(IndexError::UnknownName { .. }), Some(missing)) => Err(OpsError::NameNeedsIndex {
-                name: name.to_string(),
-                index: missing.name.clone(),
-                reason: missing.reason.to_string(),
-                class: missing.reason.class(),
-            }),
+            (Err(IndexError::UnknownName { .. }), Some((index, reason))) => {
+                Err(OpsError::NameNeedsIndex {
+                    name: name.to_string(),
+                    index: index.to_owned(),
+                    reason: reason.to_string(),
+                    class: reason.class(),
+                })
+            }
             (resolved, _) => Ok(resolved?),
         }
+    }
+
+    /// What a name means; the indexes are read for it.
+    pub(crate) async fn find(
+        &self,
+        name: &Name,
+        listener: &dyn Listener,
+    ) -> Result<Reference, OpsError> {
+        if matches!(name, Name::Indexed { .. }) {
+            self.complete(listener).await;
+        }
+        self.resolve(name)
+    }
+}
+
+impl Indexes {
+    async fn read(
+        sources: &[IndexSource],
+        copies: &Copies,
+        client: &Client,
+        listener: &dyn Listener,
+    ) -> Self {
+        let (mut indexes, mut documents, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+        for source in sources {
+            match load_one(source, copies, client, listener).await {
+                Ok((index, bytes)) => {
+                    indexes.push(index);
+                    documents.push((source.clone(), bytes));
+                }
+                Err(reason) => {
+                    // The only one is told where its absence matters.
+                    if sources.len() > 1 {
+                        let text = format!("index `{}` is left out: {reason}", source.name);
+                        listener.tell(&Event::Warning(&text));
+                    }
+                    missing.push(Missing { name: source.name.clone(), reason });
+                }
+            }
+        }
+        Self { index: Index::merge(indexes), documents, missing }
     }
 }
 

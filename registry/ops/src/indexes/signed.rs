@@ -24,7 +24,7 @@ impl Catalog {
         verifier: &Verifier,
         client: &Client,
     ) -> Result<(), OpsError> {
-        for (source, content) in &self.documents {
+        for (source, content) in &self.known().documents {
             let address = source.address();
             if verifier.policy().rule_for_index(&address, &source.name).is_some() {
                 let bundle = source.bundle(client).await?;

@@ -13,7 +13,7 @@ use eyas_oci::{Client, OciError};
 
 use super::{
     Answer, Cause, Choice, Clash, Class, Conflict, Context, Found, IndexError, InstallOptions,
-    MAX_ARTIFACTS, Offered, Offers, OpsError, Pick, Problem, Wanted, find, solve,
+    MAX_ARTIFACTS, Offered, Offers, OpsError, Pick, Problem, Wanted, find, solve, unchanged,
 };
 use eyas_index::solve::Solution;
 
@@ -22,6 +22,7 @@ pub(super) struct Facts<'a> {
     context: &'a Context<'a>,
     options: &'a InstallOptions,
     lock: Option<&'a Lock>,
+    installed: Option<&'a Generation>,
     /// Where the artifacts of a name are.
     places: BTreeMap<String, Reference>,
     /// Names of which the newest in a range is asked for.
@@ -55,11 +56,16 @@ impl Offers for Facts<'_> {
 }
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(context: &'a Context<'a>, options: &'a InstallOptions) -> Self {
+    pub(super) fn new(
+        context: &'a Context<'a>,
+        options: &'a InstallOptions,
+        installed: Option<&'a Generation>,
+    ) -> Self {
         Self {
             context,
             options,
             lock: None,
+            installed,
             places: BTreeMap::new(),
             ranged: BTreeSet::new(),
             listings: BTreeMap::new(),
@@ -78,7 +84,7 @@ impl<'a> Facts<'a> {
         options: &'a InstallOptions,
         lock: &'a Lock,
     ) -> Self {
-        Self { lock: Some(lock), ..Self::new(context, options) }
+        Self { lock: Some(lock), ..Self::new(context, options, None) }
     }
 
     /// From here on, so many more artifacts are looked at.
@@ -113,12 +119,21 @@ impl<'a> Facts<'a> {
         reference: &Reference,
         cause: Cause,
     ) -> Result<(String, Offered), OpsError> {
-        let found = self.find(reference, cause).await?;
-        let name = found.config.name.clone();
-        let offered = offered(self.context, &found);
+        // Who follows has asked already.
+        let unchanged = match cause {
+            Cause::Followed => None,
+            _ => unchanged::look(self.context, reference, self.installed, self.options).await?,
+        };
+        let (name, offered) = if let Some(unchanged) = unchanged {
+            unchanged
+        } else {
+            let found = self.find(reference, cause).await?;
+            let (name, offered) = (found.config.name.clone(), offered(self.context, &found));
+            self.keep(name.clone(), found);
+            (name, offered)
+        };
         self.places.insert(name.clone(), reference.clone());
         self.offers.insert((name.clone(), offered.version.clone()), Known::Yes(offered.clone()));
-        self.keep(name.clone(), found);
         Ok((name, offered))
     }
 
@@ -231,7 +246,7 @@ impl<'a> Facts<'a> {
             }
             return Ok(Known::Yes(versions));
         }
-        let place = match self.place(name) {
+        let place = match self.place(name).await {
             Ok(place) => place,
             Err(error) => return Ok(self.missing(error)),
         };
@@ -253,12 +268,12 @@ impl<'a> Facts<'a> {
     }
 
     /// Where the artifacts of a name are: as was asked, else as an index says.
-    fn place(&mut self, name: &str) -> Result<Reference, OpsError> {
+    async fn place(&mut self, name: &str) -> Result<Reference, OpsError> {
         if let Some(place) = self.places.get(name) {
             return Ok(place.clone());
         }
         let indexed = Name::Indexed { name: name.to_owned(), tag: None, digest: None };
-        let place = self.context.catalog.resolve(&indexed)?;
+        let place = self.context.catalog.find(&indexed, self.context.listener).await?;
         self.places.insert(name.to_owned(), place.clone());
         Ok(place)
     }
@@ -276,7 +291,7 @@ impl<'a> Facts<'a> {
                 None => Ok(Known::No("the lock file does not have it".to_owned())),
             };
         }
-        let place = match self.place(name) {
+        let place = match self.place(name).await {
             Ok(place) => place,
             Err(error) => return Ok(self.missing(error)),
         };

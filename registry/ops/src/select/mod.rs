@@ -7,6 +7,7 @@
 //! is never taken in its place.
 
 mod facts;
+mod unchanged;
 
 use std::collections::BTreeSet;
 
@@ -55,7 +56,7 @@ pub(crate) async fn select(
     offer: &Offer,
     options: &InstallOptions,
 ) -> Result<Selection, OpsError> {
-    let mut facts = Facts::new(context, options);
+    let mut facts = Facts::new(context, options, installed);
     let problem = problem(context, &mut facts, wishes, installed, offer, options).await?;
     resolve(&mut facts, &problem, installed).await
 }
@@ -232,9 +233,13 @@ async fn resolve(
     for pick in solution.picks {
         match pick.choice {
             Choice::Take(digest) => {
-                if let Some(mut found) = facts.take(&pick.name, &digest) {
-                    found.candidate.cause = pick.cause;
-                    selection.found.push(found);
+                match facts.take(&pick.name, &digest) {
+                    Some(mut found) => {
+                        found.candidate.cause = pick.cause;
+                        selection.found.push(found);
+                    }
+                    // Only what is installed is offered without having been found.
+                    None => selection.kept.extend(keep(&pick, installed)),
                 }
             }
             Choice::Keep => selection.kept.extend(keep(&pick, installed)),

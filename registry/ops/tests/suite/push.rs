@@ -69,10 +69,16 @@ async fn verify_says_how() {
     stage.publish(&Bundle::new("demo", "1.0.0")).await;
     let name: Name = "demo".parse().expect("a name");
     let catalog = stage.catalog().await;
-    let explained =
-        eyas_ops::verify(&stage.client, &catalog, &stage.trust(), &name, &Platform::host())
-            .await
-            .expect("accepted");
+    let explained = eyas_ops::verify(
+        &stage.client,
+        &catalog,
+        &stage.trust(),
+        &name,
+        &Platform::host(),
+        &stage.heard,
+    )
+    .await
+    .expect("accepted");
     assert!(explained.attempts.iter().any(|attempt| attempt.failed.is_none()));
 }
 
@@ -84,7 +90,8 @@ async fn an_index_speaks_only_where_it_is_asked_to() {
     let catalog = stage.catalog().await;
     let verify = async |from_index| {
         let trust = Trust::new(Policy::refuse_all(), from_index).expect("trust");
-        eyas_ops::verify(&stage.client, &catalog, &trust, &name, &Platform::host()).await
+        eyas_ops::verify(&stage.client, &catalog, &trust, &name, &Platform::host(), &stage.heard)
+            .await
     };
     assert!(verify(false).await.is_err());
     verify(true).await.expect("by the key that the index names");

@@ -69,6 +69,7 @@ impl Sample {
             layer: Descriptor::of(self.kind.layer_media_type(), &self.layer()),
             signer: Some(SignerRecord { form: "key".to_owned(), ..SignerRecord::default() }),
             signed_at: Some("2026-01-01T00:00:00Z".to_owned()),
+            accepted_by: None,
         }
     }
 

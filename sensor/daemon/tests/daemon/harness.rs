@@ -208,6 +208,7 @@ fn entry(name: &str, kind: Kind, file: &str, content: &[u8]) -> Entry {
         layer_digest: digest,
         signer: None,
         signed_at: None,
+        accepted_by: None,
         reason: "asked for".into(),
         files: vec![InstalledFile {
             path: file.into(),
