@@ -17,7 +17,7 @@ fn facts() -> GivenFacts {
     let given: Value = json!({
         "evt.type": "openat", "evt.num": 5, "evt.rawtime": 1_000_000_000_000_u64,
         "evt.is_io": true, "evt.cpu": -1, "evt.buffer": { "hex": "00414243ff" },
-        "evt.rawarg.res": -22, "evt.rawarg.flags": 18_446_744_073_709_551_615_u64,
+        "evt.rawarg.res": -22, "evt.rawarg.flags": 4_294_967_295_u64,
         "proc.name": "Nginx", "proc.pname": "init", "proc.pid": 10, "proc.vpid": 10, "proc.args": "",
         "proc.aname[1]": "sh", "proc.aname[2]": "init", "thread.cpu": 2.5, "user.uid": 4_294_967_295_u64,
         "fd.name": "/opt/Data/x.log", "fd.types": ["file", "ipv4"], "fd.sport": 22,

@@ -2,7 +2,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Refusal, words};
-use crate::collect::Plugin;
+use crate::collect::{Plugin, leading_version};
 use crate::load::{CompiledRule, EngineOptions, LoadOutcome, load};
 use crate::source::SourceFile;
 
@@ -60,7 +60,7 @@ fn plugins(value: Option<&Value>) -> Result<Option<Vec<Plugin>>, Refusal> {
 
 fn plugin(value: &Value) -> Result<Plugin, Refusal> {
     let name = value["name"].as_str();
-    let version = value["version"].as_str().and_then(|version| version.parse().ok());
+    let version = value["version"].as_str().and_then(leading_version);
     match (name, version) {
         (Some(name), Some(version)) => Ok(Plugin { name: name.to_owned(), version }),
         _ => Err(Refusal::question(

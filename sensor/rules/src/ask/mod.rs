@@ -161,6 +161,9 @@ mod tests {
         let found =
             ask(&json!({"format": "a %proc.name %fd.name", "fields": {"proc.name": "cat"}}));
         assert_eq!((&found["ok"], &found["complete"]), (&json!(true), &json!(false)));
+        let cut = json!({"format": "%proc.name %fd.name %proc.pid", "mode": "json",
+            "fields": {"proc.name": "cat", "proc.pid": 7}});
+        assert_eq!(ask(&cut)["output"], r#"{"proc.name":"cat"}"#, "a text that ends at `fd.name`");
         let found = ask(&json!({"format": "*%fd.name %toupper(proc.name)", "mode": "json",
             "fields": {"proc.name": "cat"}}));
         assert_eq!(

@@ -38,7 +38,10 @@ pub(super) fn format(question: &Map<String, Value>) -> Result<Value, Refusal> {
         template.fields().iter().filter(|field| with_calls || !field.is_call()).collect();
     let rendered = template.render(&facts, Style::default());
     let output = if as_json {
-        object(&listed, &facts)
+        // A text that ends early has no values behind its end either.
+        let end = |field: &&&TemplateField| rendered.complete || field.is_set(&facts);
+        let set: Vec<&TemplateField> = listed.iter().take_while(end).copied().collect();
+        object(&set, &facts)
     } else {
         String::from_utf8_lossy(&rendered.text).into_owned()
     };

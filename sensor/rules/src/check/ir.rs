@@ -89,6 +89,25 @@ pub enum Compare {
     Source(Operator, Source),
 }
 
+/// A number beside a parameter, of which events of one kind may have a signed and others an
+/// unsigned one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Dynamic {
+    /// As written, for signed values.
+    pub written: i128,
+    /// A negative number wrapped to the width that is known when rules are loaded, for unsigned
+    /// values.
+    pub wrapped: i128,
+}
+
+impl Dynamic {
+    /// The written number and the same number as converted to the type known at load.
+    pub fn new(written: i128, converted: i128) -> Self {
+        let wrapped = if converted < 0 { converted + (1 << 64) } else { converted };
+        Self { written, wrapped }
+    }
+}
+
 /// A value of the right side, converted to the type of the left.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Constant {
@@ -96,8 +115,8 @@ pub enum Constant {
     Bytes(Box<[u8]>),
     /// Any integer, widened. Negative ones have wrapped for unsigned fields.
     Integer(i128),
-    /// A value for a field whose type only the event tells: not wrapped.
-    Dynamic(i128),
+    /// A value for a field whose type only the event tells.
+    Dynamic(Dynamic),
     /// A floating point field takes integers only.
     Whole(i64),
     /// True or false.

@@ -92,7 +92,8 @@ fn port(value: &[u8]) -> Option<Constant> {
 
 fn address(value: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(value).ok()?;
-    if text.contains('.') && !text.contains(':') {
+    // An IPv4 address in an IPv6 one never stands in an event, where both are the same.
+    if text.contains('.') {
         return text.parse::<Ipv4Addr>().ok().map(IpAddr::V4);
     }
     text.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
@@ -186,6 +187,7 @@ mod tests {
             refused(Class::Ip, "1.2.3")
                 && refused(Class::Ip, "1.2.3.4.5")
                 && refused(Class::Ip, "::g")
+                && refused(Class::Ip, "::ffff:1.2.3.4")
         );
         assert_eq!(ok(Class::Ip, "::1"), Constant::Ip(IpAddr::V6(Ipv6Addr::LOCALHOST)));
         assert_eq!(ok(Class::Ip, "127.0.0.1"), Constant::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST)));

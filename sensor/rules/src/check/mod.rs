@@ -14,7 +14,7 @@ mod services;
 mod warnings;
 
 pub use error::{CheckError, CheckWarning};
-pub use ir::{Class, Compare, Constant, Ir, Left, Selector, Source, Test, Type};
+pub use ir::{Class, Compare, Constant, Dynamic, Ir, Left, Selector, Source, Test, Type};
 pub(crate) use operand::{Typed, operand};
 pub(crate) use pattern::posix_regex;
 
@@ -168,8 +168,9 @@ fn constant(check: &Check, left: &Typed, literal: &Literal) -> Result<Constant, 
         })?;
     }
     Ok(match constant {
-        Constant::Integer(_) if left.field() == Some(FieldId::EvtRawarg) => {
-            Constant::Dynamic(literal::integer(&literal.value).unwrap_or_default())
+        Constant::Integer(converted) if left.field() == Some(FieldId::EvtRawarg) => {
+            let written = literal::integer(&literal.value).unwrap_or(converted);
+            Constant::Dynamic(Dynamic::new(written, converted))
         }
         constant => constant,
     })

@@ -200,16 +200,7 @@ pub(super) fn reach(typed: &Typed) -> Left {
     let plain = |id| Left::Value(Source::Field(id, Argument::None));
     let name = |address| Left::Name { name: *id, address };
     match (id, argument) {
-        (
-            FieldId::ProcAname
-            | FieldId::ProcAexe
-            | FieldId::ProcAexepath
-            | FieldId::ProcAcmdline
-            | FieldId::ProcApid
-            | FieldId::ProcAenv,
-            Argument::None,
-        )
-        | (FieldId::ProcAenv, Argument::Key(_)) => {
+        (id, Argument::None | Argument::Key(_)) if id.is_of_ancestors() => {
             Left::Ancestors { field: *id, key: argument.clone() }
         }
         (FieldId::FdIp | FieldId::FdNet, _) => Left::EndAddresses,

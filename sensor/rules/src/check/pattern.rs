@@ -9,6 +9,9 @@ use regex::{Regex, RegexBuilder};
 /// Largest compiled size of one expression, bytes. One that needs more is refused at load.
 pub(crate) const REGEX_SIZE: usize = 8 << 20;
 
+/// Highest count of a repetition, as in every engine that rules are written for.
+const REPEAT: u32 = 1000;
+
 /// Compiles a pattern, anchored at both ends of the text.
 pub(crate) fn posix_regex(pattern: &[u8]) -> Result<Regex, String> {
     let pattern = std::str::from_utf8(pattern).map_err(|_| "it is not UTF-8".to_owned())?;
@@ -47,15 +50,31 @@ struct Translator {
 
 impl Translator {
     fn run(mut self) -> Result<String, String> {
+        let mut repeated = false;
         while let Some(c) = self.next() {
+            let after = std::mem::take(&mut repeated);
             match c {
                 '\\' => self.escape()?,
                 '[' => self.bracket()?,
                 '(' if self.peek() == Some('?') => {
                     return Err("groups with `(?` are not supported".to_owned());
                 }
-                '{' if !self.is_repetition() => self.out.push_str(r"\{"),
-                other => self.out.push(other),
+                '{' => match self.repetition()? {
+                    Some(written) => {
+                        repeated = true;
+                        self.out.push_str(&written);
+                    }
+                    None => self.out.push_str(r"\{"),
+                },
+                // Behind a repetition our engine would take it as a wish for the shortest match.
+                '?' if after => {
+                    repeated = true;
+                    self.out.push_str("{0,1}");
+                }
+                other => {
+                    repeated = matches!(other, '*' | '+' | '?');
+                    self.out.push(other);
+                }
             }
         }
         Ok(self.out)
@@ -80,6 +99,15 @@ impl Translator {
                 self.out.push(c);
                 Ok(())
             }
+            '0' => {
+                self.octal(0);
+                Ok(())
+            }
+            // One digit alone would be a reference to a group.
+            '1'..='7' if self.octal_digit().is_some() => {
+                self.octal(c.to_digit(8).unwrap_or_default());
+                Ok(())
+            }
             c if c.is_ascii_alphanumeric() => Err(format!(r"the escape `\{c}` is not supported")),
             c => {
                 self.push_literal(c);
@@ -88,7 +116,24 @@ impl Translator {
         }
     }
 
+    fn octal_digit(&self) -> Option<u32> {
+        self.peek()?.to_digit(8)
+    }
+
+    /// The rest of a character by its octal code: at most two digits more.
+    fn octal(&mut self, first: u32) {
+        let mut code = first;
+        for _ in 0..2 {
+            let Some(digit) = self.octal_digit() else { break };
+            self.at += 1;
+            code = code * 8 + digit;
+        }
+        // Three octal digits are a character.
+        self.push_literal(char::from_u32(code).unwrap_or_default());
+    }
+
     fn push_literal(&mut self, c: char) {
+        // In brackets and outside, the engine takes an escaped punctuation character as it is.
         if c.is_ascii_punctuation() {
             self.out.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
         } else {
@@ -96,17 +141,23 @@ impl Translator {
         }
     }
 
-    /// Whether the text after `{` is a count such as `3}`, `3,}` or `3,5}`.
-    fn is_repetition(&self) -> bool {
+    /// After `{`: takes a count such as `3}`, `3,}` or `3,5}`, if the text is one.
+    fn repetition(&mut self) -> Result<Option<String>, String> {
         let rest: String = self.rest[self.at..].iter().take_while(|c| **c != '}').collect();
         if self.rest.get(self.at + rest.chars().count()) != Some(&'}') {
-            return false;
+            return Ok(None);
         }
+        let (low, high) = rest.split_once(',').unwrap_or((&rest, ""));
         let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
-        match rest.split_once(',') {
-            Some((low, high)) => !low.is_empty() && digits(low) && digits(high),
-            None => !rest.is_empty() && digits(&rest),
+        if low.is_empty() || !digits(low) || !digits(high) {
+            return Ok(None);
         }
+        let small = |count: &str| count.is_empty() || count.parse().is_ok_and(|n: u32| n <= REPEAT);
+        if !small(low) || !small(high) {
+            return Err(format!("a repetition counts to {REPEAT} at most, found `{{{rest}}}`"));
+        }
+        self.at += rest.chars().count() + 1;
+        Ok(Some(format!("{{{rest}}}")))
     }
 
     /// After `[`: copies the class, so that only ranges, escapes and `[:name:]` keep a meaning.
@@ -200,8 +251,29 @@ mod tests {
     }
 
     #[test]
+    fn a_repetition_behind_a_repetition_is_one_of_its_own() {
+        for (pattern, text) in [
+            ("a+?", ""),
+            ("a{2}?", ""),
+            ("a{2}?", "aa"),
+            ("a*?b", "b"),
+            ("a**", "aaa"),
+            ("a??", "a"),
+        ] {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        assert!(!matches("a{2}?", "a") && !matches("a+?", "b") && matches("(a+?)(b??)", ""));
+        assert!(matches("a{1000}", &"a".repeat(1000)));
+        for bad in ["a{1001}", "a{1,1001}", "a{99999999999}", "a{2,1}", "*a", "(*a)", "a|*"] {
+            assert!(posix_regex(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn punctuation_escapes_are_literal() {
         assert!(matches(r"\.\<\-\/", ".<-/") && matches(r"\x41\t", "A\t"));
+        assert!(matches(r"\101\0\12", "A\0\n") && matches(r"[\101-\103]", "B"));
+        assert!(matches(r"\1011", "A1") && posix_regex(br"\18").is_err());
     }
 
     #[test]

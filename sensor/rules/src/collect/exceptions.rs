@@ -8,6 +8,10 @@ use crate::source::{Kind, Node, Place};
 use crate::syntax::ast::{Modifier, Operand, Operator};
 use crate::syntax::{Limits, parse_operand};
 
+/// What an exception may say.
+const KEYS: [&str; 4] = ["name", "fields", "comps", "values"];
+const KEYS_AND_VALUE: [&str; 5] = ["name", "fields", "comps", "values", "value"];
+
 /// What the exceptions of an item are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -61,6 +65,9 @@ fn read_one(reader: &mut Reader<'_>, item: &Node, mode: Mode) -> Result<GivenExc
     }
     let name = reader.required(item, "name")?.as_str().to_owned();
     reader.within("exception", &name, item, |reader| {
+        // `value` without values has a report of its own.
+        let misspelt = item.get("values").is_none() && item.get("value").is_some();
+        reader.inner_keys(item, if misspelt { &KEYS_AND_VALUE } else { &KEYS });
         let fields = one_or_many(reader, item, "fields")?;
         if fields.is_none() && mode != Mode::Append {
             return Err(reader.required(item, "fields").err().unwrap_or(Refused));
@@ -97,7 +104,9 @@ fn values(reader: &mut Reader<'_>, item: &Node) -> Result<Option<Vec<ExceptionVa
     let Some(node) = item.get("values").filter(|node| !node.is_null()) else { return Ok(None) };
     match node.items() {
         Some(items) => Ok(Some(items.iter().map(value).collect())),
-        None => Err(reader.wrong_type("`values`", "a sequence", node)),
+        None => Err(reader.within("exception values", "", node, |reader| {
+            reader.wrong_type("`values`", "a sequence", node)
+        })),
     }
 }
 

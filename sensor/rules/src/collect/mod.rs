@@ -21,7 +21,7 @@ pub use item::{
 };
 pub use schema::schema_violations;
 pub use text::Text;
-pub use version::{Plugin, PluginRequirement, Requirement, unsatisfied};
+pub use version::{Plugin, PluginRequirement, Requirement, leading_version, unsatisfied};
 
 use reader::{Reader, Refused};
 

@@ -3,6 +3,9 @@ use super::Text;
 use crate::report::{Code, LoadCode, Location, Position, Report, Severity, nearest, snippet};
 use crate::source::{Node, Place, SourceFile};
 
+/// Kind of location: the value of a key.
+const VALUE: &str = "value for";
+
 /// An item could not be read; the report is already made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refused;
@@ -109,14 +112,20 @@ impl<'f> Reader<'f> {
                 message,
             ));
         };
-        match node.text() {
-            None => Err(self.wrong_type(&format!("`{key}`"), "a text", node)),
+        self.within(VALUE, key, node, |reader| match node.text() {
+            None => Err(reader.wrong_type(&format!("`{key}`"), "a text", node)),
             Some("") => {
                 let message = format!("key `{key}` is empty");
-                Err(self.error(Code::MissingKey, LoadCode::ErrYamlValidate, node.place, message))
+                Err(reader.error(Code::MissingKey, LoadCode::ErrYamlValidate, node.place, message))
             }
             Some(_) => Ok(Text::of(node)),
-        }
+        })
+    }
+
+    /// The value of a key is not what it must be.
+    fn wrong_value(&mut self, key: &str, expected: &str, node: &Node) -> Refused {
+        let what = format!("`{key}`");
+        self.within(VALUE, key, node, |reader| reader.wrong_type(&what, expected, node))
     }
 
     /// A boolean that may be absent. A null or empty one is an error.
@@ -124,7 +133,7 @@ impl<'f> Reader<'f> {
         let Some(node) = item.get(key) else { return Ok(None) };
         match node.boolean() {
             Some(value) => Ok(Some(value)),
-            None => Err(self.wrong_type(&format!("`{key}`"), "`true` or `false`", node)),
+            None => Err(self.wrong_value(key, "`true` or `false`", node)),
         }
     }
 
@@ -133,9 +142,7 @@ impl<'f> Reader<'f> {
         let Some(node) = item.get(key) else { return Ok(None) };
         match node.unsigned() {
             Some(value) => Ok(Some(value)),
-            None => {
-                Err(self.wrong_type(&format!("`{key}`"), "a number from 0 to 4294967295", node))
-            }
+            None => Err(self.wrong_value(key, "a number from 0 to 4294967295", node)),
         }
     }
 
@@ -143,26 +150,43 @@ impl<'f> Reader<'f> {
     pub(super) fn texts(&mut self, item: &Node, key: &str) -> Result<Option<Vec<Text>>, Refused> {
         let Some(node) = item.get(key) else { return Ok(None) };
         let Some(items) = node.items() else {
-            return Err(self.wrong_type(&format!("`{key}`"), "a sequence of texts", node));
+            return Err(self.wrong_value(key, "a sequence of texts", node));
         };
-        let mut texts = Vec::with_capacity(items.len());
-        for value in items {
-            match value.text() {
-                Some(_) => texts.push(Text::of(value)),
-                None => return Err(self.wrong_type(&format!("each of `{key}`"), "a text", value)),
-            }
-        }
-        Ok(Some(texts))
+        let texts = self.within(VALUE, key, node, |reader| {
+            let text = |value: &Node| match value.text() {
+                Some(_) => Ok(Text::of(value)),
+                None => Err(reader.within("list item", "", value, |reader| {
+                    reader.wrong_type(&format!("each of `{key}`"), "a text", value)
+                })),
+            };
+            items.iter().map(text).collect::<Result<_, _>>()
+        });
+        texts.map(Some)
     }
 
-    /// Warns of keys that mean nothing, and of keys given twice.
+    /// Warns of keys of an item that mean nothing, and of keys given twice.
     pub(super) fn keys(&mut self, item: &Node, known: &[&str]) {
+        self.known_keys(item, known, Severity::Warning, Some(LoadCode::UnknownKey));
+    }
+
+    /// The same for a mapping inside of an item, whose keys the documented result is silent about.
+    pub(super) fn inner_keys(&mut self, mapping: &Node, known: &[&str]) {
+        self.known_keys(mapping, known, Severity::Lint, None);
+    }
+
+    fn known_keys(
+        &mut self,
+        item: &Node,
+        known: &[&str],
+        severity: Severity,
+        load_code: Option<LoadCode>,
+    ) {
         let entries = item.entries().unwrap_or_default();
         for (n, (key, _)) in entries.iter().enumerate() {
             let name = key.text().unwrap_or_default();
             if !known.contains(&name) {
                 let message = format!("unknown key `{name}` is ignored");
-                self.warning(Code::UnknownKey, LoadCode::UnknownKey, key.place, message);
+                self.report(severity, Code::UnknownKey, load_code, key.place, message);
                 let meant = nearest(name, known.iter().copied());
                 self.hint(meant.map(|meant| format!("did you mean `{meant}`?")));
             } else if entries[..n].iter().any(|(earlier, _)| earlier.text() == Some(name)) {

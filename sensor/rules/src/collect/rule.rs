@@ -231,7 +231,9 @@ fn priority(reader: &mut Reader<'_>, item: &Node) -> Result<Priority, Refused> {
     let Some(node) = item.get("priority") else { return Err(Refused) };
     text.as_str().parse().map_err(|error| {
         let message = format!("{error}");
-        let refused = reader.error(Code::Priority, LoadCode::ErrYamlValidate, node.place, message);
+        let refused = reader.within("rule priority", "", node, |reader| {
+            reader.error(Code::Priority, LoadCode::ErrYamlValidate, node.place, message)
+        });
         let names = Priority::ALL.map(Priority::as_str);
         let meant = nearest(text.as_str(), names);
         reader.hint(Some(match meant {

@@ -78,8 +78,8 @@ fn compatible(found: &Version, required: &Version) -> bool {
     found.major == required.major && found >= required
 }
 
-/// The leading `digits.digits.digits` of a text.
-fn leading_version(text: &str) -> Option<Version> {
+/// The leading `digits.digits.digits` of a text: all that is read of a version.
+pub fn leading_version(text: &str) -> Option<Version> {
     let mut numbers = text.splitn(3, '.');
     let major = numbers.next()?.parse().ok()?;
     let minor = numbers.next()?.parse().ok()?;
@@ -169,6 +169,7 @@ fn plugin_requirement(reader: &mut Reader<'_>, entry: &Node) -> Result<PluginReq
 }
 
 fn requirement(reader: &mut Reader<'_>, node: &Node) -> Result<Requirement, Refused> {
+    reader.inner_keys(node, &["name", "version", "alternatives"]);
     let name = reader.required(node, "name")?.as_str().to_owned();
     let text = reader.required(node, "version")?;
     if let Some(version) = leading_version(text.as_str()) {

@@ -10,7 +10,7 @@ use regex::Regex;
 use super::Glob;
 use super::bytes::{ByteSet, contains_ignoring_case};
 use super::paths::Paths;
-use crate::check::{Compare, Constant, posix_regex};
+use crate::check::{Compare, Constant, Dynamic, posix_regex};
 use crate::fields::Value;
 use crate::syntax::ast::{Modifier, Operator};
 
@@ -42,9 +42,9 @@ pub(crate) enum Matcher {
     /// Membership in a sorted set of integers.
     IntegerIn(Box<[i128]>),
     /// As `Integer`, where only the value tells whether the constant is to wrap.
-    Dynamic(Operator, i128),
+    Dynamic(Operator, Dynamic),
     /// As `IntegerIn`, likewise.
-    DynamicIn(Box<[i128]>),
+    DynamicIn(Box<[Dynamic]>),
     /// `=`, `<` … of floating point numbers.
     Double(Operator, f64),
     /// Membership in a few floating point numbers.
@@ -130,7 +130,9 @@ impl Matcher {
             }
             Some(Constant::Bytes(_)) => Self::BytesIn(Members(ByteSet::new(texts()))),
             Some(Constant::Integer(_)) => Self::IntegerIn(integers()),
-            Some(Constant::Dynamic(_)) => Self::DynamicIn(integers()),
+            Some(Constant::Dynamic(_)) => {
+                Self::DynamicIn(constants.iter().filter_map(dynamic_of).collect())
+            }
             Some(Constant::Whole(_)) => {
                 Self::DoubleIn(integers().iter().copied().map(double).collect())
             }
@@ -190,8 +192,8 @@ impl Matcher {
         match self {
             Self::Integer(op, other) => ordered(*op, number.cmp(other)),
             Self::IntegerIn(all) => all.binary_search(&number).is_ok(),
-            Self::Dynamic(op, other) => ordered(*op, number.cmp(&wrapped(*other, value))),
-            Self::DynamicIn(all) => all.iter().any(|other| number == wrapped(*other, value)),
+            Self::Dynamic(op, other) => ordered(*op, number.cmp(&beside(*other, value))),
+            Self::DynamicIn(all) => all.iter().any(|other| number == beside(*other, value)),
             _ => false,
         }
     }
@@ -249,9 +251,9 @@ pub(crate) fn ordered(op: Operator, order: Ordering) -> bool {
     }
 }
 
-/// A constant beside an unsigned value wraps as it would have if the type had been known.
-fn wrapped(constant: i128, value: &Value<'_>) -> i128 {
-    if constant < 0 && matches!(value, Value::Uint(_)) { constant + (1 << 64) } else { constant }
+/// The number that fits the value.
+fn beside(constant: Dynamic, value: &Value<'_>) -> i128 {
+    if matches!(value, Value::Uint(_)) { constant.wrapped } else { constant.written }
 }
 
 pub(super) fn text_of(constant: &Constant) -> Option<&str> {
@@ -279,10 +281,14 @@ fn double(number: i128) -> f64 {
 
 fn integer_of(constant: &Constant) -> Option<i128> {
     match constant {
-        Constant::Integer(number) | Constant::Dynamic(number) => Some(*number),
+        Constant::Integer(number) => Some(*number),
         Constant::Whole(number) => Some(i128::from(*number)),
         _ => None,
     }
+}
+
+fn dynamic_of(constant: &Constant) -> Option<Dynamic> {
+    if let Constant::Dynamic(number) = constant { Some(*number) } else { None }
 }
 
 fn truth_of(constant: &Constant) -> Option<bool> {

@@ -15,6 +15,8 @@ pub struct BadValue {
     pub value: Option<Text>,
     /// The value or the exception.
     pub place: Place,
+    /// The exception.
+    pub owner: Place,
 }
 
 /// The condition of a rule with its exceptions.
@@ -98,10 +100,16 @@ fn write_element(
 ) -> Result<(), Box<BadValue>> {
     match value {
         ExceptionValue::Text(text) => {
-            let group = takes_list(comp) && !text.as_str().starts_with('(');
-            out.push_str(if group { "(" } else { "" });
-            push_value(out, text);
-            out.push_str(if group { ")" } else { "" });
+            // What is in parentheses already is a list, blanks or not.
+            match (takes_list(comp), text.as_str().starts_with('(')) {
+                (true, true) => out.push(text),
+                (true, false) => {
+                    out.push_str("(");
+                    push_value(out, text);
+                    out.push_str(")");
+                }
+                (false, _) => push_value(out, text),
+            }
         }
         ExceptionValue::Sequence(values, _) => {
             out.push_str("(");
@@ -137,6 +145,6 @@ impl Exception {
             ExceptionValue::Sequence(_, place) | ExceptionValue::Other(place) => (None, *place),
         };
         let exception = self.name.clone();
-        BadValue { exception, reason: reason.to_owned(), value, place }
+        BadValue { exception, reason: reason.to_owned(), value, place, owner: self.place }
     }
 }

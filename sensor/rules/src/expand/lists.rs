@@ -104,6 +104,7 @@ impl<'c> Lists<'c> {
             if items.as_str().is_empty() {
                 (before, after) = without_comma(text.as_str(), before, after);
             }
+            let (before, after) = without_blanks(text.as_str(), before, after);
             out.push_range(text, before);
             out.push_str(" ");
             out.push(&items);
@@ -193,6 +194,13 @@ fn without_comma(text: &str, before: Range<usize>, after: usize) -> (Range<usize
     }
 }
 
+/// Widens a hole by the blanks around it: one is put to each side instead.
+fn without_blanks(text: &str, before: Range<usize>, after: usize) -> (Range<usize>, usize) {
+    let end = before.start + text[before.clone()].trim_end_matches(is_blank).len();
+    let after = text.len() - text[after..].trim_start_matches(is_blank).len();
+    (before.start..end, after)
+}
+
 /// The pieces of a text between delimiters.
 fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
@@ -229,28 +237,34 @@ mod tests {
     fn replaced(yaml: &str, condition: &str) -> String {
         let collection = collection(yaml);
         let mut lists = Lists::new(&collection);
-        let text = lists.replace(&Text::generated(condition)).unwrap();
-        let mut words: Vec<&str> = text.as_str().split_whitespace().collect();
-        words.retain(|word| !word.is_empty());
-        words.join(" ")
+        lists.replace(&Text::generated(condition)).unwrap().as_str().to_owned()
     }
 
     #[test]
     fn names_between_delimiters_are_replaced() {
         let yaml = "- {list: l, items: [a, b c, '\"d e\"']}\n";
         assert_eq!(replaced(yaml, "x.y in (l)"), "x.y in ( a, \"b c\", \"d e\" )");
-        assert_eq!(replaced(yaml, "x.y=l"), "x.y= a, \"b c\", \"d e\"");
+        assert_eq!(replaced(yaml, "x.y=l"), "x.y= a, \"b c\", \"d e\" ");
         assert_eq!(replaced(yaml, "x.y in (ll, l2, \"l\", lx.l)"), "x.y in (ll, l2, \"l\", lx.l)");
         assert_eq!(replaced(yaml, "x.y = \"k l m\""), "x.y = \"k a, \"b c\", \"d e\" m\"");
     }
 
     #[test]
+    fn blanks_around_a_name_become_one() {
+        let yaml = "- {list: l, items: [a]}\n- {list: e, items: []}\n";
+        assert_eq!(replaced(yaml, "x.y = \"k  l\t m\""), "x.y = \"k a m\"");
+        assert_eq!(replaced(yaml, "x.y in (l , l)"), "x.y in ( a , a )");
+        assert_eq!(replaced(yaml, "l l"), " a  a ");
+        assert_eq!(replaced(yaml, "x.y in ( e , b)"), "x.y in (  b)");
+    }
+
+    #[test]
     fn an_empty_list_takes_one_comma_along() {
         let yaml = "- {list: e, items: []}\n";
-        assert_eq!(replaced(yaml, "x.y in (e)"), "x.y in ( )");
-        assert_eq!(replaced(yaml, "x.y in (a, e)"), "x.y in (a )");
-        assert_eq!(replaced(yaml, "x.y in (e, a)"), "x.y in ( a)");
-        assert_eq!(replaced(yaml, "x.y in (a, e , b)"), "x.y in (a , b)");
+        assert_eq!(replaced(yaml, "x.y in (e)"), "x.y in (  )");
+        assert_eq!(replaced(yaml, "x.y in (a, e)"), "x.y in (a  )");
+        assert_eq!(replaced(yaml, "x.y in (e, a)"), "x.y in (  a)");
+        assert_eq!(replaced(yaml, "x.y in (a, e , b)"), "x.y in (a  , b)");
     }
 
     #[test]

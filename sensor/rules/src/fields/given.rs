@@ -2,16 +2,26 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
+use std::str::FromStr;
 
 use eyas_abi::schema;
+use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use super::{Argument, FIELDS, Facts, FieldArg, FieldId, FieldType, Flags, Value, resolve};
+use super::{
+    Argument, FIELDS, Facts, FieldArg, FieldId, FieldType, Flags, SocketEnds, Value, resolve,
+};
+use crate::check::Class;
+use crate::index::schema as schema_types;
 use crate::report::nearest;
 
 /// Event sources whose fields together are all there are.
 const EVENT_SOURCES: &[&str] = &["syscall", "k8s_audit"];
+
+/// Stands for an address where only a port was given.
+const UNSPECIFIED: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Code of an event whose type was not given.
 const UNKNOWN_EVENT: u16 = u16::MAX;
@@ -113,14 +123,24 @@ impl GivenFacts {
             return Ok(());
         }
         let row = resolved.id.field();
-        let list = row.flags.has(Flags::LIST) && resolved.argument == Argument::None;
-        let value = convert(row.ty, list, json).ok_or_else(|| GivenError::Value {
+        let unindexed = resolved.argument == Argument::None;
+        let list =
+            unindexed && (row.flags.has(Flags::LIST) || json.is_array() && has_several(row.id));
+        let ty = match (row.ty, &resolved.argument) {
+            (FieldType::Dyn, Argument::Key(name)) => parameter_type(name),
+            (ty, _) => ty,
+        };
+        let value = convert(ty, list, json).ok_or_else(|| GivenError::Value {
             field: field.to_owned(),
             value: json.to_string(),
             expected: row.ty.name(),
         })?;
         self.values.insert((resolved.id, OwnedArg::from(resolved.argument.as_arg())), value);
         Ok(())
+    }
+
+    fn plain(&self, field: FieldId) -> Option<&Value<'static>> {
+        self.values.get(&(field, OwnedArg::None))
     }
 
     /// The event code follows from the type; without interfaces no address is local.
@@ -132,6 +152,10 @@ impl GivenFacts {
             self.code = exit.or_else(call).unwrap_or(UNKNOWN_EVENT);
         }
         for (to, from) in [
+            (FieldId::FdCip, FieldId::FdCnet),
+            (FieldId::FdSip, FieldId::FdSnet),
+            (FieldId::FdRip, FieldId::FdRnet),
+            (FieldId::FdLip, FieldId::FdLnet),
             (FieldId::FdRip, FieldId::FdCip),
             (FieldId::FdLip, FieldId::FdSip),
             (FieldId::FdRport, FieldId::FdCport),
@@ -168,8 +192,95 @@ impl Facts for GivenFacts {
         let found = self
             .values
             .get(&(field, OwnedArg::from(arg)))
-            .or_else(|| if field == FieldId::EvtArg { self.parameter(arg) } else { None })?;
-        Some(borrow(found))
+            .or_else(|| if field == FieldId::EvtArg { self.parameter(arg) } else { None });
+        match (found, field, arg) {
+            (Some(found), ..) => Some(borrow(found)),
+            (None, FieldId::EvtTypeIs, FieldArg::Key(name)) => {
+                let Some(Value::Text(is)) = self.plain(FieldId::EvtType) else { return None };
+                Some(Value::Uint(u64::from(**is == *name)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Both ends may be given by themselves, or as `fd.ip`, `fd.net`, `fd.port` or `fd.proto`.
+    fn socket_ends(&self) -> SocketEnds {
+        let of = |several: [FieldId; 2], single: [FieldId; 2]| -> Vec<&Value<'static>> {
+            let listed = several.iter().filter_map(|field| self.plain(*field)).flat_map(each);
+            let found: Vec<_> = listed.collect();
+            if found.is_empty() {
+                return single.iter().filter_map(|field| self.plain(*field)).collect();
+            }
+            found
+        };
+        let addresses = of([FieldId::FdIp, FieldId::FdNet], [FieldId::FdCip, FieldId::FdSip]);
+        let ports = of([FieldId::FdPort, FieldId::FdProto], [FieldId::FdCport, FieldId::FdSport]);
+        let end = |n: usize| {
+            let address = match addresses.get(n) {
+                Some(Value::Ip(address)) => Some(*address),
+                _ => None,
+            };
+            let port = ports.get(n).and_then(|port| port.as_integer()).map(|port| port as u16);
+            (address.is_some() || port.is_some())
+                .then(|| SocketAddr::new(address.unwrap_or(UNSPECIFIED), port.unwrap_or_default()))
+        };
+        match (end(0), end(1)) {
+            (Some(one), Some(other)) => SocketEnds::Two(one, other),
+            (Some(one), None) | (None, Some(one)) => SocketEnds::One(one),
+            (None, None) if self.plain(FieldId::FdType).is_some() => SocketEnds::NotIp,
+            (None, None) => SocketEnds::Unknown,
+        }
+    }
+
+    /// Ancestors may be given one by one or, from the parent upwards, as a list.
+    fn ancestors(
+        &self,
+        field: FieldId,
+        key: FieldArg<'_>,
+        visit: &mut dyn FnMut(Value<'_>) -> ControlFlow<()>,
+    ) {
+        if let Some(given) = self.values.get(&(field, OwnedArg::from(key))) {
+            for value in each(given) {
+                if visit(borrow(value)).is_break() {
+                    return;
+                }
+            }
+            return;
+        }
+        if key == FieldArg::None {
+            let levels = (1..).map(|level| self.values.get(&(field, OwnedArg::Index(level))));
+            for value in levels.map_while(|value| value) {
+                if visit(borrow(value)).is_break() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Fields without an index that stand for several values, one after the other.
+fn has_several(field: FieldId) -> bool {
+    let both_ends = [FieldId::FdIp, FieldId::FdNet, FieldId::FdPort, FieldId::FdProto];
+    field.is_of_ancestors() || both_ends.contains(&field)
+}
+
+/// The items of a list, or the value itself.
+fn each<'v>(value: &'v Value<'static>) -> impl Iterator<Item = &'v Value<'static>> {
+    match value {
+        Value::List(items) => items.as_slice(),
+        single => std::slice::from_ref(single),
+    }
+    .iter()
+}
+
+/// The type of a parameter, as far as rules know it when they are loaded.
+fn parameter_type(name: &[u8]) -> FieldType {
+    let known = std::str::from_utf8(name).ok().and_then(schema_types::parameter_type);
+    match known {
+        Some(Class::Unsigned(_) | Class::Time) => FieldType::Uint64,
+        Some(Class::Bytes) => FieldType::Bytebuf,
+        Some(Class::Ip) => FieldType::Ipaddr,
+        _ => FieldType::Dyn,
     }
 }
 
@@ -204,14 +315,14 @@ fn convert(ty: FieldType, list: bool, json: &Json) -> Option<Value<'static>> {
     match ty {
         FieldType::Charbuf => bytes(json).map(Value::owned_text),
         FieldType::Bytebuf => bytes(json).map(|bytes| Value::Bytes(Cow::Owned(bytes))),
-        FieldType::Bool => json.as_bool().map(Value::Bool),
-        FieldType::Int16 | FieldType::Int32 | FieldType::Int64 => json.as_i64().map(Value::Int),
+        FieldType::Bool => written(json).map(Value::Bool),
+        FieldType::Int16 | FieldType::Int32 | FieldType::Int64 => written(json).map(Value::Int),
         FieldType::Uint32
         | FieldType::Uint64
         | FieldType::Reltime
         | FieldType::Abstime
-        | FieldType::Port => json.as_u64().map(Value::Uint),
-        FieldType::Double => json.as_f64().map(Value::Double),
+        | FieldType::Port => written(json).map(Value::Uint),
+        FieldType::Double => written(json).map(Value::Double),
         FieldType::Ipaddr | FieldType::Ipnet => {
             json.as_str()?.parse::<IpAddr>().ok().map(Value::Ip)
         }
@@ -225,6 +336,14 @@ fn dynamic(json: &Json) -> Option<Value<'static>> {
         .or_else(|| json.as_u64().map(Value::Uint))
         .or_else(|| json.as_bool().map(Value::Bool))
         .or_else(|| bytes(json).map(Value::owned_text))
+}
+
+/// A number or truth, or a text of one: it is the same to whoever writes facts by hand.
+fn written<T: FromStr + DeserializeOwned>(json: &Json) -> Option<T> {
+    match json {
+        Json::String(text) => text.parse().ok(),
+        other => T::deserialize(other).ok(),
+    }
 }
 
 /// A string, a number as it is written, or any bytes as `{"hex": "…"}`.
@@ -279,6 +398,52 @@ mod tests {
         let by_name = facts.value(FieldId::EvtArg, FieldArg::Key(b"path"));
         assert_eq!(by_name, Some(Value::text("/x")));
         assert_eq!(facts.value(FieldId::EvtArg, FieldArg::Key(b"res")), None);
+    }
+
+    #[test]
+    fn several_values_of_one_field() {
+        let names = |given: &Json| {
+            let facts = facts(given).unwrap();
+            let mut names = Vec::new();
+            facts.ancestors(FieldId::ProcAname, FieldArg::None, &mut |value| {
+                names.push(String::from_utf8_lossy(value.as_bytes().unwrap()).into_owned());
+                ControlFlow::Continue(())
+            });
+            names
+        };
+        assert_eq!(names(&json!({"proc.aname": ["sh", "init"]})), ["sh", "init"]);
+        assert_eq!(names(&json!({"proc.aname": "sh"})), ["sh"]);
+        assert_eq!(names(&json!({"proc.aname[1]": "sh", "proc.aname[3]": "init"})), ["sh"]);
+        let ends = |given: &Json| facts(given).unwrap().socket_ends();
+        let end = |text: &str| text.parse::<SocketAddr>().unwrap();
+        assert_eq!(ends(&json!({"fd.ip": "::1", "fd.port": 5})), SocketEnds::One(end("[::1]:5")));
+        assert_eq!(
+            ends(&json!({"fd.net": ["1.1.1.1", "2.2.2.2"], "fd.cport": 3, "fd.sport": 4})),
+            SocketEnds::Two(end("1.1.1.1:3"), end("2.2.2.2:4"))
+        );
+        assert_eq!(ends(&json!({"fd.sport": 443})), SocketEnds::One(end("0.0.0.0:443")));
+        assert_eq!(ends(&json!({"fd.type": "file"})), SocketEnds::NotIp);
+    }
+
+    #[test]
+    fn numbers_and_truths_may_be_texts() {
+        let facts = facts(&json!({
+            "proc.pid": "-7", "evt.is_io": "true", "fd.sport": "443", "thread.cpu": 2,
+            "evt.rawarg.uid": 4_294_967_295_u32, "evt.rawarg.res": -2, "evt.type": "open",
+            "fd.snet": "10.0.0.1",
+        }))
+        .unwrap();
+        let get = |field| facts.value(field, FieldArg::None);
+        assert_eq!(get(FieldId::ProcPid), Some(Value::Int(-7)));
+        assert_eq!(get(FieldId::EvtIsIo), Some(Value::Bool(true)));
+        assert_eq!(get(FieldId::FdSport), Some(Value::Uint(443)));
+        assert_eq!(get(FieldId::ThreadCpu), Some(Value::Double(2.0)));
+        assert_eq!(get(FieldId::FdSip), Some(Value::Ip("10.0.0.1".parse().unwrap())));
+        let raw = |name: &'static [u8]| facts.value(FieldId::EvtRawarg, FieldArg::Key(name));
+        assert_eq!(raw(b"uid"), Some(Value::Uint(4_294_967_295)));
+        assert_eq!(raw(b"res"), Some(Value::Int(-2)));
+        let is = |name: &'static [u8]| facts.value(FieldId::EvtTypeIs, FieldArg::Key(name));
+        assert_eq!((is(b"open"), is(b"close")), (Some(Value::Uint(1)), Some(Value::Uint(0))));
     }
 
     #[test]

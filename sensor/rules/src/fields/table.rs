@@ -208,6 +208,19 @@ impl FieldId {
     pub fn name(self) -> &'static str {
         self.field().name
     }
+
+    /// Without an index it is about every ancestor, one after the other.
+    pub fn is_of_ancestors(self) -> bool {
+        matches!(
+            self,
+            Self::ProcAname
+                | Self::ProcAexe
+                | Self::ProcAexepath
+                | Self::ProcAcmdline
+                | Self::ProcApid
+                | Self::ProcAenv
+        )
+    }
 }
 
 /// The field of exactly this name.

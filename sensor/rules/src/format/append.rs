@@ -109,7 +109,10 @@ impl RuleOutput {
         entries: &[AppendOutput],
         scope: Scope<'_>,
     ) -> String {
-        let mut text = output.replace(RETIRED, "").trim_end().to_owned();
+        let mut text = output.replace(RETIRED, "");
+        if text.len() < output.len() {
+            text.truncate(text.trim_end().len());
+        }
         for entry in entries.iter().filter(|entry| entry.applies(rule)) {
             if let Some(extra) = &entry.extra_output {
                 text.push(' ');

@@ -267,10 +267,18 @@ impl TemplateField {
         self.call
     }
 
+    /// It has a value.
+    pub fn is_set(&self, facts: &dyn Facts) -> bool {
+        self.slot.value(facts).is_some()
+    }
+
     /// Its value as JSON.
     pub fn json(&self, facts: &dyn Facts, style: Style) -> FieldJson {
         if self.slot.clock {
-            return json::clock(facts);
+            match json::clock(facts) {
+                FieldJson::Null => {}
+                known => return known,
+            }
         }
         self.slot.value(facts).map_or(FieldJson::Null, |value| {
             json::json(&value, self.slot.print, style.base64_buffers)

@@ -163,8 +163,8 @@ impl<'c> Compiler<'c> {
         let condition = self.condition(rule, text);
         let (Some(output), Some(condition)) = (output, condition) else { return };
         let Condition { written, tree, macros } = condition;
-        let Some((ir, codes, calls)) = self.checked(rule, &tree) else { return };
         self.used.extend(macros.iter().cloned());
+        let Some((ir, codes, calls)) = self.checked(rule, &tree) else { return };
         self.deprecated(rule, &tree);
         let compiled = CompiledRule {
             rule: place,
@@ -425,7 +425,13 @@ fn too_large(error: &TooLarge) -> Told {
 fn bad_value(subject: Subject<'_>, error: &BadValue) -> Report {
     let told = Told::error(Code::Exception, LoadCode::ErrValidate, error.to_string());
     let place = error.value.as_ref().and_then(|value: &Text| value.place(0..1, subject.files));
-    subject.at(told, place.unwrap_or(error.place))
+    let place = place.unwrap_or(error.place);
+    let steps = [
+        ("exceptions", "", error.owner),
+        ("exception", error.exception.as_str(), error.owner),
+        ("exception value", "", place),
+    ];
+    subject.inside(told, place, &steps)
 }
 
 fn condition_error(rule: &Rule, error: &CheckError) -> Told {

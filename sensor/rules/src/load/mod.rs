@@ -86,6 +86,7 @@ impl Load<'_> {
         let mut compilation =
             compile::compile(&self.collection, self.files, self.options, &mut self.memo);
         reports.extend(compilation.reports.iter().cloned());
+        until_first_error(&mut reports);
         self.put_plugins_first(&mut reports);
         let result = FileResult::new(&file.name, schema, &reports);
         self.failed = !result.successful;
@@ -166,6 +167,13 @@ impl Load<'_> {
         outcome.reports = once_each(reports);
         outcome.collection = self.collection;
         outcome
+    }
+}
+
+/// What the documented result knows: there, a load ends at the first error.
+fn until_first_error(reports: &mut Vec<Report>) {
+    if let Some(first) = reports.iter().position(|report| report.severity == Severity::Error) {
+        reports.truncate(first + 1);
     }
 }
 

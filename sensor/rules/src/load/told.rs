@@ -52,9 +52,24 @@ impl Subject<'_> {
 
     /// A report about a place of the item.
     pub(crate) fn at(self, told: Told, place: Place) -> Report {
-        let text = self.file(place).map_or("", |file| file.text.as_str());
+        self.inside(told, place, &[])
+    }
+
+    /// A report about a place inside of the item, with the steps that lead there: kind, name, place.
+    pub(crate) fn inside(
+        self,
+        told: Told,
+        place: Place,
+        steps: &[(&'static str, &str, Place)],
+    ) -> Report {
+        let file = self.file(place);
+        let text = file.map_or("", |file| file.text.as_str());
         let snippet = snippet(text, place.start.offset as usize);
-        self.report(told, place, Vec::new(), snippet)
+        let name = file.map_or("", |file| file.name.as_str());
+        let step = |&(kind, item, place): &(&'static str, &str, Place)| {
+            location(kind, item, Position::of(name, place.start))
+        };
+        self.report(told, place, steps.iter().map(step).collect(), snippet)
     }
 
     /// A report about a range of a condition or an output. `part` says which, `text` is the text
