@@ -8,6 +8,8 @@
 #include "syscalls/generic.h"
 #include "syscalls/open.h"
 #include "syscalls/socket.h"
+#include "hooks/io_uring.h"
+#include "hooks/tracepoints.h"
 #include "layout.bpf.c"
 
 char license_text[] SEC("license")

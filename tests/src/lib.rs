@@ -27,7 +27,7 @@ pub use between::{Between, Fate, Seen};
 pub use following::Following;
 pub use gate::{Credentials, Gate, Mood};
 pub use process::{Finished, run};
-pub use programs::{eyas, eyasd, peer, skip, workspace_root};
+pub use programs::{eyas, eyasd, peer, shared, skip, workspace_root};
 pub use registry::{Registry, both_registries};
 pub use sensor::{Sensor, kernel_gate};
 pub use site::{Site, marker_rule, noise};

@@ -39,11 +39,17 @@ pub struct Sensor {
 impl Sensor {
     /// Starts a daemon on a store and waits until its control socket answers.
     pub fn start(store: &Path, folder: &Path, extra: &[&str]) -> Self {
+        let store = store.display().to_string();
+        let mut arguments = vec!["--store".to_owned(), store];
+        arguments.extend(extra.iter().map(|argument| (*argument).to_owned()));
+        Self::start_plain(folder, &arguments)
+    }
+
+    /// Starts a daemon with these arguments and waits until its control socket answers.
+    pub fn start_plain(folder: &Path, extra: &[String]) -> Self {
         let socket = folder.join("control.sock");
         let log = folder.join("eyasd.log");
         let mut child = Command::new(eyasd())
-            .arg("--store")
-            .arg(store)
             .arg("--control-socket")
             .arg(&socket)
             .args(["-o", "json_output=true"])
@@ -117,6 +123,25 @@ impl Sensor {
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
             }
+        }
+    }
+
+    /// Every alert up to the first one of this rule.
+    #[track_caller]
+    pub fn alerts_until(&self, rule: &str) -> Vec<Value> {
+        let end = Instant::now() + PATIENCE;
+        let mut alerts = Vec::new();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                panic!("no alert `{rule}` after {} others\n{}", alerts.len(), self.log())
+            };
+            let alert: Value =
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            if alert["rule"] == rule {
+                return alerts;
+            }
+            alerts.push(alert);
         }
     }
 

@@ -60,6 +60,8 @@ impl RecordFlags {
     pub const READ_FAILED: Self = Self(0x08);
     /// The record describes what was there before, not what just happened.
     pub const SNAPSHOT: Self = Self(0x10);
+    /// The request came through `io_uring` and not by a system call of its own.
+    pub const IO_URING: Self = Self(0x20);
 
     /// True if any mark of `other` is set.
     pub const fn has(self, other: Self) -> bool {

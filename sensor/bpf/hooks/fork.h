@@ -4,9 +4,12 @@
  * the child runs; the parent's side is the end of its system call.
  */
 #include "sys_exit.h"
+#include "../lib/data.h"
 #include "../lib/process.h"
 
 #define EVENT_CLONE 223
+#define EVENT_VFORK 227
+#define EVENT_CLONE3 335
 #define CLONE_PARAMS 29
 
 #define PF_KTHREAD 0x00200000
@@ -16,6 +19,9 @@
 #define OUT_CLONE_FS 0x2
 #define OUT_CLONE_VM 0x8000
 #define OUT_CHILD_IN_PIDNS 0x20000000
+
+#define CLONE_VM 0x100
+#define CLONE_VFORK 0x4000
 
 /* Which of clone's flags hold, told from what the two tasks share. */
 static __always_inline __u32 shared_flags(struct task_struct *parent, struct task_struct *child, __u32 level)
@@ -89,18 +95,35 @@ int process_fork(unsigned long long *ctx)
 	return 0;
 }
 
+/* The flags that the caller asked for. Those of clone3 lie in user memory, at the start of what it points to. */
+static __always_inline __u32 asked_flags(struct call *call, __u16 event)
+{
+	__u32 key = EYAS_TABLE_CLONE_FLAGS;
+	struct bit_table *table = bpf_map_lookup_elem(&bit_tables, &key);
+	__u64 flags = 0;
+
+	if (event == EVENT_VFORK)
+		flags = CLONE_VFORK | CLONE_VM;
+	else if (event == EVENT_CLONE)
+		flags = call->args[0];
+	else if (event == EVENT_CLONE3 && bpf_probe_read_user(&flags, sizeof(flags), (void *)call->args[0]))
+		count(EYAS_FAIL_USER_READ);
+	return table ? translate_bits(table, flags) : 0;
+}
+
 HANDLER(clone)
 {
+	__u16 event = event_of(call);
 	struct ids ids = {};
 	struct scratch *s;
 
 	/* the child's side has been reported by the other hook */
 	if (!call->result)
 		return;
-	s = begin_call(call, slot, task, event_of(call), CLONE_PARAMS);
+	s = begin_call(call, slot, task, event, CLONE_PARAMS);
 	if (!s)
 		return;
 	read_ids(&ids, task);
-	put_clone(s, task, call->result, 0, &ids);
+	put_clone(s, task, call->result, asked_flags(call, event), &ids);
 	finish_call(s, slot);
 }

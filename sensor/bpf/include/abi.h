@@ -35,6 +35,7 @@ struct eyas_header {
 #define EYAS_RECORD_TRUNCATED 0x04   /* a value is shorter than the truth */
 #define EYAS_RECORD_READ_FAILED 0x08 /* memory that a value needs could not be read */
 #define EYAS_RECORD_SNAPSHOT 0x10    /* describes what was there before, not what just happened */
+#define EYAS_RECORD_URING 0x20	     /* asked for through io_uring, not by a system call of its own */
 
 #define EYAS_NO_SYSCALL 0xffff
 
@@ -119,6 +120,12 @@ enum eyas_from {
 	EYAS_FROM_CAPABILITY, /* set aux of the task: inheritable, permitted, effective */
 	EYAS_FROM_VM_SIZE,
 	EYAS_FROM_NEW_NAME, /* the task's name, if the call has just set it */
+};
+
+/* Tables of bits that handlers of their own use; their place is that in sensor/probe/translation.tsv. */
+enum eyas_table {
+	EYAS_TABLE_CLONE_FLAGS = 0,
+	EYAS_TABLE_SOCKET_FLAGS,
 };
 
 /* Failures and cuts, counted for each CPU. The order is that of the names in sensor/probe. */

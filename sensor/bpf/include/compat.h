@@ -125,6 +125,46 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 	return READ((struct kernfs_node___plain *)node, parent);
 }
 
+enum {
+	MEMORY_FILES,
+	MEMORY_ANONYMOUS,
+	MEMORY_SWAP,
+	MEMORY_SHARED
+};
+
+/* 6.2: f1a7941243c1 ("mm: convert mm's rss stats into percpu_counter"). */
+struct percpu_counter {
+	__s64 count;
+} RELOCATED;
+struct mm_struct___percpu {
+	struct percpu_counter rss_stat[4];
+} RELOCATED;
+struct atomic_long___plain {
+	__s64 counter;
+};
+struct mm_rss_stat {
+	struct atomic_long___plain count[4];
+} RELOCATED;
+struct mm_struct___plain {
+	struct mm_rss_stat rss_stat;
+} RELOCATED;
+
+/* Pages of one kind. Counts of single CPUs that are not added up yet are left out. */
+static __always_inline __u64 pages_of(struct mm_struct *mm, int kind)
+{
+	__s64 pages = 0;
+
+	if (bpf_core_field_exists(((struct mm_struct___plain *)0)->rss_stat.count))
+		bpf_probe_read_kernel(&pages, sizeof(pages),
+				      (void *)&((struct mm_struct___plain *)mm)->rss_stat.count + 8 * kind);
+	else
+		bpf_probe_read_kernel(&pages, sizeof(pages),
+				      (void *)&((struct mm_struct___percpu *)mm)->rss_stat +
+					      kind * bpf_core_type_size(struct percpu_counter) +
+					      bpf_core_field_offset(struct percpu_counter, count));
+	return pages > 0 ? pages : 0;
+}
+
 #define OVERLAYFS_MAGIC 0x794c7630
 #define LAYER_NONE 0
 #define LAYER_UPPER 1
@@ -156,6 +196,10 @@ static __always_inline int in_compat_call(struct task_struct *task)
 static __always_inline __u32 call_number(struct pt_regs *regs)
 {
 	return regs->orig_ax;
+}
+static __always_inline __u64 instruction_of(struct pt_regs *regs)
+{
+	return READ(regs, ip);
 }
 /*
  * The 32-bit table has one call for all socket calls, whose first argument says which. Gives the number of the
@@ -259,6 +303,10 @@ static __always_inline int in_compat_call(struct task_struct *task)
 static __always_inline __u32 call_number(struct pt_regs *regs)
 {
 	return regs->syscallno;
+}
+static __always_inline __u64 instruction_of(struct pt_regs *regs)
+{
+	return READ(regs, pc);
 }
 static __always_inline __u32 unfolded(struct pt_regs *regs, __u32 number)
 {

@@ -67,7 +67,7 @@ struct user_sockaddr_in6 {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long r10, r9, r8, ax, cx, dx, si, di, bx, bp, orig_ax;
+	unsigned long r10, r9, r8, ax, cx, dx, si, di, bx, bp, orig_ax, ip;
 } RELOCATED;
 struct thread_info {
 	unsigned long flags;
@@ -76,6 +76,7 @@ struct thread_info {
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	__u64 regs[31];
+	__u64 pc;
 	__u64 orig_x0;
 	__s32 syscallno;
 } RELOCATED;
@@ -118,7 +119,12 @@ struct inode {
 	__u32 i_rdev;
 } RELOCATED;
 
+struct hlist_bl_node {
+	struct hlist_bl_node *next, **pprev;
+} RELOCATED;
+
 struct dentry {
+	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
@@ -285,6 +291,15 @@ struct task_struct {
 	struct css_set *cgroups;
 } RELOCATED;
 
+struct kernel_siginfo {
+	int si_code;
+	union {
+		struct {
+			int _pid;
+		} RELOCATED _kill;
+	} RELOCATED _sifields;
+} RELOCATED;
+
 struct seq_file;
 struct bpf_iter_meta {
 	struct seq_file *seq;
@@ -293,6 +308,74 @@ struct bpf_iter_meta {
 struct linux_binprm {
 	struct file *file;
 	const char *filename;
+} RELOCATED;
+
+/* Requests of io_uring. What an operation was prepared with lies at the start of its request. */
+struct filename {
+	const char *name;
+} RELOCATED;
+struct open_how {
+	__u64 flags;
+	__u64 mode;
+	__u64 resolve;
+} RELOCATED;
+struct io_cqe {
+	__s32 res;
+} RELOCATED;
+struct io_kiocb {
+	__u8 opcode;
+	__u32 flags;
+	struct io_cqe cqe;
+} RELOCATED;
+struct io_open {
+	int dfd;
+	__u32 file_slot;
+	struct filename *filename;
+	struct open_how how;
+} RELOCATED;
+struct io_connect {
+	struct file *file;
+	void *addr;
+	int addr_len;
+} RELOCATED;
+struct io_accept {
+	struct file *file;
+	int flags;
+	__u32 file_slot;
+} RELOCATED;
+struct io_socket {
+	int domain;
+	int type;
+	int protocol;
+	__u32 file_slot;
+} RELOCATED;
+struct io_listen {
+	struct file *file;
+	int backlog;
+} RELOCATED;
+struct io_unlink {
+	int dfd;
+	int flags;
+	struct filename *filename;
+} RELOCATED;
+struct io_mkdir {
+	int dfd;
+	__u16 mode;
+	struct filename *filename;
+} RELOCATED;
+struct io_rename {
+	int old_dfd;
+	int new_dfd;
+	struct filename *oldpath;
+	struct filename *newpath;
+	int flags;
+} RELOCATED;
+struct io_link {
+	int old_dfd;
+	int new_dfd;
+	struct filename *oldpath;
+	struct filename *newpath;
+	int flags;
 } RELOCATED;
 
 struct in6_addr {

@@ -32,14 +32,6 @@ static __always_inline void put_task_args(struct scratch *s, struct task_struct 
 	put_length(s, len);
 }
 
-static __always_inline void put_exe_path(struct scratch *s, __u32 slot, struct exe *exe)
-{
-	if (exe->file)
-		put_path(s, slot, &exe->file->f_path);
-	else
-		put_nothing(s);
-}
-
 static __always_inline void put_exe_file(struct scratch *s, struct exe *exe)
 {
 	if (exe->inode) {
@@ -64,12 +56,7 @@ static __always_inline void put_credentials(struct scratch *s, struct cred *cred
 
 static __always_inline void put_memory(struct scratch *s, struct task_struct *task, struct mm_struct *mm)
 {
-	if (mm)
-		put_u32(s, READ(mm, total_vm) * settings.page_kib);
-	else
-		put_nothing(s);
-	put_nothing(s);
-	put_nothing(s);
+	put_sizes(s, mm);
 	put_u64(s, LOAD(task, maj_flt));
 	put_u64(s, LOAD(task, min_flt));
 }

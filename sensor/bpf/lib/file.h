@@ -111,7 +111,7 @@ __noinline int store_file_facts(__u32 slot, __u64 address, __u64 asked)
 		put_u8(s, READ(sk, __sk_common.skc_state));
 		return 0;
 	}
-	put_u8(s, is_memfd(READ(file, f_path.dentry)) ? 'm' : file_type(mode));
+	put_u8(s, is_memfd(READ(file, f_path.dentry)) ? 'm' : file_type(mode, sb));
 	put_path(s, slot, &file->f_path);
 	put_nothing(s);
 	put_nothing(s);

@@ -120,21 +120,34 @@ static __always_inline __u32 user_namespace_of(struct cred *cred)
 	return READ(ns, ns.inum);
 }
 
+static __always_inline __u32 resident(struct mm_struct *mm)
+{
+	return pages_of(mm, MEMORY_FILES) + pages_of(mm, MEMORY_ANONYMOUS) + pages_of(mm, MEMORY_SHARED);
+}
+
+/* vm_size, vm_rss and vm_swap, in KiB; kernel threads have none */
+static __always_inline void put_sizes(struct scratch *s, struct mm_struct *mm)
+{
+	if (!mm) {
+		put_nothing(s);
+		put_nothing(s);
+		put_nothing(s);
+		return;
+	}
+	put_u32(s, READ(mm, total_vm) * settings.page_kib);
+	put_u32(s, resident(mm) * settings.page_kib);
+	put_u32(s, pages_of(mm, MEMORY_SWAP) * settings.page_kib);
+}
+
 /* memory and faults: six parameters from fdlimit to vm_swap */
 static __always_inline void put_resources(struct scratch *s, struct task_struct *task)
 {
 	struct signal_struct *signal = LOAD(task, signal);
-	struct mm_struct *mm = LOAD(task, mm);
 
 	put_u64(s, READ(signal, rlim[RLIMIT_NOFILE].rlim_cur));
 	put_u64(s, LOAD(task, maj_flt));
 	put_u64(s, LOAD(task, min_flt));
-	if (mm)
-		put_u32(s, READ(mm, total_vm) * settings.page_kib);
-	else
-		put_nothing(s);
-	put_nothing(s);
-	put_nothing(s);
+	put_sizes(s, LOAD(task, mm));
 }
 
 static __always_inline void put_comm(struct scratch *s, struct task_struct *task)
@@ -178,6 +191,30 @@ static __always_inline __u32 exe_flags(struct exe *exe, struct cred *cred)
 	return flags;
 }
 
+#define DELETED " (deleted)"
+
+/* The executable's path, marked as /proc/PID/exe marks it when the file has been removed since it was opened. */
+static __always_inline void put_exe_path(struct scratch *s, __u32 slot, struct exe *exe)
+{
+	__u32 before = s->at;
+	__u32 len;
+
+	if (!exe->file) {
+		put_nothing(s);
+		return;
+	}
+	put_path(s, slot, &exe->file->f_path);
+	len = s->at - before;
+	if (len && is_unlinked(READ(exe->file, f_path.dentry))) {
+		/* over the NUL, which comes again at the end of the mark */
+		s->at--;
+		__builtin_memcpy(room(s), DELETED, sizeof(DELETED));
+		s->at = before;
+		s->count--;
+		put_length(s, len + sizeof(DELETED) - 1);
+	}
+}
+
 /* from tty to gid of execve, in the event's order; filename and what eyas adds follow apart */
 static __always_inline void put_identity(struct scratch *s, __u32 slot, struct task_struct *task, struct ids *ids,
 					 struct exe *exe)
@@ -204,10 +241,7 @@ static __always_inline void put_identity(struct scratch *s, __u32 slot, struct t
 		put_nothing(s);
 	}
 	put_u32(s, LOAD(cred, euid.val));
-	if (exe->file)
-		put_path(s, slot, &exe->file->f_path);
-	else
-		put_nothing(s);
+	put_exe_path(s, slot, exe);
 	put_s64(s, pid_number(ids->pgrp, 0));
 	put_u32(s, LOAD(cred, egid.val));
 }

@@ -42,8 +42,9 @@ static __always_inline void read_dentry(struct dentry *dentry, struct dentry_vie
 }
 
 /*
- * One stretch of a walk up the tree, whose state is in the scratch space. Positive: the top is reached. Global, so
- * that the verifier walks a stretch once and not every path whole.
+ * One stretch of a walk up the tree, whose state is in the scratch space. Positive: the top is reached, or (2) the
+ * object has no place in a tree and its name stands for itself, as in `memfd:x` and `[eventfd]`. Global, so that the
+ * verifier walks a stretch once and not every path whole.
  */
 __noinline int walk_path(__u32 slot)
 {
@@ -80,9 +81,11 @@ __noinline int walk_path(__u32 slot)
 		at = (at - len - 1) & PATH_MASK;
 		s->path[at] = '/';
 		bpf_probe_read_kernel(&s->path[at + 1], len & NAME_MASK, view.name);
+		if (view.parent == dentry) {
+			s->walk.at = at + 1;
+			return 2;
+		}
 		s->walk.at = at;
-		if (view.parent == dentry)
-			return 1; /* an object without a place in a tree: memfd and the like */
 		dentry = view.parent;
 	}
 	s->walk.dentry = (__u64)dentry;
@@ -115,7 +118,7 @@ __noinline int resolve_path(__u32 slot, __u64 dentry, __u64 mount_address)
 		s->flags |= EYAS_RECORD_TRUNCATED;
 		count(EYAS_CUT_PATH);
 	}
-	if (s->walk.at == EYAS_PATH_MAX - 1) {
+	if (end != 2 && s->walk.at == EYAS_PATH_MAX - 1) {
 		s->walk.at = EYAS_PATH_MAX - 2;
 		s->path[EYAS_PATH_MAX - 2] = '/';
 	}
@@ -234,9 +237,19 @@ static __always_inline __u32 terminal(struct signal_struct *signal)
 	return device_number(((__u32)READ(driver, major) << 20) | (READ(driver, minor_start) + READ(tty, index)));
 }
 
-/* Letters of fd.typechar; 'a' stands for the kernel's nameless files, whose path says which one it is. */
-static __always_inline __u8 file_type(__u16 mode)
+/*
+ * Letters of fd.typechar; 'a' stands for the kernel's nameless files, whose path says which one it is. Those had
+ * no type of their own before 6.16, which made them regular files; so the file system decides.
+ */
+#define ANON_INODE_MAGIC 0x09041934
+#define PIDFS_MAGIC 0x50494446
+
+static __always_inline __u8 file_type(__u16 mode, struct super_block *sb)
 {
+	__u64 magic = READ(sb, s_magic);
+
+	if (magic == ANON_INODE_MAGIC || magic == PIDFS_MAGIC)
+		return 'a';
 	switch (mode & S_IFMT) {
 	case S_IFREG:
 	case S_IFCHR:
@@ -250,6 +263,12 @@ static __always_inline __u8 file_type(__u16 mode)
 		return 'a';
 	}
 	return 'o';
+}
+
+/* Whether a file has lost its name; what never had a place in a tree has none to lose. */
+static __always_inline int is_unlinked(struct dentry *dentry)
+{
+	return !READ(dentry, d_hash.pprev) && READ(dentry, d_parent) != dentry;
 }
 
 static __always_inline int is_memfd(struct dentry *dentry)

@@ -171,26 +171,31 @@ static __always_inline int is_relative(__u64 address)
 
 #define AT_FDCWD -100
 
-/* Where the path at this address starts from, when it is relative; else unknown. */
-__noinline int store_dir(__u32 slot, __s32 dirfd, __u64 address)
+/* The directory that a relative path starts from. */
+static __always_inline void put_start(struct scratch *s, __u32 slot, struct task_struct *task, __s32 dirfd)
 {
-	struct scratch *s = scratch_of(slot);
-	struct task_struct *task = current_task();
 	struct file *file;
 
-	if (!s)
-		return -1;
-	if (!is_relative(address)) {
-		put_nothing(s);
-		return 0;
-	}
 	if (dirfd == AT_FDCWD) {
 		put_cwd(s, slot, task);
-		return 0;
+		return;
 	}
 	file = file_of_fd(task, dirfd);
 	if (file)
 		put_path(s, slot, &file->f_path);
+	else
+		put_nothing(s);
+}
+
+/* Where the path at this address starts from, when it is relative; else unknown. */
+__noinline int store_dir(__u32 slot, __s32 dirfd, __u64 address)
+{
+	struct scratch *s = scratch_of(slot);
+
+	if (!s)
+		return -1;
+	if (is_relative(address))
+		put_start(s, slot, current_task(), dirfd);
 	else
 		put_nothing(s);
 	return 0;

@@ -3,6 +3,9 @@
  * Opening files. The path as passed is user memory and may lie; the path of the file that came out of it is the
  * kernel's. Both are sent.
  */
+#ifndef EYAS_OPEN_H
+#define EYAS_OPEN_H
+
 #include "../hooks/sys_exit.h"
 
 #define EVENT_OPEN 3
@@ -56,12 +59,18 @@ static __always_inline void put_device(struct scratch *s, struct opened *opened)
 	}
 }
 
-/* Type and path; device, inode and flags are parameters of the event itself. */
-static __always_inline void put_opened(struct scratch *s, __u32 slot, struct opened *opened)
+/*
+ * Type and path; device, inode and flags are parameters of the event itself. What was opened and cannot be seen
+ * (by io_uring, into a table of its own) passes for a file.
+ */
+static __always_inline void put_opened(struct scratch *s, __u32 slot, struct opened *opened, __s64 result)
 {
 	if (opened->file) {
-		put_u8(s, file_type(READ(opened->inode, i_mode)));
+		put_u8(s, file_type(READ(opened->inode, i_mode), opened->sb));
 		put_path(s, slot, &opened->file->f_path);
+	} else if (result >= 0) {
+		put_u8(s, 'f');
+		put_nothing(s);
 	} else {
 		put_nothing(s);
 		put_nothing(s);
@@ -88,7 +97,7 @@ HANDLER(open)
 	put_u32(s, opened_flags(&opened, flags));
 	put_u32(s, open_creates(flags) ? call->args[2] : 0);
 	put_device(s, &opened);
-	put_opened(s, slot, &opened);
+	put_opened(s, slot, &opened, call->result);
 	store_dir(slot, AT_FDCWD, call->args[0]);
 	finish_call(s, slot);
 }
@@ -109,9 +118,16 @@ HANDLER(openat)
 	put_u32(s, opened_flags(&opened, flags));
 	put_u32(s, open_creates(flags) ? call->args[3] : 0);
 	put_device(s, &opened);
-	put_opened(s, slot, &opened);
+	put_opened(s, slot, &opened, call->result);
 	store_dir(slot, dirfd, call->args[1]);
 	finish_call(s, slot);
+}
+
+/* Of the kernel: no_xdev 1, no_magiclinks 2, no_symlinks 4, beneath 8, in_root 16, cached 32. */
+static __always_inline __u32 resolve_flags(__u64 resolve)
+{
+	return (resolve & 0x08 ? 0x01 : 0) | (resolve & 0x10 ? 0x02 : 0) | (resolve & 0x02 ? 0x04 : 0) |
+	       (resolve & 0x04 ? 0x08 : 0) | (resolve & 0x01 ? 0x10 : 0) | (resolve & 0x20 ? 0x20 : 0);
 }
 
 HANDLER(openat2)
@@ -133,12 +149,9 @@ HANDLER(openat2)
 	put_user_text(s, call->args[1]);
 	put_u32(s, opened_flags(&opened, how.flags));
 	put_u32(s, open_creates(how.flags) ? how.mode : 0);
-	/* RESOLVE_*: no_xdev 1, no_magiclinks 2, no_symlinks 4, beneath 8, in_root 16, cached 32 */
-	put_u32(s, (how.resolve & 0x08 ? 0x01 : 0) | (how.resolve & 0x10 ? 0x02 : 0) | (how.resolve & 0x02 ? 0x04 : 0) |
-			   (how.resolve & 0x04 ? 0x08 : 0) | (how.resolve & 0x01 ? 0x10 : 0) |
-			   (how.resolve & 0x20 ? 0x20 : 0));
+	put_u32(s, resolve_flags(how.resolve));
 	put_device(s, &opened);
-	put_opened(s, slot, &opened);
+	put_opened(s, slot, &opened, call->result);
 	store_dir(slot, dirfd, call->args[1]);
 	finish_call(s, slot);
 }
@@ -156,7 +169,7 @@ HANDLER(creat)
 	put_u32(s, call->args[1]);
 	put_device(s, &opened);
 	put_u16(s, opened.layer == LAYER_UPPER ? 1 : opened.layer == LAYER_LOWER ? 2 : 0);
-	put_opened(s, slot, &opened);
+	put_opened(s, slot, &opened, call->result);
 	store_dir(slot, AT_FDCWD, call->args[0]);
 	finish_call(s, slot);
 }
@@ -177,7 +190,9 @@ HANDLER(open_by_handle_at)
 	else
 		put_nothing(s);
 	put_device(s, &opened);
-	put_opened(s, slot, &opened);
+	put_opened(s, slot, &opened, call->result);
 	put_nothing(s);
 	finish_call(s, slot);
 }
+
+#endif

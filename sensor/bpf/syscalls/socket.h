@@ -3,6 +3,9 @@
  * Making connections. Both ends are read from the kernel's socket; what the program asked for is sent beside it,
  * and stands in where the socket has already forgotten its peer.
  */
+#ifndef EYAS_SOCKET_H
+#define EYAS_SOCKET_H
+
 #include "../hooks/sys_exit.h"
 
 #define EVENT_CONNECT 23
@@ -32,15 +35,14 @@ HANDLER(connect)
 	finish_call(s, slot);
 }
 
-static __always_inline void put_accepted(struct scratch *s, __u32 slot, struct call *call, struct task_struct *task)
+static __always_inline void put_accepted(struct scratch *s, __u32 slot, __s64 result, struct file *file,
+					 struct file *listener)
 {
-	struct file *file = file_of_fd(task, call->result);
-	struct file *listener = file_of_fd(task, (__s32)call->args[0]);
 	struct socket *socket = file ? socket_of_file(file) : 0;
 	struct sock *sk = 0;
 	__u32 queued, most;
 
-	put_s64(s, call->result);
+	put_s64(s, result);
 	store_tuple(slot, socket ? (__u64)READ(socket, sk) : 0, 1, 0);
 	socket = listener ? socket_of_file(listener) : 0;
 	if (socket)
@@ -58,25 +60,36 @@ static __always_inline void put_accepted(struct scratch *s, __u32 slot, struct c
 	put_u32(s, most);
 }
 
+static __always_inline __u32 accept_flags(__u32 flags)
+{
+	return (flags & O_CLOEXEC ? 0x1000 : 0) | (flags & O_NONBLOCK ? 0x40 : 0);
+}
+
 HANDLER(accept)
 {
 	struct scratch *s = begin_call(call, slot, task, EVENT_ACCEPT, 5 + FD_FACTS);
+	struct file *file;
 
 	if (!s)
 		return;
-	put_accepted(s, slot, call, task);
-	store_file_facts(slot, (__u64)file_of_fd(task, call->result), 0);
+	file = file_of_fd(task, call->result);
+	put_accepted(s, slot, call->result, file, file_of_fd(task, (__s32)call->args[0]));
+	store_file_facts(slot, (__u64)file, 0);
 	finish_call(s, slot);
 }
 
 HANDLER(accept4)
 {
 	struct scratch *s = begin_call(call, slot, task, EVENT_ACCEPT4, 6 + FD_FACTS);
+	struct file *file;
 
 	if (!s)
 		return;
-	put_accepted(s, slot, call, task);
-	put_u32(s, (call->args[3] & O_CLOEXEC ? 0x1000 : 0) | (call->args[3] & O_NONBLOCK ? 0x40 : 0));
-	store_file_facts(slot, (__u64)file_of_fd(task, call->result), 0);
+	file = file_of_fd(task, call->result);
+	put_accepted(s, slot, call->result, file, file_of_fd(task, (__s32)call->args[0]));
+	put_u32(s, accept_flags(call->args[3]));
+	store_file_facts(slot, (__u64)file, 0);
 	finish_call(s, slot);
 }
+
+#endif

@@ -185,6 +185,13 @@ mod tests {
     }
 
     #[test]
+    fn tables_that_handlers_use_lie_where_the_header_file_says() {
+        let names: Vec<&str> = tables().iter().map(|table| table.0).collect();
+        // enum eyas_table
+        assert_eq!(names[..2], ["clone_flags", "socket_flags"]);
+    }
+
+    #[test]
     fn every_system_call_event_has_a_row_or_a_handler() {
         let extraction = Extraction::read().unwrap();
         for call in &schema::SYSCALLS {

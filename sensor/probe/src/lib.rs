@@ -11,6 +11,7 @@ mod capability;
 mod counters;
 mod descriptors;
 mod error;
+mod hooks;
 mod load;
 mod object;
 mod rings;
@@ -20,6 +21,7 @@ mod settings;
 pub use capability::{Why, capability};
 pub use counters::{Counter, Counters};
 pub use error::ProbeError;
+pub use hooks::Feature;
 pub use load::{Options, Probe, Program, RING_EVENTS_DEFAULT, RING_LIFECYCLE_DEFAULT};
 pub use object::{
     OBJECT_NAME, check, describe, embedded, embedded as embedded_object, embedded_digest,

@@ -15,6 +15,7 @@ use eyas_abi::schema;
 use crate::counters::{COUNTERS_LEN, Counters};
 use crate::descriptors::{self, BIT_TABLE_LEN, DESCRIPTOR_LEN, Extraction};
 use crate::error::ProbeError;
+use crate::hooks::{Feature, Hooks};
 use crate::rings::Rings;
 use crate::seed::{Seeded, Snapshot};
 use crate::settings::{self, SETTINGS_LEN, Settings};
@@ -31,14 +32,6 @@ const LOG_LINES: usize = 12;
 /// Where the kernel lists the CPUs that may ever exist.
 const POSSIBLE_CPUS: &str = "/sys/devices/system/cpu/possible";
 
-/// Programs with the tracepoint they belong to; those of the first group are attached, in this order. New
-/// tasks must be known before what they do.
-const ATTACHED: &[(&str, &str)] = &[
-    ("process_exit", "sched_process_exit"),
-    ("process_exec", "sched_process_exec"),
-    ("process_fork", "sched_process_fork"),
-    ("sys_exit", "sys_exit"),
-];
 /// Programs that are reached from `sys_exit` by their place in the table of handlers.
 const HANDLERS: &[&str] = &[
     "on_exec",
@@ -102,6 +95,7 @@ pub struct Probe {
     bpf: Ebpf,
     rings: Vec<(u32, u32, MapData)>,
     settings: Settings,
+    hooks: Hooks,
     /// The walk over tasks that the kernel took, and whether it carries arguments.
     snapshot: Option<(&'static str, bool)>,
 }
@@ -120,13 +114,14 @@ impl Probe {
             .map_max_entries("rings", cpus * RING_CLASSES)
             .load(bytes)
             .map_err(|error| ProbeError::Object(chain(&error)))?;
-        verify(&mut bpf, &btf)?;
+        let hooks = Hooks::load(&mut bpf, &btf)?;
+        verify_handlers(&mut bpf, &btf)?;
         let rings = make_rings(&mut bpf, cpus, options)?;
         fill_descriptors(&mut bpf)?;
         fill_handlers(&mut bpf)?;
         let snapshot = verify_snapshot(&mut bpf, &btf);
         let settings = Settings::new(options.ignored.unwrap_or(0));
-        let mut probe = Self { bpf, rings, settings, snapshot };
+        let mut probe = Self { bpf, rings, settings, hooks, snapshot };
         probe.settings.snapshot_slot = cpus;
         probe.settings.args_bytes = options.args_bytes;
         probe.settings.env_bytes = options.env_bytes;
@@ -144,13 +139,7 @@ impl Probe {
 
     /// Lets the programs run. Events flow from here on.
     pub fn attach(&mut self) -> Result<(), ProbeError> {
-        for (name, _) in ATTACHED {
-            program(&mut self.bpf, name)?.attach().map_err(|error| ProbeError::Attach {
-                program: (*name).to_owned(),
-                reason: chain(&error),
-            })?;
-        }
-        Ok(())
+        self.hooks.attach(&mut self.bpf)
     }
 
     /// Reports exactly these events and system calls from now on, beside exec, fork and exit, which are always
@@ -159,9 +148,11 @@ impl Probe {
         &mut self,
         names: impl IntoIterator<Item = &'n str>,
     ) -> Result<(), ProbeError> {
-        self.settings.enable(names)?;
+        let names: Vec<&str> = names.into_iter().collect();
+        self.settings.enable(names.iter().copied())?;
         self.settings.generation += 1;
-        self.write_settings()
+        self.write_settings()?;
+        self.hooks.want(&mut self.bpf, &names)
     }
 
     /// Bytes of environment kept from now on; 0 leaves it out.
@@ -221,6 +212,11 @@ impl Probe {
         Ok(counters)
     }
 
+    /// What the kernel took of what the probe can do without.
+    pub fn features(&self) -> Vec<Feature> {
+        self.hooks.features()
+    }
+
     /// Every program with what its verification cost.
     pub fn programs(&self) -> Vec<Program> {
         let mut programs: Vec<Program> = self
@@ -247,15 +243,17 @@ impl Probe {
     }
 }
 
-fn program<'p>(bpf: &'p mut Ebpf, name: &str) -> Result<&'p mut BtfTracePoint, ProbeError> {
+pub(crate) fn program<'p>(
+    bpf: &'p mut Ebpf,
+    name: &str,
+) -> Result<&'p mut BtfTracePoint, ProbeError> {
     let missing = || ProbeError::NoProgram(name.to_owned());
     bpf.program_mut(name).ok_or_else(missing)?.try_into().map_err(|_| missing())
 }
 
-fn verify(bpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
-    let handlers = HANDLERS.iter().map(|name| (*name, "sys_exit"));
-    for (name, tracepoint) in ATTACHED.iter().copied().chain(handlers) {
-        program(bpf, name)?.load(tracepoint, btf).map_err(|error| refused(name, &error))?;
+fn verify_handlers(bpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
+    for name in HANDLERS {
+        program(bpf, name)?.load("sys_exit", btf).map_err(|error| refused(name, &error))?;
     }
     Ok(())
 }
@@ -269,7 +267,7 @@ fn verify_snapshot(bpf: &mut Ebpf, btf: &Btf) -> Option<(&'static str, bool)> {
     })
 }
 
-fn refused(name: &str, error: &aya::programs::ProgramError) -> ProbeError {
+pub(crate) fn refused(name: &str, error: &aya::programs::ProgramError) -> ProbeError {
     let (reason, log) = match error {
         aya::programs::ProgramError::LoadError { io_error, verifier_log } => {
             (io_error.to_string(), verifier_log.to_string())

@@ -20,6 +20,8 @@ use eyas_probe::{POLL_DEFAULT, ProbeError, Rings, Snapshot};
 use eyas_rules::Scratch;
 use eyas_state::container::Place;
 use eyas_state::{Ctx, Tables};
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 
 use crate::engine::{Active, Engine};
 use crate::error::DaemonError;
@@ -31,6 +33,8 @@ use waiting::Waiting;
 
 /// Stack of the event thread. Conditions are judged by recursion, one level for each parenthesis.
 const STACK_BYTES: usize = 4 * 1024 * 1024;
+/// Priority of the event thread, as `nice` counts: what it does not read in time, the kernel drops.
+const NICE: i32 = -10;
 /// How often it is told what was held back.
 const HELD_REPORT: Duration = Duration::from_secs(10);
 
@@ -55,7 +59,11 @@ pub(crate) fn start(
     thread::Builder::new()
         .name("events".into())
         .stack_size(STACK_BYTES)
-        .spawn(move || Judge::new(&engine, format).run(source, &stop, &ready))
+        .spawn(move || {
+            // Not permitted without privileges, where it only makes losses likelier under load.
+            let _ = setpriority_process(Some(gettid()), NICE);
+            Judge::new(&engine, format).run(source, &stop, &ready)
+        })
         .map_err(|source| DaemonError::System { doing: "start the event thread", source })
 }
 

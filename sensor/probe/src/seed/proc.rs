@@ -73,7 +73,7 @@ impl Process {
             status: Status::parse(&fs::read_to_string(path.join("status")).ok()?),
             stat: Stat::parse(&fs::read(path.join("stat")).ok()?)?,
             arguments,
-            exe: link("exe"),
+            exe: link("exe").map(as_the_probe_says),
             exe_file: fs::metadata(path.join("exe")).ok(),
             cwd: link("cwd"),
             root: link("root"),
@@ -309,11 +309,26 @@ fn device(dev: u64) -> i64 {
     i64::from((minor & 0xff) | (major << 8) | ((minor & !0xff) << 12))
 }
 
+/// A program in memory only has no place in a tree, and so never loses one: `memfd:x`.
+fn as_the_probe_says(path: Vec<u8>) -> Vec<u8> {
+    match path.strip_prefix(b"/memfd:") {
+        Some(name) => [b"memfd:", name.strip_suffix(b" (deleted)").unwrap_or(name)].concat(),
+        None => path,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use eyas_abi::Event;
 
     use super::*;
+
+    #[test]
+    fn programs_in_memory_are_called_as_by_the_probe() {
+        let said = |path: &str| String::from_utf8(as_the_probe_says(path.into())).unwrap();
+        assert_eq!(said("/memfd:x (deleted)"), "memfd:x");
+        assert_eq!(said("/bin/x (deleted)"), "/bin/x (deleted)");
+    }
 
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_confuse_stat() {

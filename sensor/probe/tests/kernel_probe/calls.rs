@@ -232,6 +232,75 @@ fn descriptors_ids_and_the_rest() {
 }
 
 #[test]
+fn nameless_files_carry_the_word_for_what_they_are() {
+    let names = ["eventfd2", "timerfd_create", "epoll_create1", "pidfd_open", "inotify_init1"];
+    let Some(mut live) = start(&names, &own_calls()) else { return };
+    // SAFETY: each makes a new descriptor of our own and takes numbers only.
+    let made: Vec<OwnedFd> = unsafe {
+        [
+            libc::eventfd(0, libc::EFD_CLOEXEC),
+            libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC),
+            libc::epoll_create1(libc::EPOLL_CLOEXEC),
+            libc::inotify_init1(libc::IN_CLOEXEC),
+            libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) as i32,
+        ]
+        .map(|fd| OwnedFd::from_raw_fd(fd))
+        .into()
+    };
+    for (fd, (event, word)) in made.iter().zip([
+        ("eventfd2", Some("[eventfd]")),
+        ("timerfd_create", Some("[timerfd]")),
+        ("epoll_create1", Some("[eventpoll]")),
+        ("inotify_init1", Some("inotify")),
+        // a file system of its own since 6.9
+        ("pidfd_open", None),
+    ]) {
+        let fd = i64::from(fd.as_raw_fd());
+        let record = find(&mut live, event, |r| r.event().int(0) == Some(fd));
+        assert_eq!(record.raw("eyas_fd_type"), b"a", "{event}");
+        if word.is_some() {
+            assert_eq!(record.text("eyas_path").as_deref(), word);
+        }
+    }
+}
+
+#[test]
+fn signals_and_switches_come_while_somebody_asks() {
+    let Some(mut live) = start(&["signaldeliver"], &eyas_probe::Options::default()) else { return };
+    // a signal that ends a process is turned into a kill on its way
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "trap 'exit 3' USR1; echo ready; while :; do sleep 0.05; done"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0; 6]).unwrap();
+    // SAFETY: a signal to a child of our own.
+    unsafe { libc::kill(pid as i32, libc::SIGUSR1) };
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    let event = live.wait_for("signal", |r| {
+        r.name == "signaldeliver" && r.header.tgid == pid && r.int("sig") == Some(10)
+    });
+    assert_eq!(event.int("spid"), Some(i64::from(std::process::id())));
+    assert_eq!(event.int("dpid"), Some(i64::from(pid)));
+
+    live.probe.set_enabled(["switch"]).unwrap();
+    let mut child = std::process::Command::new("sleep").arg("0.01").spawn().unwrap();
+    let pid = child.id();
+    child.wait().unwrap();
+    let event = live.wait_for("switch", |r| r.name == "switch" && r.header.tgid == pid);
+    assert!(event.int("next").is_some() && event.int("pgft_min") > Some(0));
+
+    live.probe.set_enabled([]).unwrap();
+    live.read_all();
+    live.seen.clear();
+    let mut child = std::process::Command::new("sleep").arg("0.01").spawn().unwrap();
+    child.wait().unwrap();
+    live.read_all();
+    assert!(live.seen.iter().all(|r| r.name != "switch"), "nobody asks any more");
+}
+
+#[test]
 fn a_call_without_an_event_of_its_own_comes_by_name() {
     let Some(mut live) = start(&["getpriority"], &own_calls()) else { return };
     // SAFETY: a plain call with numbers.

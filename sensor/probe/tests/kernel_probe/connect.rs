@@ -17,7 +17,7 @@ fn connect_to(live: &mut Live, address: SocketAddr) -> Record {
     })
 }
 
-fn check_pair(local: SocketAddr, peer: SocketAddr, tuple: &[u8]) {
+pub(crate) fn check_pair(local: SocketAddr, peer: SocketAddr, tuple: &[u8]) {
     assert_eq!(
         SockTuple::read(tuple),
         Some(SockTuple::Inet {

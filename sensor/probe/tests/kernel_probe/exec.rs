@@ -242,5 +242,40 @@ fn a_memfd_is_known_as_such() {
     child.wait().unwrap();
     let exec = exec_of(&mut live, pid);
     assert_eq!(exec.int("flags").unwrap() & 4, 4, "EXE_FROM_MEMFD");
-    assert_eq!(exec.text("trusted_exepath").as_deref(), Some("/memfd:eyas-memfd"));
+    assert_eq!(exec.text("trusted_exepath").as_deref(), Some("memfd:eyas-memfd"));
+}
+
+#[test]
+fn a_program_whose_file_is_gone_is_marked_as_such() {
+    let Some(mut live) = start(&[], &Options::default()) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let path = copy_of_true(directory.path(), "soon-gone");
+    let file = fs::File::open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let mut child = Command::new(format!("/proc/{}/fd/{}", std::process::id(), {
+        use std::os::fd::AsRawFd;
+        file.as_raw_fd()
+    }))
+    .spawn()
+    .unwrap();
+    let pid = child.id();
+    child.wait().unwrap();
+    let exec = exec_of(&mut live, pid);
+    let real = fs::canonicalize(directory.path()).unwrap().join("soon-gone");
+    let marked = format!("{} (deleted)", real.display());
+    assert_eq!(exec.text("trusted_exepath"), Some(marked));
+    assert!(!exec.header.flags.has(RecordFlags::TRUNCATED));
+}
+
+#[test]
+fn a_clone_says_what_was_asked_for() {
+    let Some(mut live) = start(&["clone", "clone3", "vfork"], &Options::default()) else { return };
+    let mut child = Command::new("unshare").args(["--fork", "--uts", "true"]).spawn().unwrap();
+    let pid = child.id();
+    child.wait().unwrap();
+    let from_parent = live.wait_for("the parent's side", |r| {
+        r.name.starts_with("clone") && r.header.tgid == pid && r.int("res") > Some(0)
+    });
+    // fork of the C library: CLONE_CHILD_SETTID and CLONE_CHILD_CLEARTID
+    assert_eq!(from_parent.int("flags"), Some(0x180_0000));
 }

@@ -9,6 +9,8 @@ mod connect;
 #[cfg(test)]
 mod exec;
 #[cfg(test)]
+mod io_uring;
+#[cfg(test)]
 mod live;
 #[cfg(test)]
 mod load;

@@ -9,6 +9,8 @@ use eyas_abi::{Event, schema::EventFlags, value};
 
 use crate::slots::FdSlots;
 
+/// The probe's letter for the kernel's nameless files.
+const NAMELESS: u8 = b'a';
 /// State of a connected socket.
 const ESTABLISHED: u64 = 1;
 /// Lowest port that the kernel hands out to clients by default.
@@ -68,6 +70,28 @@ impl FdKind {
         Self::ALL.iter().find(|(_, wire, _)| *wire == letter).map(|(kind, ..)| *kind)
     }
 
+    /// What one of the kernel's nameless files is, by the word that stands for its name. Processes have none.
+    fn anonymous(word: Option<&[u8]>) -> Self {
+        let word = word.unwrap_or_default();
+        let is = |name: &str| word.strip_prefix(b"[").unwrap_or(word).starts_with(name.as_bytes());
+        let words = [
+            ("eventfd", Self::Event),
+            ("eventpoll", Self::Eventpoll),
+            ("inotify", Self::Inotify),
+            ("signalfd", Self::Signalfd),
+            ("timerfd", Self::Timerfd),
+            ("userfaultfd", Self::Userfaultfd),
+            ("io_uring", Self::IoUring),
+            ("pidfd", Self::Pidfd),
+            ("bpf", Self::Bpf),
+        ];
+        match words.into_iter().find(|(name, _)| is(name)) {
+            Some((_, kind)) => kind,
+            None if word.is_empty() => Self::Pidfd,
+            None => Self::Other,
+        }
+    }
+
     /// The word of `fd.type`.
     pub fn word(self) -> &'static str {
         Self::ALL.iter().find(|(kind, ..)| *kind == self).map_or("<NA>", |(.., word)| word)
@@ -104,6 +128,8 @@ pub struct Fd<'a> {
     pub kind: Option<FdKind>,
     /// The path of the file as the kernel resolved it, or the name the kernel gives the thing.
     pub path: Option<&'a [u8]>,
+    /// Whether it is one of the kernel's nameless files.
+    nameless: bool,
     /// Both ends of a socket.
     pub tuple: Option<SockTuple<'a>>,
     /// Transport protocol number.
@@ -136,11 +162,18 @@ impl<'a> Fd<'a> {
         // A tuple of the call itself has the client first; the kernel's own has the local end first.
         let tuple = SockTuple::read(bytes(at.event_tuple))
             .or_else(|| SockTuple::read(bytes(at.tuple)).map(client_first));
-        let kind = bytes(at.kind).first().and_then(|letter| FdKind::from_wire(*letter));
+        let path = value::text(bytes(at.path)).filter(|path| !path.is_empty());
+        let nameless = bytes(at.kind) == [NAMELESS];
+        let kind = if nameless {
+            Some(FdKind::anonymous(path))
+        } else {
+            bytes(at.kind).first().and_then(|letter| FdKind::from_wire(*letter))
+        };
         Some(Self {
             number,
             kind: kind.or_else(|| kind_of(tuple.as_ref(), number)),
-            path: value::text(bytes(at.path)),
+            path,
+            nameless,
             tuple,
             protocol: int(at.proto).map(|number| number as u8),
             device: int(at.dev).or_else(|| int(at.event_dev)).map(|number| number as u32),
@@ -191,7 +224,15 @@ impl<'a> Fd<'a> {
         if let Some(tuple) = &self.tuple {
             return Some(Cow::Owned(tuple_text(tuple, self.protocol)));
         }
-        self.path.map(Cow::Borrowed)
+        match (self.path, self.inode) {
+            (Some(word), _) if self.nameless => {
+                Some(Cow::Owned([b"anon_inode:".as_slice(), word].concat()))
+            }
+            (None, Some(inode)) if self.kind == Some(FdKind::Pipe) => {
+                Some(Cow::Owned(format!("pipe:[{inode}]").into_bytes()))
+            }
+            (path, _) => path.map(Cow::Borrowed),
+        }
     }
 }
 

@@ -120,6 +120,30 @@ fn events_without_a_descriptor_have_none_and_unknown_ones_have_no_kind() {
 }
 
 #[test]
+fn what_has_no_name_is_called_as_in_proc() {
+    let write = |letter: &[u8], word: &str| {
+        let event = EventBuilder::new(9).int(1).skip_to("fd").int(5).skip_to("eyas_fd_type");
+        event.bytes(letter).text(word.as_bytes()).skip_to("eyas_fd_ino").int(77).build()
+    };
+    for (letter, word, kind, expected) in [
+        (b"a", "[eventpoll]", FdKind::Eventpoll, "anon_inode:[eventpoll]"),
+        (b"a", "[eventfd]", FdKind::Event, "anon_inode:[eventfd]"),
+        (b"a", "inotify", FdKind::Inotify, "anon_inode:inotify"),
+        (b"a", "bpf-map", FdKind::Bpf, "anon_inode:bpf-map"),
+        (b"a", "[io_uring]", FdKind::IoUring, "anon_inode:[io_uring]"),
+        (b"a", "[fanotify]", FdKind::Other, "anon_inode:[fanotify]"),
+        (b"a", "", FdKind::Pidfd, ""),
+        (b"p", "", FdKind::Pipe, "pipe:[77]"),
+        (b"p", "/run/fifo", FdKind::Pipe, "/run/fifo"),
+        (b"m", "memfd:x", FdKind::Memfd, "memfd:x"),
+    ] {
+        let record = write(letter, word);
+        assert_eq!(name(&record), expected);
+        with_fd(&record, |fd| assert_eq!(fd.unwrap().kind, Some(kind), "{word}"));
+    }
+}
+
+#[test]
 fn letters_and_words() {
     for (kind, wire, word) in FdKind::ALL {
         assert_eq!(FdKind::from_wire(wire), Some(kind));

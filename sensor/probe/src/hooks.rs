@@ -1,0 +1,175 @@
+//! The programs that stand at tracepoints: which there are, which of them this kernel takes, and which run.
+//!
+//! Without the first group there is no probe. The second closes gaps where the kernel lets it. The third runs only
+//! while somebody asks for its event, because its tracepoint is hit all the time.
+
+use aya::programs::BtfTracePoint;
+use aya::programs::tp_btf::BtfTracePointLinkId;
+use aya::{Btf, Ebpf};
+use aya_obj::btf::BtfKind;
+
+use crate::error::ProbeError;
+use crate::load::{chain, program, refused};
+
+/// Programs with the tracepoint they belong to, in the order in which they are attached: new tasks must be known
+/// before what they do.
+const NEEDED: &[(&str, &str)] = &[
+    ("process_exit", "sched_process_exit"),
+    ("process_exec", "sched_process_exec"),
+    ("process_fork", "sched_process_fork"),
+    ("sys_exit", "sys_exit"),
+];
+
+/// A program that not every kernel takes.
+#[derive(Debug)]
+struct Extra {
+    program: &'static str,
+    /// The names that its tracepoint has had, newest first.
+    tracepoints: &'static [&'static str],
+    /// The event that it makes and nothing else does; it runs only while this is asked for.
+    event: Option<&'static str>,
+    /// What is missing without it.
+    gives: &'static str,
+}
+
+const EXTRA: &[Extra] = &[
+    Extra {
+        program: "uring_submit",
+        // 6.4 renamed it.
+        tracepoints: &["io_uring_submit_req", "io_uring_submit_sqe"],
+        event: None,
+        gives: "names in requests of io_uring",
+    },
+    Extra {
+        program: "uring_complete",
+        tracepoints: &["io_uring_complete"],
+        event: None,
+        gives: "requests of io_uring",
+    },
+    Extra {
+        program: "signal",
+        tracepoints: &["signal_deliver"],
+        event: Some("signaldeliver"),
+        gives: "`signaldeliver` events",
+    },
+    Extra {
+        program: "fault_user",
+        tracepoints: &["page_fault_user"],
+        event: Some("page_fault"),
+        gives: "`page_fault` events of programs",
+    },
+    Extra {
+        program: "fault_kernel",
+        tracepoints: &["page_fault_kernel"],
+        event: Some("page_fault"),
+        gives: "`page_fault` events of the kernel",
+    },
+    Extra {
+        program: "context_switch",
+        tracepoints: &["sched_switch"],
+        event: Some("switch"),
+        gives: "`switch` events",
+    },
+];
+
+/// What a program that is not needed gives, and whether the kernel took it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feature {
+    /// What is missing without it.
+    pub gives: &'static str,
+    /// Why the kernel did not take it; `None` if it did.
+    pub missing: Option<String>,
+}
+
+/// The state of every program at a tracepoint.
+#[derive(Debug)]
+pub(crate) struct Hooks {
+    extra: Vec<Loaded>,
+    attached: bool,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    hook: &'static Extra,
+    missing: Option<String>,
+    /// Somebody asks for its event, or it has none of its own.
+    wanted: bool,
+    link: Option<BtfTracePointLinkId>,
+}
+
+impl Hooks {
+    /// Has the kernel verify all of them.
+    pub(crate) fn load(bpf: &mut Ebpf, btf: &Btf) -> Result<Self, ProbeError> {
+        for (name, tracepoint) in NEEDED {
+            program(bpf, name)?.load(tracepoint, btf).map_err(|error| refused(name, &error))?;
+        }
+        let extra = EXTRA.iter().map(|hook| Loaded {
+            hook,
+            missing: load_extra(bpf, btf, hook).err(),
+            wanted: hook.event.is_none(),
+            link: None,
+        });
+        Ok(Self { extra: extra.collect(), attached: false })
+    }
+
+    /// Lets those that are needed and those that are wanted run.
+    pub(crate) fn attach(&mut self, bpf: &mut Ebpf) -> Result<(), ProbeError> {
+        for (name, _) in NEEDED {
+            attach_one(program(bpf, name)?, name)?;
+        }
+        self.attached = true;
+        self.follow(bpf)
+    }
+
+    /// Lets exactly those run whose events are among the names, besides those that always do.
+    pub(crate) fn want(&mut self, bpf: &mut Ebpf, names: &[&str]) -> Result<(), ProbeError> {
+        for loaded in &mut self.extra {
+            loaded.wanted = loaded.hook.event.is_none_or(|event| names.contains(&event));
+        }
+        if self.attached { self.follow(bpf) } else { Ok(()) }
+    }
+
+    /// What the kernel took of those that are not needed.
+    pub(crate) fn features(&self) -> Vec<Feature> {
+        let feature =
+            |loaded: &Loaded| Feature { gives: loaded.hook.gives, missing: loaded.missing.clone() };
+        self.extra.iter().map(feature).collect()
+    }
+
+    fn follow(&mut self, bpf: &mut Ebpf) -> Result<(), ProbeError> {
+        for loaded in self.extra.iter_mut().filter(|loaded| loaded.missing.is_none()) {
+            let name = loaded.hook.program;
+            match (loaded.wanted, loaded.link.take()) {
+                (true, None) => loaded.link = Some(attach_one(program(bpf, name)?, name)?),
+                (false, Some(link)) => program(bpf, name)?.detach(link).map_err(|error| {
+                    ProbeError::Attach { program: name.to_owned(), reason: chain(&error) }
+                })?,
+                (_, link) => loaded.link = link,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn attach_one(program: &mut BtfTracePoint, name: &str) -> Result<BtfTracePointLinkId, ProbeError> {
+    program
+        .attach()
+        .map_err(|error| ProbeError::Attach { program: name.to_owned(), reason: chain(&error) })
+}
+
+/// Tries the names of the tracepoint. What the kernel says of one that it has counts more than that it lacks others.
+fn load_extra(bpf: &mut Ebpf, btf: &Btf, hook: &Extra) -> Result<(), String> {
+    let mut reason = format!("no tracepoint `{}`", hook.tracepoints.join("`, `"));
+    for tracepoint in hook.tracepoints {
+        let known = btf.id_by_type_name_kind(&format!("btf_trace_{tracepoint}"), BtfKind::Typedef);
+        if known.is_err() {
+            continue;
+        }
+        let program = program(bpf, hook.program).map_err(|error| error.to_string())?;
+        match program.load(tracepoint, btf) {
+            Ok(()) => return Ok(()),
+            Err(error) => reason = refused(hook.program, &error).to_string(),
+        }
+    }
+    Err(reason)
+}
