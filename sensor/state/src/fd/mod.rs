@@ -116,6 +116,8 @@ pub struct Fd<'a> {
     pub flags: u32,
     /// The address the program named, for connect and bind.
     pub address: Option<SockAddr<'a>>,
+    /// Whether the own end is the server's; `None` when the ends have to tell.
+    pub server: Option<bool>,
     state: Option<u64>,
 }
 
@@ -147,8 +149,31 @@ impl<'a> Fd<'a> {
             inode: int(at.ino).or_else(|| int(at.event_ino)).map(|number| number as u64),
             flags: int(at.event_flags).or_else(|| int(at.flags)).map_or(0, |number| number as u32),
             address: SockAddr::read(bytes(at.addr)),
+            server: None,
             state: int(at.state).map(|number| number as u64),
         })
+    }
+
+    /// A descriptor that was not read from an event, with the state of its connection.
+    pub fn unread(number: Option<i64>, connected: bool, listening: bool) -> Self {
+        let state = match (connected, listening) {
+            (_, true) => LISTENING,
+            (true, false) => ESTABLISHED,
+            (false, false) => 0,
+        };
+        Self {
+            number,
+            kind: None,
+            path: None,
+            tuple: None,
+            protocol: None,
+            device: None,
+            inode: None,
+            flags: 0,
+            address: None,
+            server: None,
+            state: Some(state),
+        }
     }
 
     /// Whether the socket is connected; `None` when that is not known.

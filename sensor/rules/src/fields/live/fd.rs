@@ -176,6 +176,9 @@ fn renamed(ctx: &Ctx<'_>, fd: &Fd<'_>) -> bool {
 }
 
 fn is_server(ctx: &Ctx<'_>, fd: &Fd<'_>) -> bool {
+    if let Some(server) = fd.server {
+        return server;
+    }
     fd.listening() || fd.ends().is_some_and(|(_, server)| ctx.host().is_local(server.0))
 }
 
