@@ -13,8 +13,13 @@ mod ids;
 mod input;
 pub mod layout;
 mod reader;
+mod replay;
+mod state;
+mod syscalls;
 pub mod tables;
 
 pub use error::CaptureError;
 pub use event::RawEvent;
 pub use reader::{Item, MAX_BLOCK_BYTES, Reader};
+pub use replay::{Counts, Replay, Visitor};
+pub use state::Losses;

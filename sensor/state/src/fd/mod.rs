@@ -208,6 +208,11 @@ impl<'a> Fd<'a> {
         }
     }
 
+    /// The name of a socket, made of its ends.
+    pub fn made_name(&self) -> Option<Cow<'a, [u8]>> {
+        self.other_name()
+    }
+
     /// The name of a socket or of what is no file.
     pub(crate) fn other_name(&self) -> Option<Cow<'a, [u8]>> {
         if let Some((ip, port)) = self.listening_end() {
