@@ -183,7 +183,10 @@ impl Stage {
             }
         };
         self.number += 1;
-        let Some(now) = Now::new(raw.tid, raw.time, &event) else { return };
+        let Some(now) = Now::new(raw.tid, raw.time, &event) else {
+            state.half(raw.tid, &event);
+            return;
+        };
         if self.first_ns == 0 && raw.time != 0 {
             self.first_ns = raw.time;
             self.previous_ns = raw.time;
@@ -262,7 +265,7 @@ fn write_record(state: &State, record: &mut Vec<u8>, raw: &RawEvent<'_>, event: 
     record.resize(HEADER_LEN + 2 * params.len(), 0);
     for (index, param) in params.iter().enumerate() {
         let own = (event.code == eyas_abi::schema::GENERIC_EXIT && index == 0)
-            .then(|| syscalls::own_id(param).map(u16::to_ne_bytes))
+            .then(|| syscalls::own_id(param, event.params.get(1)).map(u16::to_ne_bytes))
             .flatten();
         let param = own.as_ref().map_or(*param, |id| id.as_slice());
         let room = RECORD_MAX.saturating_sub(record.len());

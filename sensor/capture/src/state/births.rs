@@ -107,8 +107,7 @@ impl State {
         }
         let id = |index: usize| now.unsigned(index).filter(|id| *id != u64::MAX);
         let pid = id(at::PID).unwrap_or(now.tid);
-        let is_thread =
-            pid != now.tid || now.unsigned(at::FLAGS).unwrap_or(0) & flag::THREAD != 0;
+        let is_thread = pid != now.tid || now.unsigned(at::FLAGS).unwrap_or(0) & flag::THREAD != 0;
         let ptid = id(at::PTID).unwrap_or(0);
         let birth = Birth {
             tid: now.tid,
@@ -143,11 +142,14 @@ impl State {
 
     fn bear(&mut self, now: &Now<'_>, birth: &Birth) {
         let is_thread = birth.pid != birth.tid;
+        if is_thread && !self.threads.contains_key(&birth.pid) {
+            self.hear_of(birth.pid);
+        }
         let model = self.tables.get(birth.model as u32).filter(|model| !model.placeholder).cloned();
         let owner = self.owner(birth.model);
         let mut process = match &model {
             Some(model) => model.clone(),
-            None => Process::placeholder(birth.pid as u32, 0),
+            None => stranger(birth.pid),
         };
         describe(now, &mut process, model.as_ref());
         process.pid = birth.pid as u32;
@@ -212,10 +214,12 @@ impl State {
         }
     }
 
-    /// A parent as the table of processes has it; none when nobody has heard of it.
+    /// A parent as the table of processes has it: the main thread of the process that the thread
+    /// belongs to; none when nobody has heard of it.
     pub(super) fn parent(&self, ptid: u64) -> Option<Parent> {
-        let known = ptid != 0 && self.threads.contains_key(&ptid);
-        known.then_some(Parent { pid: ptid as u32, start_ns: 0 })
+        let thread = self.threads.get(&ptid).filter(|_| ptid != 0)?;
+        let id = if self.threads.contains_key(&thread.pid) { thread.pid } else { ptid };
+        Some(Parent { pid: id as u32, start_ns: 0 })
     }
 
     /// A thread ends. It can be looked at until the next event.
@@ -286,6 +290,13 @@ impl State {
         }
         None
     }
+}
+
+/// A process of which nothing but its id is known.
+pub(super) fn stranger(pid: u64) -> Process {
+    let mut process = Process::placeholder(pid as u32, 0);
+    (process.sid, process.pgid, process.vpgid) = (u32::MAX, u32::MAX, u32::MAX);
+    process
 }
 
 /// Fills in what the event says about who is born; what it does not say stays the model's.

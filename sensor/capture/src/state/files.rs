@@ -58,8 +58,7 @@ impl State {
         } else {
             self.join(now.tid, opening.dirfd, opening.path)
         };
-        let kind =
-            if opening.flags & O_DIRECTORY != 0 { FdKind::Directory } else { FdKind::File };
+        let kind = if opening.flags & O_DIRECTORY != 0 { FdKind::Directory } else { FdKind::File };
         let mut open = Open::named(kind, &name);
         if opening.path != &*open.name {
             open.written = Some(opening.path.into());

@@ -44,7 +44,8 @@ impl State {
         let host = &mut self.known.host;
         match identity {
             Identity::User { uid, name, home, shell, .. } if host.users.len() < MAX_KNOWN => {
-                let user = User { name: (*name).into(), home: (*home).into(), shell: (*shell).into() };
+                let user =
+                    User { name: (*name).into(), home: (*home).into(), shell: (*shell).into() };
                 host.users.insert(*uid, user);
             }
             Identity::Group { gid, name } if host.groups.len() < MAX_KNOWN => {

@@ -100,8 +100,7 @@ impl<'e> Now<'e> {
         let ty = schema::by_code(event.code)?;
         let exit = ty.source == schema::Source::Syscall && ty.code % 2 == 1 && !ty.is_generic();
         let signed = ty.params.first().is_some_and(|param| param.ty.is_signed());
-        let result =
-            if exit { value::int(event.params.get(0), signed) } else { None };
+        let result = if exit { value::int(event.params.get(0), signed) } else { None };
         Some(Self { tid, time, code: event.code, ty, params: &event.params, result })
     }
 
@@ -201,7 +200,7 @@ impl State {
             self.hear_of(now.tid);
         }
         if now.ty.is_enter() {
-            self.enter(now);
+            self.enter(now.tid, now.code, now.params);
             return Seen::default();
         }
         let mut seen = Seen { thread: self.thread_of(now), fd: self.fd_of(now) };
@@ -220,6 +219,9 @@ impl State {
     fn fd_of(&self, now: &Now<'_>) -> Option<i64> {
         if !now.ty.flags.has_fd() {
             return None;
+        }
+        if matches!(now.code, code::PIPE | code::PIPE2 | code::SOCKETPAIR) {
+            return now.int(2);
         }
         if now.ty.flags.has(EventFlags::CREATES_FD) {
             return now.result;
@@ -263,10 +265,19 @@ impl State {
         }
     }
 
+    /// The enter half of a call that the schema has no row for any more.
+    pub(crate) fn half(&mut self, tid: u64, event: &Converted<'_>) {
+        self.end();
+        if !self.threads.contains_key(&tid) {
+            self.hear_of(tid);
+        }
+        self.enter(tid, event.code, &event.params);
+    }
+
     /// Keeps the enter half of a call whose exit says less.
-    fn enter(&mut self, now: &Now<'_>) {
+    fn enter(&mut self, tid: u64, code: u16, params: &Params<'_>) {
         let wanted = matches!(
-            now.code,
+            code,
             code::OPEN_ENTER
                 | code::CREAT_ENTER
                 | code::OPENAT_ENTER
@@ -275,11 +286,11 @@ impl State {
                 | code::EXECVE_ENTER
                 | code::EXECVEAT_ENTER
         );
-        let says_something = now.params.as_slice().iter().any(|param| !param.is_empty());
-        if let Some(thread) = self.threads.get_mut(&now.tid) {
+        let says_something = params.as_slice().iter().any(|param| !param.is_empty());
+        if let Some(thread) = self.threads.get_mut(&tid) {
             thread.enter = (wanted && says_something).then(|| Enter {
-                code: now.code,
-                params: now.params.as_slice().iter().map(|param| Box::from(*param)).collect(),
+                code,
+                params: params.as_slice().iter().map(|param| Box::from(*param)).collect(),
             });
         }
     }
@@ -418,19 +429,25 @@ impl State {
     }
 
     /// What fields are told about the descriptors of the event that was taken in last.
-    pub(crate) fn given<'a>(&'a self, now: &Now<'_>, seen: &Seen, descriptors: &'a OfThread<'a>) -> Given<'a> {
+    pub(crate) fn given<'a>(
+        &'a self,
+        now: &Now<'_>,
+        seen: &Seen,
+        descriptors: &'a OfThread<'a>,
+    ) -> Given<'a> {
         let mut given = Given { descriptors: Some(descriptors), ..Given::default() };
         if now.ty.flags.has_fd() {
             let found = seen.fd.and_then(|fd| self.open(now.tid, fd).map(|open| (fd, open)));
             given.fd = Some(match found {
                 Some((fd, open)) => {
                     given.fd_name = open.plain_name();
-                    open.view(fd)
+                    open.view(fd, |ip| self.is_own(ip))
                 }
                 None => Fd::unread(seen.fd, false, false),
             });
         }
         given.directories = self.directories(now);
+        given.vtid = self.threads.get(&now.tid).map(|thread| thread.vtid);
         given
     }
 
@@ -445,6 +462,10 @@ impl State {
             *slot = self.open(now.tid, fd).map(|open| &*open.name);
         }
         found
+    }
+
+    fn is_own(&self, address: std::net::IpAddr) -> bool {
+        self.tables.host().addresses.contains(&address)
     }
 
     /// User and group of a thread at the moment.
@@ -468,7 +489,7 @@ pub(crate) struct OfThread<'a> {
 impl Descriptors for OfThread<'_> {
     fn descriptor(&self, number: i64) -> Option<(Fd<'_>, std::borrow::Cow<'_, [u8]>)> {
         let open = self.state.open(self.tid, number)?;
-        let fd = open.view(number);
+        let fd = open.view(number, |ip| self.state.is_own(ip));
         let name = match open.plain_name() {
             Some(name) => name,
             None => fd.made_name()?,

@@ -92,11 +92,8 @@ impl Open {
     /// Takes both ends in. IPv4 in IPv6 clothes is IPv4.
     pub(super) fn set_ends(&mut self, source: End, destination: End) {
         let (source, destination) = (plain(source), plain(destination));
-        self.kind = if source.0.is_ipv4() && destination.0.is_ipv4() {
-            FdKind::Ipv4
-        } else {
-            FdKind::Ipv6
-        };
+        self.kind =
+            if source.0.is_ipv4() && destination.0.is_ipv4() { FdKind::Ipv4 } else { FdKind::Ipv6 };
         self.ends = Ends::Inet(source, destination);
     }
 
@@ -107,17 +104,23 @@ impl Open {
         self.role = Role::Server;
     }
 
-    /// As fields see it.
-    pub(super) fn view(&self, number: i64) -> Fd<'_> {
+    /// As fields see it. `is_own` tells the machine's own addresses.
+    pub(super) fn view(&self, number: i64, is_own: impl Fn(IpAddr) -> bool) -> Fd<'_> {
         let mut fd = Fd::unread(Some(number), self.connected, self.listens());
         fd.kind = Some(self.kind);
         fd.path = Some(self.written.as_deref().unwrap_or(&self.name));
         fd.tuple = self.tuple();
-        fd.protocol = Some(self.protocol);
+        // While nobody knows which end is whose, nobody says what runs between them either.
+        let known = self.role != Role::Unknown || self.listens();
+        fd.protocol = known.then_some(self.protocol);
         fd.device = Some(self.dev);
         fd.inode = Some(self.ino);
         fd.flags = self.flags;
-        fd.server = Some(self.role == Role::Server);
+        fd.server = Some(match self.ends {
+            Ends::Listening(_) => true,
+            Ends::Inet(_, (IpAddr::V4(server), _)) => is_own(server.into()),
+            _ => false,
+        });
         fd
     }
 
@@ -143,11 +146,9 @@ impl Open {
                 let nobody = (unspecified(end.0), 0);
                 Some(SockTuple::Inet { source: nobody, destination: *end })
             }
-            Ends::Unix { source, destination, path } => Some(SockTuple::Unix {
-                source: *source,
-                destination: *destination,
-                path,
-            }),
+            Ends::Unix { source, destination, path } => {
+                Some(SockTuple::Unix { source: *source, destination: *destination, path })
+            }
         }
     }
 }

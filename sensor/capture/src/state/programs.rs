@@ -13,6 +13,7 @@ mod at {
     pub(super) const EXE: usize = 1;
     pub(super) const ARGS: usize = 2;
     pub(super) const PID: usize = 4;
+    pub(super) const PTID: usize = 5;
     pub(super) const FD_LIMIT: usize = 7;
     pub(super) const FAULTS: usize = 8;
     pub(super) const MEMORY: usize = 10;
@@ -54,7 +55,7 @@ impl State {
         let path = self.executed(now);
         self.leave_threads(now.tid);
         let Some(thread) = self.threads.get_mut(&now.tid) else { return };
-        thread.placeholder = false;
+        let stranger = std::mem::take(&mut thread.placeholder);
         if let Some(pid) = now.unsigned(at::PID).filter(|pid| *pid != u64::MAX) {
             thread.pid = pid;
         }
@@ -75,6 +76,9 @@ impl State {
         let closed = before - thread.fds.len();
         let (pid, vpid) = (thread.pid, thread.vpid);
         self.descriptors -= closed;
+        if stranger && let Some(ptid) = now.unsigned(at::PTID) {
+            self.descend(now.tid, ptid);
+        }
         self.tables.edit(now.tid as u32, |process| {
             process.pid = pid as u32;
             if process.placeholder {
@@ -83,6 +87,16 @@ impl State {
             }
             run(now, process, &path);
         });
+    }
+
+    /// Says who the parent of a thread is that was heard of without one.
+    fn descend(&mut self, tid: u64, ptid: u64) {
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.ptid = ptid;
+        }
+        self.note_kin(tid, tid, ptid);
+        let parent = self.parent(ptid);
+        self.tables.edit(tid as u32, |process| process.parent = parent);
     }
 
     /// An exec ends all other threads of a process.

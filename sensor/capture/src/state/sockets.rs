@@ -76,7 +76,9 @@ impl State {
             return;
         }
         let (source, destination) = (now.unsigned(3).unwrap_or(0), now.unsigned(4).unwrap_or(0));
-        for (fd, source, destination) in [(first, source, destination), (second, source, destination)] {
+        for (fd, source, destination) in
+            [(first, source, destination), (second, source, destination)]
+        {
             let mut open = Open::new(FdKind::Unix);
             open.ends = Ends::Unix { source, destination, path: Box::default() };
             open.close_on_exec = now.unsigned(6).unwrap_or(0) & SOCK_CLOEXEC != 0;
@@ -129,7 +131,7 @@ impl State {
         if open.role == Role::Unknown {
             open.role = Role::Client;
         }
-        open.connected = now.succeeded();
+        open.connected = true;
         open.pending = !now.succeeded();
     }
 

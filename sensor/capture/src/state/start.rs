@@ -165,6 +165,7 @@ fn open_of(entry: &Descriptor<'_>) -> Option<Open> {
         DescriptorKind::Listening { end, transport } => {
             let mut open = Open::new(FdKind::Ipv4);
             open.listen(*end);
+            open.role = Role::Unknown;
             open.protocol = protocol_of(*transport);
             open
         }
@@ -178,6 +179,8 @@ fn open_of(entry: &Descriptor<'_>) -> Option<Open> {
         DescriptorKind::Newer => Open::new(FdKind::Other),
     };
     open.ino = entry.ino;
+    // The list has names as the kernel resolved them, not as anybody wrote them.
+    open.written = Some(Box::default());
     Some(open)
 }
 

@@ -14,7 +14,9 @@ fn every_event_is_there_under_its_number() {
         let replay = capture.replay(|ctx| {
             let text = |field| {
                 let value = ctx.value(field, FieldArg::None);
-                value.map_or("?".into(), |v| String::from_utf8_lossy(v.as_bytes().unwrap()).into_owned())
+                value.map_or("?".into(), |v| {
+                    String::from_utf8_lossy(v.as_bytes().unwrap()).into_owned()
+                })
             };
             let mut name = text(FieldId::EvtType);
             if ctx.event().ty().is_generic() {

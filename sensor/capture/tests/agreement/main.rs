@@ -5,7 +5,13 @@
 //! - `filters`: which events conditions match.
 //! - `counts`: which events there are at all.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]
 
 mod counts;
 mod fields;

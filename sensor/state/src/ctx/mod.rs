@@ -32,6 +32,7 @@ pub struct Ctx<'a> {
     /// Where relative paths start, for events that do not carry it.
     directories: [Option<&'a [u8]>; 2],
     descriptors: Option<&'a dyn Descriptors>,
+    vtid: Option<i64>,
 }
 
 /// What is known about an event's descriptors beside the event. Live events carry it themselves; a
@@ -46,6 +47,8 @@ pub struct Given<'a> {
     pub directories: [Option<&'a [u8]>; 2],
     /// The process's other descriptors.
     pub descriptors: Option<&'a dyn Descriptors>,
+    /// Thread id in the thread's own pid namespace.
+    pub vtid: Option<i64>,
 }
 
 /// Knows the descriptors of the event's process by number.
@@ -73,6 +76,7 @@ impl<'a> Ctx<'a> {
             fd_name: OnceCell::new(),
             directories: [None; 2],
             descriptors: None,
+            vtid: None,
         }
     }
 
@@ -87,8 +91,13 @@ impl<'a> Ctx<'a> {
             Some(name) => OnceCell::from(Some(name)),
             None => OnceCell::new(),
         };
-        let (directories, descriptors) = (given.directories, given.descriptors);
-        Self { fd: OnceCell::from(given.fd), fd_name, directories, descriptors, ..ctx }
+        let Given { directories, descriptors, vtid, .. } = given;
+        Self { fd: OnceCell::from(given.fd), fd_name, directories, descriptors, vtid, ..ctx }
+    }
+
+    /// The thread's id in its own pid namespace, where something but the kernel knows it.
+    pub fn vtid(&self) -> Option<i64> {
+        self.vtid
     }
 
     /// The process's other descriptors, where something but the kernel knows them.
