@@ -208,7 +208,10 @@ impl State {
     pub(super) fn count_threads(&mut self, pid: u64) {
         let Some(main) = self.threads.get(&pid) else { return };
         let members = main.members.clone();
-        let count = members.len() as u32;
+        let dead = |tid: &u64| self.threads.get(tid).is_some_and(|thread| thread.dead);
+        let alive =
+            1 + members.len() - members.iter().chain([&pid]).filter(|tid| dead(tid)).count();
+        let count = (alive as u32).saturating_sub(1);
         for tid in members.into_iter().chain([pid]) {
             self.tables.edit(tid as u32, |process| process.threads = count);
         }
@@ -231,6 +234,7 @@ impl State {
         if !waits {
             self.ending = Ending::Thread(now.tid);
         }
+        self.count_threads(pid);
         let reaper = now.unsigned(4).filter(|reaper| *reaper as i64 > 0);
         self.give_away(now.tid, pid, reaper);
     }

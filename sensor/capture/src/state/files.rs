@@ -7,7 +7,7 @@ use eyas_state::FdKind;
 
 use super::open::Open;
 use super::thread::Enter;
-use super::{AT_FDCWD, Ending, Now, State, code};
+use super::{AT_FDCWD, Ending, Now, Seen, State, code};
 
 const O_DIRECTORY: u32 = 0x400;
 const O_CLOEXEC: u32 = 0x1000;
@@ -35,7 +35,7 @@ struct Opening<'a> {
 
 impl State {
     /// Takes in what an event does to descriptors that are no sockets; whether it is such an event.
-    pub(super) fn change_file(&mut self, now: &Now<'_>) -> bool {
+    pub(super) fn change_file(&mut self, now: &Now<'_>, seen: &mut Seen) -> bool {
         match now.code {
             code::OPEN | code::OPENAT | code::OPENAT2 | code::CREAT | code::OPEN_BY_HANDLE => {
                 self.opened(now);
@@ -43,7 +43,7 @@ impl State {
             code::CLOSE => self.closed(now),
             code::CLOSE_RANGE => self.closed_range(now),
             code::PIPE | code::PIPE2 => self.piped(now),
-            code::FCNTL => self.controlled(now),
+            code::FCNTL => self.controlled(now, seen),
             _ => return self.copied(now) || self.made(now),
         }
         true
@@ -106,13 +106,15 @@ impl State {
     }
 
     /// `fcntl`: copies and the mark that exec closes.
-    fn controlled(&mut self, now: &Now<'_>) {
+    fn controlled(&mut self, now: &Now<'_>, seen: &mut Seen) {
         let (true, Some(fd), Some(command)) = (now.succeeded(), now.int(1), now.unsigned(2)) else {
             return;
         };
         match command {
-            fcntl::DUPFD_FLAGGED | fcntl::DUPFD => self.copy(now, fd, false),
-            fcntl::DUPFD_CLOEXEC => self.copy(now, fd, true),
+            fcntl::DUPFD_FLAGGED | fcntl::DUPFD | fcntl::DUPFD_CLOEXEC => {
+                self.copy(now, fd, command == fcntl::DUPFD_CLOEXEC);
+                seen.fd = now.result;
+            }
             fcntl::SETFD => {
                 let set = now.unsigned(3).unwrap_or(0) & FD_CLOEXEC != 0;
                 if let Some(open) = self.open_mut(now.tid, fd) {

@@ -235,7 +235,7 @@ impl State {
             code::EXECVE | code::EXECVEAT => self.exec(now),
             code::PROCEXIT => self.exit(now),
             code::SWITCH => self.count_faults(now),
-            _ if !self.change_file(now) && !self.change_socket(now, seen) => {
+            _ if !self.change_file(now, seen) && !self.change_socket(now, seen) => {
                 self.change_process(now);
             }
             _ => {}
@@ -420,12 +420,16 @@ impl State {
 
     /// A path made absolute from a directory.
     fn join(&self, tid: u64, dirfd: i64, path: &[u8]) -> Vec<u8> {
-        let directory = self.directory(tid, dirfd);
-        let joined = eyas_state::absolute(directory, path);
+        let joined = match self.directory(tid, dirfd) {
+            Some(directory) if directory.first() != Some(&b'/') && path.first() != Some(&b'/') => {
+                beside(directory, path)
+            }
+            directory => eyas_state::absolute(directory, path).into_owned(),
+        };
         if joined.len() > MAX_PATH {
             return b"/DIR_TOO_LONG/FILENAME_TOO_LONG".to_vec();
         }
-        joined.into_owned()
+        joined
     }
 
     /// What fields are told about the descriptors of the event that was taken in last.
@@ -496,6 +500,14 @@ impl Descriptors for OfThread<'_> {
         };
         Some((fd, name))
     }
+}
+
+/// A path beside a directory that is none of an absolute one, such as the empty text.
+fn beside(directory: &[u8], path: &[u8]) -> Vec<u8> {
+    let rooted = [b"/", directory, b"/", path].concat();
+    let mut joined = eyas_state::absolute(None, &rooted).into_owned();
+    joined.remove(0);
+    joined
 }
 
 /// Events that may happen to threads nobody has heard of, without that saying anything.

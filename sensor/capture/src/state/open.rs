@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use eyas_abi::value::SockTuple;
-use eyas_state::{Fd, FdKind};
+use eyas_state::{Fd, FdKind, Role};
 
 /// Transport protocol numbers.
 pub(super) mod protocol {
@@ -31,15 +31,6 @@ pub(super) enum Ends {
         destination: u64,
         path: Box<[u8]>,
     },
-}
-
-/// Which end is the own one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Role {
-    #[default]
-    Unknown,
-    Client,
-    Server,
 }
 
 /// A descriptor.
@@ -91,7 +82,7 @@ impl Open {
 
     /// Takes both ends in. IPv4 in IPv6 clothes is IPv4.
     pub(super) fn set_ends(&mut self, source: End, destination: End) {
-        let (source, destination) = (plain(source), plain(destination));
+        let (source, destination) = plain_pair(source, destination);
         self.kind =
             if source.0.is_ipv4() && destination.0.is_ipv4() { FdKind::Ipv4 } else { FdKind::Ipv6 };
         self.ends = Ends::Inet(source, destination);
@@ -99,7 +90,9 @@ impl Open {
 
     pub(super) fn listen(&mut self, end: End) {
         let end = plain(end);
-        self.kind = if end.0.is_ipv4() { FdKind::Ipv4 } else { FdKind::Ipv6 };
+        // Any address of either family is spoken to over both.
+        let four = end.0.is_ipv4() || end.0.is_unspecified();
+        self.kind = if four { FdKind::Ipv4 } else { FdKind::Ipv6 };
         self.ends = Ends::Listening(end);
         self.role = Role::Server;
     }
@@ -110,6 +103,7 @@ impl Open {
         fd.kind = Some(self.kind);
         fd.path = Some(self.written.as_deref().unwrap_or(&self.name));
         fd.tuple = self.tuple();
+        fd.role = self.role;
         // While nobody knows which end is whose, nobody says what runs between them either.
         let known = self.role != Role::Unknown || self.listens();
         fd.protocol = known.then_some(self.protocol);
@@ -150,6 +144,19 @@ impl Open {
                 Some(SockTuple::Unix { source: *source, destination: *destination, path })
             }
         }
+    }
+}
+
+/// Both ends as IPv4 if both are, whatever they are written as.
+fn plain_pair(source: End, destination: End) -> (End, End) {
+    let four = |(ip, port): End| match ip.to_canonical() {
+        IpAddr::V4(ip) => Some((IpAddr::V4(ip), port)),
+        IpAddr::V6(ip) if ip.is_unspecified() => Some(([0; 4].into(), port)),
+        IpAddr::V6(_) => None,
+    };
+    match (four(source), four(destination)) {
+        (Some(source), Some(destination)) => (source, destination),
+        _ => (plain(source), plain(destination)),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use eyas_abi::value;
 use eyas_state::{ExeFlags, Image, Process};
 
+use super::thread::Enter;
 use super::{Now, State, code};
 
 /// Parameters of an exec.
@@ -85,7 +86,11 @@ impl State {
                 process.vpid = vpid as u32;
                 process.placeholder = false;
             }
-            run(now, process, &path);
+            if stranger {
+                process.cwd = Arc::from([]);
+                process.image = Arc::default();
+            }
+            run(now, process, path.as_deref());
         });
     }
 
@@ -110,34 +115,30 @@ impl State {
     }
 
     /// The program file: as the kernel resolved it, or as the call named it.
-    fn executed(&self, now: &Now<'_>) -> Vec<u8> {
+    fn executed(&self, now: &Now<'_>) -> Option<Vec<u8>> {
         if let Some(path) = now.text(at::EXE_PATH) {
-            return path.to_vec();
+            return Some(path.to_vec());
         }
         let unknown = || b"<NA>".to_vec();
-        let Some(enter) = self.threads.get(&now.tid).and_then(|thread| thread.enter.as_ref())
-        else {
-            return unknown();
-        };
+        let enter = self.threads.get(&now.tid)?.enter.as_ref()?;
         match enter.code {
-            code::EXECVE_ENTER => match value::text(enter.param(0)) {
+            code::EXECVE_ENTER => Some(match value::text(enter.param(0)) {
                 Some(path) if path != b"<NA>" => self.join(now.tid, super::AT_FDCWD, path),
                 _ => unknown(),
-            },
-            code::EXECVEAT_ENTER => {
-                let Some(dirfd) = value::int(enter.param(0), true) else { return unknown() };
-                let flags = value::int(enter.param(2), false).unwrap_or(0) as u64;
-                if flags & EMPTY_PATH != 0 {
-                    let file = self.open(now.tid, dirfd);
-                    return file.map_or_else(unknown, |open| open.name.to_vec());
-                }
-                match value::text(enter.param(1)) {
-                    Some(path) => self.join(now.tid, dirfd, path),
-                    None => unknown(),
-                }
-            }
-            _ => unknown(),
+            }),
+            code::EXECVEAT_ENTER => Some(self.executed_at(now.tid, enter).unwrap_or_else(unknown)),
+            _ => None,
         }
+    }
+
+    /// The program file of an `execveat`.
+    fn executed_at(&self, tid: u64, enter: &Enter) -> Option<Vec<u8>> {
+        let dirfd = value::int(enter.param(0), true)?;
+        let flags = value::int(enter.param(2), false).unwrap_or(0) as u64;
+        if flags & EMPTY_PATH != 0 {
+            return self.open(tid, dirfd).map(|open| open.name.to_vec());
+        }
+        value::text(enter.param(1)).map(|path| self.join(tid, dirfd, path))
     }
 
     /// What else changes a process.
@@ -272,12 +273,12 @@ impl State {
 }
 
 /// Puts a new program into a process.
-fn run(now: &Now<'_>, process: &mut Process, path: &[u8]) {
+fn run(now: &Now<'_>, process: &mut Process, path: Option<&[u8]>) {
     let old = Arc::clone(&process.image);
     let exe = now.text(at::EXE).unwrap_or(&old.exe);
     let comm = now.text(at::COMM).unwrap_or_else(|| old.comm.as_bytes());
     let mut image = Image::new(comm, exe, now.bytes(at::ARGS));
-    image.exe_path = path.into();
+    image.exe_path = path.map_or_else(|| old.exe_path.clone(), Into::into);
     image.environment = match now.bytes(at::ENV) {
         [] => old.environment.clone(),
         environment => environment.into(),

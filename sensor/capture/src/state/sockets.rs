@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use eyas_abi::schema::EventFlags;
 use eyas_abi::value::{self, SockAddr, SockTuple};
-use eyas_state::FdKind;
+use eyas_state::{FdKind, Role};
 
-use super::open::{Ends, Open, Role, protocol};
+use super::open::{Ends, Open, protocol};
+use super::start::fill_addresses;
 use super::{Now, Seen, State, code};
 
 /// `EINPROGRESS`: the connection is being made.
@@ -75,12 +76,8 @@ impl State {
         if first == second {
             return;
         }
-        let (source, destination) = (now.unsigned(3).unwrap_or(0), now.unsigned(4).unwrap_or(0));
-        for (fd, source, destination) in
-            [(first, source, destination), (second, source, destination)]
-        {
+        for fd in [first, second] {
             let mut open = Open::new(FdKind::Unix);
-            open.ends = Ends::Unix { source, destination, path: Box::default() };
             open.close_on_exec = now.unsigned(6).unwrap_or(0) & SOCK_CLOEXEC != 0;
             self.add(now.tid, fd, open);
         }
@@ -91,6 +88,7 @@ impl State {
         let Some(open) = self.open_mut(now.tid, fd) else { return };
         match SockAddr::read(now.bytes(1)) {
             Some(SockAddr::Inet(ip, port)) if port > 0 => open.listen((ip, port)),
+            Some(SockAddr::Inet(ip, _)) => open.name = format!("{ip}:0").into_bytes().into(),
             Some(SockAddr::Unix(path)) => open.name = path.into(),
             _ => {}
         }
@@ -133,6 +131,16 @@ impl State {
         }
         open.connected = true;
         open.pending = !now.succeeded();
+        self.reach(now.tid, fd);
+    }
+
+    /// An end without an address gets that of the interface that reaches the other one.
+    fn reach(&mut self, tid: u64, fd: i64) {
+        let interfaces = std::mem::take(&mut self.known.interfaces);
+        if let Some(open) = self.open_mut(tid, fd) {
+            fill_addresses(open, &interfaces);
+        }
+        self.known.interfaces = interfaces;
     }
 
     /// The internet address that the enter half of a connect named.
@@ -198,7 +206,7 @@ impl State {
             open.protocol = protocol::UDP;
             self.add(now.tid, fd, open);
         }
-        let bound = self.is_bound(now.tid, &tuple);
+        let bound = self.is_bound(now.tid, &tuple, reads);
         let Some(open) = self.open_mut(now.tid, fd) else { return };
         if !open.is_nameless() && open.protocol == protocol::TCP {
             return;
@@ -220,6 +228,8 @@ impl State {
                 if open.protocol == protocol::NONE {
                     open.protocol = protocol::UDP;
                 }
+                open.connected |= !reads;
+                self.reach(now.tid, fd);
             }
             SockTuple::Unix { source, destination, path } => {
                 open.kind = FdKind::Unix;
@@ -229,16 +239,17 @@ impl State {
         }
     }
 
-    /// Whether the process listens on the port that a tuple goes to, and does not also call from it.
-    fn is_bound(&self, tid: u64, tuple: &SockTuple<'_>) -> bool {
+    /// Whether the process listens on its own port of a tuple, and does not also call from it.
+    fn is_bound(&self, tid: u64, tuple: &SockTuple<'_>, reads: bool) -> bool {
         let SockTuple::Inet { source, destination } = tuple else { return false };
+        let own = if reads { destination.1 } else { source.1 };
         let Some(thread) = self.threads.get(&self.owner(tid)) else { return false };
         let mut bound = false;
         for open in thread.fds.values() {
             match (&open.ends, open.role) {
-                (Ends::Listening(end), _) => bound |= end.1 == destination.1,
-                (Ends::Inet(_, end), Role::Server) => bound |= end.1 == destination.1,
-                (Ends::Inet(end, _), Role::Client) if end.1 == source.1 => return false,
+                (Ends::Listening(end), Role::Server) => bound |= end.1 == own,
+                (Ends::Inet(_, end), Role::Server) => bound |= end.1 == own,
+                (Ends::Inet(end, _), Role::Client) if end.1 == own => return false,
                 _ => {}
             }
         }

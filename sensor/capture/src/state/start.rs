@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use eyas_state::{ExeFlags, FdKind, Image, Process};
+use eyas_state::{ExeFlags, FdKind, Image, Process, Role};
 
 use super::State;
-use super::open::{End, Ends, Open, Role, protocol};
+use super::open::{End, Ends, Open, protocol};
 use super::programs::{cgroups, with_slash};
 use super::thread::Thread;
 use crate::tables::{Descriptor, DescriptorKind, ThreadEntry};
@@ -169,10 +169,8 @@ fn open_of(entry: &Descriptor<'_>) -> Option<Open> {
             open.protocol = protocol_of(*transport);
             open
         }
-        DescriptorKind::Unix { source, destination, name } => {
+        DescriptorKind::Unix { name, .. } => {
             let mut open = Open::named(FdKind::Unix, name);
-            open.ends =
-                Ends::Unix { source: *source, destination: *destination, path: (*name).into() };
             open.role = if name.is_empty() { Role::Client } else { Role::Server };
             open
         }
@@ -215,8 +213,11 @@ fn protocol_of(transport: u8) -> u8 {
 }
 
 /// An end without an address gets that of the interface that reaches the other one.
-fn fill_addresses(open: &mut Open, interfaces: &[(IpAddr, IpAddr)]) {
+pub(super) fn fill_addresses(open: &mut Open, interfaces: &[(IpAddr, IpAddr)]) {
     let Ends::Inet(source, destination) = &mut open.ends else { return };
+    if source.0.is_unspecified() && destination.0.is_unspecified() {
+        return;
+    }
     if source.0.is_unspecified() {
         fill(source, destination.0, interfaces);
     } else if destination.0.is_unspecified() {

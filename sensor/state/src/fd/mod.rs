@@ -95,6 +95,20 @@ impl FdKind {
     }
 }
 
+/// Which end of a socket is the process's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// The ends themselves tell: the client's comes first.
+    Told,
+    /// It was followed and is not known yet.
+    #[default]
+    Unknown,
+    /// The client's.
+    Client,
+    /// The server's.
+    Server,
+}
+
 /// One descriptor.
 #[derive(Debug, Clone, Copy)]
 pub struct Fd<'a> {
@@ -116,7 +130,9 @@ pub struct Fd<'a> {
     pub flags: u32,
     /// The address the program named, for connect and bind.
     pub address: Option<SockAddr<'a>>,
-    /// Whether the own end is the server's; `None` when the ends have to tell.
+    /// Which end is the own one, where that was followed.
+    pub role: Role,
+    /// Whether the server's end is this machine's; `None` when the ends have to tell.
     pub server: Option<bool>,
     state: Option<u64>,
 }
@@ -149,6 +165,7 @@ impl<'a> Fd<'a> {
             inode: int(at.ino).or_else(|| int(at.event_ino)).map(|number| number as u64),
             flags: int(at.event_flags).or_else(|| int(at.flags)).map_or(0, |number| number as u32),
             address: SockAddr::read(bytes(at.addr)),
+            role: Role::Told,
             server: None,
             state: int(at.state).map(|number| number as u64),
         })
@@ -171,6 +188,7 @@ impl<'a> Fd<'a> {
             inode: None,
             flags: 0,
             address: None,
+            role: Role::Unknown,
             server: None,
             state: Some(state),
         }

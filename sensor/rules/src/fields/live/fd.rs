@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use eyas_abi::schema::EventFlags;
 use eyas_abi::value::SockAddr;
-use eyas_state::{Ctx, Fd, FdKind};
+use eyas_state::{Ctx, Fd, FdKind, Role};
 
 use super::super::{FieldId, Value};
 use super::flag;
@@ -59,15 +59,22 @@ fn known<'a>(ctx: &'a Ctx<'_>, fd: &Fd<'a>, kind: FdKind, field: FieldId) -> Opt
         FieldId::FdIno => fd.inode.map(|inode| Value::Int(inode as i64)),
         FieldId::FdIsUpperLayer => flag(fd.flags & UPPER_LAYER != 0),
         FieldId::FdIsLowerLayer => flag(fd.flags & LOWER_LAYER != 0),
-        FieldId::FdIsServer => kind.is_ip().then(|| is_server(ctx, fd)).and_then(flag),
+        FieldId::FdIsServer => flag(kind.is_ip() && is_server(ctx, fd)),
         _ => socket(ctx, fd, field),
     }
 }
 
 /// Fields of one end of an internet socket.
 fn socket<'a>(ctx: &Ctx<'_>, fd: &Fd<'_>, field: FieldId) -> Option<Value<'a>> {
-    if let (Some((_, port)), FieldId::FdSport | FieldId::FdSproto) = (fd.listening_end(), field) {
-        return Some(port_value(port, field));
+    if let Some((ip, port)) = fd.listening_end() {
+        return match field {
+            FieldId::FdSport | FieldId::FdSproto => Some(port_value(port, field)),
+            FieldId::FdSip | FieldId::FdSnet if fd.role == Role::Server => Some(Value::Ip(ip)),
+            _ => None,
+        };
+    }
+    if fd.role == Role::Unknown {
+        return None;
     }
     let (client, server) = fd.ends()?;
     let (local, remote) =

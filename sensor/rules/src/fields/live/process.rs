@@ -263,18 +263,18 @@ fn session_leader<'a>(ctx: &Ctx<'a>, process: &'a Process) -> Option<&'a Process
     leader(ctx, process, process.sid, |process| process.sid)
 }
 
-/// The leader by its id where ids are the host's, else the oldest ancestor with the same id.
+/// The leader by its id where ids are the host's; elsewhere the oldest ancestor with the same id.
 fn leader<'a>(
     ctx: &Ctx<'a>,
     process: &'a Process,
     id: u32,
     of: impl Fn(&Process) -> u32,
 ) -> Option<&'a Process> {
-    let by_id = process.is_host_numbered().then(|| ctx.tables().get(id)).flatten();
-    by_id.filter(|leader| !leader.placeholder).or_else(|| {
-        let line = std::iter::once(process).chain(ctx.tables().ancestors(process));
-        line.filter(|process| of(process) == id).last()
-    })
+    if process.is_host_numbered() {
+        return ctx.tables().get(id).filter(|leader| !leader.placeholder);
+    }
+    let line = std::iter::once(process).chain(ctx.tables().ancestors(process));
+    line.filter(|process| of(process) == id).last()
 }
 
 fn leader_text(leader: Option<&Process>, field: FieldId) -> Value<'_> {
