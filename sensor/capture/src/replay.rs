@@ -251,7 +251,7 @@ fn write_record(state: &State, record: &mut Vec<u8>, raw: &RawEvent<'_>, event: 
     let mut header = Header {
         time: raw.time,
         start: 0,
-        tgid: state.pid(raw.tid) as u32,
+        tgid: state.pid(raw.tid),
         tid: raw.tid as u32,
         euid,
         egid,

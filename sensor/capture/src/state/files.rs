@@ -189,7 +189,10 @@ impl State {
                 let name = now.text(1).unwrap_or_default().to_vec();
                 (FdKind::Memfd, name, cloexec.then_some(u64::from(O_CLOEXEC)))
             }
-            "pidfd_open" => (FdKind::Pidfd, none(), None),
+            "pidfd_open" => {
+                let name = format!("/proc/{}", now.unsigned(1).unwrap_or(0)).into_bytes();
+                (FdKind::Pidfd, name, None)
+            }
             _ => return false,
         };
         if let Some(fd @ 0..) = now.result {
@@ -203,6 +206,18 @@ impl State {
         }
         true
     }
+}
+
+/// The path of an opening call and the directory it starts from.
+pub(super) fn opened_path<'e>(now: &Now<'e>) -> Option<(i64, &'e [u8])> {
+    let opens = matches!(
+        now.code,
+        code::OPEN | code::OPENAT | code::OPENAT2 | code::CREAT | code::OPEN_BY_HANDLE
+    );
+    opens.then(|| {
+        let opening = opening(now, None);
+        (opening.dirfd, opening.path)
+    })
 }
 
 /// What an opening call said. Where its enter half was recorded that is believed, because memory may

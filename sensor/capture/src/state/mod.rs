@@ -15,6 +15,7 @@ mod sockets;
 mod start;
 mod thread;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use eyas_abi::schema::{self, EventFlags, EventType};
@@ -447,12 +448,24 @@ impl State {
                     given.fd_name = open.plain_name();
                     open.view(fd, |ip| self.is_own(ip))
                 }
-                None => Fd::unread(seen.fd, false, false),
+                None => {
+                    given.fd_name = self.attempted(now);
+                    Fd::unread(seen.fd, false, false)
+                }
             });
         }
         given.directories = self.directories(now);
         given.vtid = self.threads.get(&now.tid).map(|thread| thread.vtid);
         given
+    }
+
+    /// What a call that opened nothing was about.
+    fn attempted(&self, now: &Now<'_>) -> Option<Cow<'static, [u8]>> {
+        let (dirfd, path) = files::opened_path(now)?;
+        Some(Cow::Owned(match path {
+            [b'/', ..] => path.to_vec(),
+            path => self.join(now.tid, dirfd, path),
+        }))
     }
 
     /// Where the event's first and second path start, when it takes them from descriptors.
@@ -477,9 +490,13 @@ impl State {
         self.threads.get(&tid).map_or((u32::MAX, u32::MAX), |thread| (thread.uid, thread.gid))
     }
 
-    /// The process a thread belongs to.
-    pub(crate) fn pid(&self, tid: u64) -> u64 {
-        self.threads.get(&tid).map_or(tid, |thread| thread.pid)
+    /// The process a thread belongs to; all ones for a thread of which nothing is known.
+    pub(crate) fn pid(&self, tid: u64) -> u32 {
+        match self.threads.get(&tid) {
+            Some(thread) if thread.placeholder => u32::MAX,
+            Some(thread) => thread.pid as u32,
+            None => tid as u32,
+        }
     }
 }
 
@@ -491,7 +508,7 @@ pub(crate) struct OfThread<'a> {
 }
 
 impl Descriptors for OfThread<'_> {
-    fn descriptor(&self, number: i64) -> Option<(Fd<'_>, std::borrow::Cow<'_, [u8]>)> {
+    fn descriptor(&self, number: i64) -> Option<(Fd<'_>, Cow<'_, [u8]>)> {
         let open = self.state.open(self.tid, number)?;
         let fd = open.view(number, |ip| self.state.is_own(ip));
         let name = match open.plain_name() {

@@ -110,6 +110,10 @@ impl State {
                     Some(named) if told == Some(canonical(destination)) => named,
                     _ => destination,
                 };
+                // A socket that changes its family forgets what it spoke.
+                if open.kind == FdKind::Ipv6 && source.0.is_ipv4() {
+                    open.protocol = protocol::NONE;
+                }
                 open.set_ends(source, destination);
             }
             Some(SockTuple::Unix { source, destination, path }) => {
@@ -137,7 +141,7 @@ impl State {
     /// An end without an address gets that of the interface that reaches the other one.
     fn reach(&mut self, tid: u64, fd: i64) {
         let interfaces = std::mem::take(&mut self.known.interfaces);
-        if let Some(open) = self.open_mut(tid, fd) {
+        if let Some(open) = self.open_mut(tid, fd).filter(|open| open.protocol != protocol::NONE) {
             fill_addresses(open, &interfaces);
         }
         self.known.interfaces = interfaces;

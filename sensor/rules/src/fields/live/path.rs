@@ -58,7 +58,7 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId) -> Option<Value<'a>> {
     if raw {
         return event.text(index).map(Value::text);
     }
-    if opens {
+    if opens && event.result().is_some_and(|result| result >= 0) {
         return ctx.fd_name().map(Value::text);
     }
     if event.ty().name == "symlinkat" && param == "target" {
