@@ -470,7 +470,9 @@ impl State {
 
     /// Where the event's first and second path start, when it takes them from descriptors.
     fn directories<'a>(&'a self, now: &Now<'_>) -> [Option<&'a [u8]>; 2] {
-        let mut found = [None; 2];
+        // Recorders of old did not say where a process was; paths stay as they are written then.
+        let cwd = self.directory(now.tid, AT_FDCWD);
+        let mut found = [cwd.filter(|cwd| cwd.is_empty()); 2];
         let starts = now.ty.params.iter().filter_map(|param| param.relative_to);
         for (slot, dirfd) in found.iter_mut().zip(starts) {
             let Some(fd) = now.int(usize::from(dirfd)).filter(|fd| *fd != AT_FDCWD) else {

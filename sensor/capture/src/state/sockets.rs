@@ -110,11 +110,12 @@ impl State {
                     Some(named) if told == Some(canonical(destination)) => named,
                     _ => destination,
                 };
-                // A socket that changes its family forgets what it spoke.
-                if open.kind == FdKind::Ipv6 && source.0.is_ipv4() {
+                let before = open.kind;
+                open.set_ends(source, destination);
+                // The reference forgets what a socket speaks when that changes its family.
+                if (before, open.kind) == (FdKind::Ipv6, FdKind::Ipv4) {
                     open.protocol = protocol::NONE;
                 }
-                open.set_ends(source, destination);
             }
             Some(SockTuple::Unix { source, destination, path }) => {
                 open.kind = FdKind::Unix;
@@ -190,8 +191,8 @@ impl State {
         // The first byte says how the rest is to be read.
         let error = now.bytes(4).get(1..).and_then(|bytes| value::int(bytes, true));
         if let Some(open) = self.open_mut(now.tid, fd).filter(|open| open.pending) {
-            open.connected = error == Some(0);
             open.pending = false;
+            open.connected |= error == Some(0);
         }
     }
 

@@ -139,7 +139,6 @@ fn category(ctx: &Ctx<'_>) -> &'static str {
             | FdKind::Event
             | FdKind::Signalfd
             | FdKind::Inotify
-            | FdKind::Netlink
             | FdKind::Userfaultfd,
         ) => "ipc",
         Some(_) | None => "unknown",
