@@ -22,7 +22,7 @@ const UNSAFE_CRATES: [&str; 2] = ["sensor/abi", "sensor/probe"];
 const NAMELESS: [&str; 7] = ["util", "utils", "helper", "helpers", "common", "misc", "shared"];
 
 /// Which of our crates each one may use, by folder. The map in `docs/architecture.md` says why.
-const GRAPH: [(&str, &[&str]); 16] = [
+const GRAPH: [(&str, &[&str]); 17] = [
     ("registry/artifact", &[]),
     ("registry/index", &["artifact"]),
     ("registry/oci", &["artifact"]),
@@ -40,6 +40,7 @@ const GRAPH: [(&str, &[&str]); 16] = [
     ("sensor/probe", &["abi", "artifact"]),
     ("sensor/state", &["abi"]),
     ("sensor/rules", &["abi", "state"]),
+    ("sensor/capture", &["abi", "state"]),
     ("sensor/metadata", &["state"]),
     ("sensor/output", &["rules"]),
     ("sensor/control", &["artifact"]),

@@ -17,8 +17,8 @@ mod slots;
 mod tables;
 
 pub use clock::{Civil, LocalTime, civil};
-pub use ctx::Ctx;
-pub use fd::{Fd, FdKind};
+pub use ctx::{Ctx, Descriptors, Given};
+pub use fd::{Fd, FdKind, Role};
 pub use host::{Group, Host, User};
 pub use path::{UNKNOWN_DIRECTORY, absolute, is_clean};
 pub use process::{Comm, ExeFlags, Image, Parent, Process, Times};

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 pub const UNKNOWN_DIRECTORY: &[u8] = b"<UNKNOWN>";
 
 /// Makes `path` absolute from `directory` and resolves `.`, `..` and doubled slashes in its text.
-/// Borrows when there is nothing to do, which is the common case.
+/// Borrows when there is nothing to do, which is the common case. Beside an empty directory the path
+/// stays relative.
 pub fn absolute<'a>(directory: Option<&[u8]>, path: &'a [u8]) -> Cow<'a, [u8]> {
     if path.first() == Some(&b'/') {
         if is_clean(path) {
@@ -17,6 +18,11 @@ pub fn absolute<'a>(directory: Option<&[u8]>, path: &'a [u8]) -> Cow<'a, [u8]> {
     }
     if let Some(directory @ [b'/', ..]) = directory {
         return Cow::Owned(resolve(directory, path));
+    }
+    if directory.is_some_and(<[u8]>::is_empty) {
+        let mut relative = resolve(b"", path);
+        relative.remove(0);
+        return Cow::Owned(relative);
     }
     let mut text = UNKNOWN_DIRECTORY.to_vec();
     text.extend_from_slice(&resolve(b"", path));

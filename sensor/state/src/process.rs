@@ -232,7 +232,7 @@ impl Image {
 
 impl Process {
     /// A process of which only the identity is known.
-    pub(crate) fn placeholder(pid: u32, start_ns: u64) -> Self {
+    pub fn placeholder(pid: u32, start_ns: u64) -> Self {
         Self {
             pid,
             start_ns,

@@ -29,6 +29,32 @@ pub struct Ctx<'a> {
     at: &'a FdSlots,
     fd: OnceCell<Option<Fd<'a>>>,
     fd_name: OnceCell<Option<Cow<'a, [u8]>>>,
+    /// Where relative paths start, for events that do not carry it.
+    directories: [Option<&'a [u8]>; 2],
+    descriptors: Option<&'a dyn Descriptors>,
+    vtid: Option<i64>,
+}
+
+/// What is known about an event's descriptors beside the event. Live events carry it themselves; a
+/// recording does not.
+#[derive(Debug, Default)]
+pub struct Given<'a> {
+    /// The event's descriptor.
+    pub fd: Option<Fd<'a>>,
+    /// Its name, where that is no matter of putting a tuple into words.
+    pub fd_name: Option<Cow<'a, [u8]>>,
+    /// The directories that the event's first and second path start from.
+    pub directories: [Option<&'a [u8]>; 2],
+    /// The process's other descriptors.
+    pub descriptors: Option<&'a dyn Descriptors>,
+    /// Thread id in the thread's own pid namespace.
+    pub vtid: Option<i64>,
+}
+
+/// Knows the descriptors of the event's process by number.
+pub trait Descriptors: std::fmt::Debug {
+    /// The descriptor with this number and its name.
+    fn descriptor(&self, number: i64) -> Option<(Fd<'_>, Cow<'_, [u8]>)>;
 }
 
 impl<'a> Ctx<'a> {
@@ -48,7 +74,35 @@ impl<'a> Ctx<'a> {
             at: tables.slots.fd(event.code()),
             fd: OnceCell::new(),
             fd_name: OnceCell::new(),
+            directories: [None; 2],
+            descriptors: None,
+            vtid: None,
         }
+    }
+
+    pub(crate) fn given(
+        tables: &'a Tables,
+        event: &'a Event<'a>,
+        process: Option<&'a Process>,
+        given: Given<'a>,
+    ) -> Self {
+        let ctx = Self::around(tables, event, process);
+        let fd_name = match given.fd_name {
+            Some(name) => OnceCell::from(Some(name)),
+            None => OnceCell::new(),
+        };
+        let Given { directories, descriptors, vtid, .. } = given;
+        Self { fd: OnceCell::from(given.fd), fd_name, directories, descriptors, vtid, ..ctx }
+    }
+
+    /// The thread's id in its own pid namespace, where something but the kernel knows it.
+    pub fn vtid(&self) -> Option<i64> {
+        self.vtid
+    }
+
+    /// The process's other descriptors, where something but the kernel knows them.
+    pub fn descriptors(&self) -> Option<&'a dyn Descriptors> {
+        self.descriptors
     }
 
     /// The event.
@@ -163,6 +217,9 @@ impl<'a> Ctx<'a> {
     /// The directory a path parameter starts from.
     fn directory_of(&self, index: usize) -> Option<&'a [u8]> {
         let second = self.is_second_path(index);
+        if let Some(directory) = self.directories.get(usize::from(second)).copied().flatten() {
+            return Some(directory);
+        }
         let slot = if second { self.at.dir2 } else { self.at.dir };
         if let Some(directory) = value::text(self.event.param(usize::from(slot))) {
             return Some(directory);

@@ -119,6 +119,20 @@ impl FdKind {
     }
 }
 
+/// Which end of a socket is the process's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// The ends themselves tell: the client's comes first.
+    Told,
+    /// It was followed and is not known yet.
+    #[default]
+    Unknown,
+    /// The client's.
+    Client,
+    /// The server's.
+    Server,
+}
+
 /// One descriptor.
 #[derive(Debug, Clone, Copy)]
 pub struct Fd<'a> {
@@ -142,6 +156,10 @@ pub struct Fd<'a> {
     pub flags: u32,
     /// The address the program named, for connect and bind.
     pub address: Option<SockAddr<'a>>,
+    /// Which end is the own one, where that was followed.
+    pub role: Role,
+    /// Whether the server's end is this machine's; `None` when the ends have to tell.
+    pub server: Option<bool>,
     state: Option<u64>,
 }
 
@@ -180,8 +198,33 @@ impl<'a> Fd<'a> {
             inode: int(at.ino).or_else(|| int(at.event_ino)).map(|number| number as u64),
             flags: int(at.event_flags).or_else(|| int(at.flags)).map_or(0, |number| number as u32),
             address: SockAddr::read(bytes(at.addr)),
+            role: Role::Told,
+            server: None,
             state: int(at.state).map(|number| number as u64),
         })
+    }
+
+    /// A descriptor that was not read from an event, with the state of its connection.
+    pub fn unread(number: Option<i64>, connected: bool, listening: bool) -> Self {
+        let state = match (connected, listening) {
+            (_, true) => LISTENING,
+            (true, false) => ESTABLISHED,
+            (false, false) => 0,
+        };
+        Self {
+            number,
+            kind: None,
+            path: None,
+            tuple: None,
+            protocol: None,
+            device: None,
+            inode: None,
+            flags: 0,
+            address: None,
+            role: Role::Unknown,
+            server: None,
+            state: Some(state),
+        }
     }
 
     /// Whether the socket is connected; `None` when that is not known.
@@ -214,6 +257,11 @@ impl<'a> Fd<'a> {
             }
             _ => None,
         }
+    }
+
+    /// The name of a socket, made of its ends.
+    pub fn made_name(&self) -> Option<Cow<'a, [u8]>> {
+        self.other_name()
     }
 
     /// The name of a socket or of what is no file.

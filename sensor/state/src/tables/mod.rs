@@ -3,6 +3,8 @@
 //! Full means: by number or by bytes. Then the process that was not heard of for longest goes, is
 //! counted, and is asked for again when it is next heard of.
 
+mod replayed;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;

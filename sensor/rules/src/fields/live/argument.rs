@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use eyas_abi::schema::{FlagTable, Param, ParamType, PrintFormat};
 use eyas_abi::value::{self, SockAddr, SockTuple};
-use eyas_state::Ctx;
+use eyas_state::{Ctx, Fd};
 
 use super::super::{FieldArg, Value};
 use super::names;
@@ -190,7 +190,7 @@ fn identity<'a>(id: u32, find: impl Fn(u32) -> Option<&'a [u8]>) -> Cow<'a, [u8]
     Cow::Borrowed(find(id).unwrap_or(NOT_AVAILABLE))
 }
 
-/// `<T>name` for the event's own descriptor; the kernel says nothing about others.
+/// `<T>name` for the event's own descriptor; the kernel says nothing about others, replay does.
 fn descriptor<'a>(ctx: &'a Ctx<'_>, index: usize, number: i64) -> Option<Cow<'a, [u8]>> {
     if number == AT_FDCWD {
         return Some(Cow::Borrowed(b"AT_FDCWD"));
@@ -198,12 +198,21 @@ fn descriptor<'a>(ctx: &'a Ctx<'_>, index: usize, number: i64) -> Option<Cow<'a,
     if number < 0 {
         return names::error(number).map(|name| Cow::Borrowed(name.as_bytes()));
     }
+    if let Some(known) = ctx.descriptors() {
+        let (fd, name) = known.descriptor(number)?;
+        return Some(Cow::Owned(described(&fd, &name)?));
+    }
     let fd = ctx.fd()?;
     let ty = ctx.event().ty();
     let created = index == 0 && ty.fd_param.is_none();
     if !created && ty.fd_param.map(usize::from) != Some(index) {
         return None;
     }
+    described(fd, ctx.fd_name().unwrap_or_default()).map(Cow::Owned)
+}
+
+/// `<T>name`, the letter followed by one for the transport of internet sockets.
+fn described(fd: &Fd<'_>, name: &[u8]) -> Option<Vec<u8>> {
     let kind = fd.kind?;
     let mut text = vec![b'<', kind.letter()];
     let transport = match fd.protocol {
@@ -215,8 +224,8 @@ fn descriptor<'a>(ctx: &'a Ctx<'_>, index: usize, number: i64) -> Option<Cow<'a,
     };
     text.extend(transport);
     text.push(b'>');
-    text.extend_from_slice(ctx.fd_name().unwrap_or_default());
-    Some(Cow::Owned(text))
+    text.extend_from_slice(name);
+    Some(text)
 }
 
 /// Names of the bits in `number`: the table in its order, each name taking its bits away.

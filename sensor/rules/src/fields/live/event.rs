@@ -132,9 +132,16 @@ fn category(ctx: &Ctx<'_>) -> &'static str {
     }
     match ctx.fd().and_then(|fd| fd.kind) {
         Some(FdKind::File | FdKind::Directory) => "file",
-        Some(FdKind::Ipv4 | FdKind::Ipv6 | FdKind::Unix) => "net",
-        Some(FdKind::Other) | None => "unknown",
-        Some(_) => "ipc",
+        Some(FdKind::Ipv4 | FdKind::Ipv6) => "net",
+        Some(
+            FdKind::Unix
+            | FdKind::Pipe
+            | FdKind::Event
+            | FdKind::Signalfd
+            | FdKind::Inotify
+            | FdKind::Userfaultfd,
+        ) => "ipc",
+        Some(_) | None => "unknown",
     }
 }
 

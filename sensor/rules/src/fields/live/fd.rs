@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use eyas_abi::schema::EventFlags;
 use eyas_abi::value::SockAddr;
-use eyas_state::{Ctx, Fd, FdKind};
+use eyas_state::{Ctx, Fd, FdKind, Role};
 
 use super::super::{FieldId, Value};
 use super::flag;
@@ -19,7 +20,7 @@ const UDP: u8 = 17;
 pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId) -> Option<Value<'a>> {
     let fd = ctx.fd()?;
     match field {
-        FieldId::FdNum => Some(Value::Int(number(fd))),
+        FieldId::FdNum => Some(Value::Int(number(ctx, fd))),
         FieldId::FdName => ctx.fd_name().map(Value::text),
         FieldId::FdNameraw => raw_name(ctx, fd),
         FieldId::FdTypechar => Some(Value::owned_text([type_letter(ctx, fd)])),
@@ -28,7 +29,7 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId) -> Option<Value<'a>> {
         }
         FieldId::FdUid => {
             let tid = ctx.event().header().tid;
-            Some(Value::owned_text(format!("{tid}{}", number(fd))))
+            Some(Value::owned_text(format!("{tid}{}", number(ctx, fd))))
         }
         FieldId::FdContainername => ctx.fd_name().map(in_container),
         FieldId::FdContainerdirectory => {
@@ -42,6 +43,7 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId) -> Option<Value<'a>> {
 fn known<'a>(ctx: &'a Ctx<'_>, fd: &Fd<'a>, kind: FdKind, field: FieldId) -> Option<Value<'a>> {
     match field {
         FieldId::FdType => Some(Value::text(kind.word())),
+        FieldId::FdFilename if kind == FdKind::Directory => None,
         FieldId::FdFilename => file_name(ctx, fd).map(|name| Value::text(last_part(name))),
         FieldId::FdL4proto => Some(Value::text(transport(kind, fd.protocol))),
         FieldId::FdSockfamily => match kind {
@@ -57,15 +59,22 @@ fn known<'a>(ctx: &'a Ctx<'_>, fd: &Fd<'a>, kind: FdKind, field: FieldId) -> Opt
         FieldId::FdIno => fd.inode.map(|inode| Value::Int(inode as i64)),
         FieldId::FdIsUpperLayer => flag(fd.flags & UPPER_LAYER != 0),
         FieldId::FdIsLowerLayer => flag(fd.flags & LOWER_LAYER != 0),
-        FieldId::FdIsServer => kind.is_ip().then(|| is_server(ctx, fd)).and_then(flag),
+        FieldId::FdIsServer => flag(kind.is_ip() && is_server(ctx, fd)),
         _ => socket(ctx, fd, field),
     }
 }
 
 /// Fields of one end of an internet socket.
 fn socket<'a>(ctx: &Ctx<'_>, fd: &Fd<'_>, field: FieldId) -> Option<Value<'a>> {
-    if let (Some((_, port)), FieldId::FdSport | FieldId::FdSproto) = (fd.listening_end(), field) {
-        return Some(port_value(port, field));
+    if let Some((ip, port)) = fd.listening_end() {
+        return match field {
+            FieldId::FdSport | FieldId::FdSproto => Some(port_value(port, field)),
+            FieldId::FdSip | FieldId::FdSnet if fd.role == Role::Server => Some(Value::Ip(ip)),
+            _ => None,
+        };
+    }
+    if fd.role == Role::Unknown {
+        return None;
     }
     let (client, server) = fd.ends()?;
     let (local, remote) =
@@ -93,19 +102,14 @@ fn port_value<'a>(port: u16, field: FieldId) -> Value<'a> {
     }
 }
 
-fn number(fd: &Fd<'_>) -> i64 {
-    match (fd.kind, fd.number) {
-        (Some(_), Some(number)) => number,
-        _ => -1,
-    }
+fn number(ctx: &Ctx<'_>, fd: &Fd<'_>) -> i64 {
+    let failed = fd.kind.is_none() && ctx.event().ty().flags.has(EventFlags::CREATES_FD);
+    fd.number.filter(|_| !failed).unwrap_or(-1)
 }
 
 /// The path, for descriptors that are files and for files that could not be opened.
 fn file_name<'a>(ctx: &'a Ctx<'_>, fd: &Fd<'_>) -> Option<&'a [u8]> {
-    let is_file = match fd.kind {
-        Some(kind) => kind.is_file(),
-        None => ctx.opened_path().is_some(),
-    };
+    let is_file = fd.kind.is_none_or(FdKind::is_file);
     is_file.then(|| ctx.fd_name()).flatten()
 }
 
@@ -176,6 +180,9 @@ fn renamed(ctx: &Ctx<'_>, fd: &Fd<'_>) -> bool {
 }
 
 fn is_server(ctx: &Ctx<'_>, fd: &Fd<'_>) -> bool {
+    if let Some(server) = fd.server {
+        return server;
+    }
     fd.listening() || fd.ends().is_some_and(|(_, server)| ctx.host().is_local(server.0))
 }
 

@@ -37,7 +37,7 @@ fn paths(event: &str) -> Option<Paths> {
 pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId) -> Option<Value<'a>> {
     let event = ctx.event();
     let opens = ctx.opened_path().is_some();
-    let succeeded = event.result().is_some_and(|result| result == 0 || (opens && result > 0));
+    let succeeded = event.result().is_some_and(|result| result == 0 || (opens && result != -1));
     if !succeeded {
         return None;
     }
@@ -58,7 +58,7 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId) -> Option<Value<'a>> {
     if raw {
         return event.text(index).map(Value::text);
     }
-    if opens {
+    if opens && event.result().is_some_and(|result| result >= 0) {
         return ctx.fd_name().map(Value::text);
     }
     if event.ty().name == "symlinkat" && param == "target" {

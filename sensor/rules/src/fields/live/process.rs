@@ -19,7 +19,7 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId, arg: FieldArg<'_>) -> 
         FieldId::ThreadTid => return Some(Value::Int(i64::from(header.tid))),
         FieldId::ThreadIsmain => return flag(header.tid == header.tgid),
         FieldId::ThreadExectime | FieldId::ThreadTotexectime => return Some(Value::Uint(0)),
-        FieldId::ProcPid => return Some(Value::Int(i64::from(ctx.process()?.pid))),
+        FieldId::ProcPid => return Some(id(ctx.process()?.pid)),
         _ => {}
     }
     let process = ctx.process()?;
@@ -50,7 +50,8 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId, arg: FieldArg<'_>) -> 
         }
         FieldId::ThreadVtid => {
             let main = header.tid == header.tgid;
-            main.then(|| Value::Int(i64::from(process.vpid)))
+            let known = ctx.vtid().or_else(|| main.then(|| i64::from(process.vpid)));
+            known.filter(|vtid| *vtid >= 0).map(Value::Int)
         }
         FieldId::ThreadVmsize | FieldId::ThreadVmrss if header.tid != header.tgid => {
             Some(Value::Uint(0))
@@ -89,14 +90,19 @@ fn of_image<'a>(image: &'a Image, field: FieldId, arg: FieldArg<'_>) -> Option<V
     }
 }
 
+/// An id; all ones when it is not known.
+fn id<'a>(id: u32) -> Value<'a> {
+    Value::Int(if id == u32::MAX { -1 } else { i64::from(id) })
+}
+
 /// What else is known of a process.
 fn of_process<'a>(process: &'a Process, field: FieldId, arg: FieldArg<'_>) -> Option<Value<'a>> {
-    let int = |number: u32| Some(Value::Int(i64::from(number)));
+    let int = |number: u32| Some(id(number));
     let [size, resident, swapped] = process.memory;
     match field {
         FieldId::ProcCwd => directory(&process.cwd),
         FieldId::ProcTty => Some(Value::Uint(u64::from(process.tty))),
-        FieldId::ProcVpid => int(process.vpid),
+        FieldId::ProcVpid => (process.vpid != u32::MAX).then(|| id(process.vpid)),
         FieldId::ProcSid => int(process.sid),
         FieldId::ProcVpgid => int(process.vpgid),
         FieldId::ProcPgid => int(process.pgid),
@@ -199,17 +205,15 @@ fn environment<'a>(image: &'a Image, arg: FieldArg<'_>) -> Value<'a> {
 
 fn exe_line<'a>(image: &Image) -> Value<'a> {
     let mut line = image.exe.to_vec();
-    if image.argument_count() > 0 {
-        line.push(b' ');
-        line.extend_from_slice(image.arguments());
-    }
+    line.push(b' ');
+    line.extend_from_slice(image.arguments());
     Value::owned_text(line)
 }
 
 fn directory(cwd: &[u8]) -> Option<Value<'_>> {
-    match cwd.last()? {
-        b'/' => Some(Value::text(cwd)),
-        _ => Some(Value::Text(Cow::Owned([cwd, b"/"].concat()))),
+    match cwd.last() {
+        Some(b'/') | None => Some(Value::text(cwd)),
+        Some(_) => Some(Value::Text(Cow::Owned([cwd, b"/"].concat()))),
     }
 }
 
@@ -259,18 +263,18 @@ fn session_leader<'a>(ctx: &Ctx<'a>, process: &'a Process) -> Option<&'a Process
     leader(ctx, process, process.sid, |process| process.sid)
 }
 
-/// The leader by its id where ids are the host's, else the oldest ancestor with the same id.
+/// The leader by its id where ids are the host's; elsewhere the oldest ancestor with the same id.
 fn leader<'a>(
     ctx: &Ctx<'a>,
     process: &'a Process,
     id: u32,
     of: impl Fn(&Process) -> u32,
 ) -> Option<&'a Process> {
-    let by_id = process.is_host_numbered().then(|| ctx.tables().get(id)).flatten();
-    by_id.filter(|leader| !leader.placeholder).or_else(|| {
-        let line = std::iter::once(process).chain(ctx.tables().ancestors(process));
-        line.filter(|process| of(process) == id).last()
-    })
+    if process.is_host_numbered() {
+        return ctx.tables().get(id).filter(|leader| !leader.placeholder);
+    }
+    let line = std::iter::once(process).chain(ctx.tables().ancestors(process));
+    line.filter(|process| of(process) == id).last()
 }
 
 fn leader_text(leader: Option<&Process>, field: FieldId) -> Value<'_> {
