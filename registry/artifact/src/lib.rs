@@ -31,7 +31,9 @@ pub use generation::{
 };
 pub use kind::Kind;
 pub use lock::{LOCK_FORMAT, Lock, Locked, MAX_LOCK_BYTES};
-pub use manifest::{Descriptor, Document, ImageIndex, MAX_MANIFEST_BYTES, Manifest};
+pub use manifest::{
+    Descriptor, Document, ImageIndex, MAX_EMBEDDED_BYTES, MAX_MANIFEST_BYTES, Manifest,
+};
 pub use name::{MAX_NAME_LENGTH, Name, is_artifact_name};
 pub use platform::Platform;
 pub use range::{Constraint, VersionRange};

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,8 @@ use crate::config::null_as_empty;
 use crate::error::check_size;
 use crate::{ArtifactError, Digest, Kind, Platform, media};
 
+/// Largest content that is written into a descriptor, in bytes; signatures have about 6 KiB.
+pub const MAX_EMBEDDED_BYTES: u64 = 32 * 1024;
 /// Largest manifest or index that is read, in bytes; registries have the same limit.
 pub const MAX_MANIFEST_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -42,6 +46,9 @@ pub struct Descriptor {
     /// Type of the artifact the content describes, in an index of referrers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
+    /// The content itself in base64, where it is small and came along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
 }
 
 impl Descriptor {
@@ -54,12 +61,29 @@ impl Descriptor {
             annotations: BTreeMap::new(),
             platform: None,
             artifact_type: None,
+            data: None,
         }
     }
 
     /// Describes bytes that are in memory.
     pub fn of(media_type: impl Into<String>, bytes: &[u8]) -> Self {
         Self::new(media_type, Digest::sha256(bytes), bytes.len() as u64)
+    }
+
+    /// The same with the content inside, so that who reads the descriptor need not ask for it, unless that
+    /// has more than [`MAX_EMBEDDED_BYTES`].
+    #[must_use]
+    pub fn with_data(mut self, bytes: &[u8]) -> Self {
+        self.data = (bytes.len() as u64 <= MAX_EMBEDDED_BYTES).then(|| STANDARD.encode(bytes));
+        self
+    }
+
+    /// The content, where it came along and is what size and digest say. Anything else is as good as
+    /// absent: the content is then fetched, and checked in the same way.
+    pub fn embedded(&self) -> Option<Vec<u8>> {
+        let bytes = STANDARD.decode(self.data.as_ref()?).ok()?;
+        let whole = bytes.len() as u64 == self.size && Digest::sha256(&bytes) == self.digest;
+        whole.then_some(bytes)
     }
 
     /// The same with an annotation added.
@@ -215,6 +239,7 @@ impl ImageIndex {
 
 /// Either of the two documents that a tag can point at.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one per document that is read, taken apart at once")]
 pub enum Document {
     /// A single manifest.
     Manifest(Manifest),

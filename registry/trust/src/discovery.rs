@@ -104,7 +104,10 @@ impl Search<'_> {
 
     /// Takes the bundles of one referrer: usually one, but its author says how many.
     async fn referrer(&mut self, entry: &Descriptor, origin: &str) -> Result<(), OciError> {
-        let manifest = self.manifest(&self.asked.with_digest(entry.digest)).await?;
+        let manifest = match entry.embedded() {
+            Some(bytes) => read(&bytes, &entry.digest.to_string())?,
+            None => self.manifest(&self.asked.with_digest(entry.digest)).await?,
+        };
         for layer in manifest.layers.iter().filter(|layer| is_bundle(&layer.media_type)) {
             if self.found.candidates.len() >= MAX_CANDIDATES {
                 self.found.left_out += 1;
@@ -148,10 +151,7 @@ impl Search<'_> {
 
     async fn manifest(&self, reference: &Reference) -> Result<Manifest, OciError> {
         let fetched = self.client.manifest(reference).await?;
-        Manifest::from_slice(&fetched.bytes).map_err(|error| OciError::Malformed {
-            what: reference.to_string(),
-            detail: error.to_string(),
-        })
+        read(&fetched.bytes, &reference.to_string())
     }
 
     async fn blob(&mut self, layer: &Descriptor, limit: u64) -> Result<Vec<u8>, OciError> {
@@ -181,6 +181,11 @@ impl Search<'_> {
             error => Err(error.into()),
         }
     }
+}
+
+fn read(bytes: &[u8], what: &str) -> Result<Manifest, OciError> {
+    Manifest::from_slice(bytes)
+        .map_err(|error| OciError::Malformed { what: what.to_owned(), detail: error.to_string() })
 }
 
 /// Lists that are kept by tag often name the wrong type or none, so only what is surely something

@@ -44,4 +44,4 @@ pub use statement::{
 };
 pub use suggest::{Addition, add_rule};
 pub use verified::{Decision, Verified};
-pub use verifier::{Evidence, MAX_CLOCK_SKEW_SECONDS, Verifier};
+pub use verifier::{Evidence, MAX_CLOCK_SKEW_SECONDS, UNSIGNED, Verifier};

@@ -97,7 +97,10 @@ impl RootKeeper {
             .prefix(&format!("{}-", repository.name))
             .tempdir_in(&self.folder)
             .map_err(|error| failed(error.to_string()))?;
-        let old = self.pointer(repository)?.map(|pointer| self.folder.join(pointer.directory));
+        let pointer = self.pointer(repository)?;
+        // What had ended when the last refresh was made stays ended, also when the clock was set back since.
+        let now = pointer.as_ref().map_or(now, |pointer| pointer.refreshed_at.max(now));
+        let old = pointer.map(|pointer| self.folder.join(pointer.directory));
         if let Some(old) = &old {
             copy(old, fresh.path()).map_err(|error| failed(error.to_string()))?;
         }

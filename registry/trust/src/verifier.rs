@@ -19,6 +19,9 @@ use crate::{Refusal, TrustError, suggest, threshold};
 /// How far a signer's clock may be ahead of ours.
 pub const MAX_CLOCK_SKEW_SECONDS: i64 = 300;
 
+/// Form of a signer record that says that no signature was asked for.
+pub const UNSIGNED: &str = "unsigned-accepted";
+
 /// Applies one policy.
 #[derive(Debug)]
 pub struct Verifier {
@@ -109,7 +112,7 @@ impl Verifier {
         }
         let mut explanation = self.explanation(rule, &case);
         let signers = match &rule.basis {
-            Basis::Unsigned => vec![recorded("unsigned-accepted")],
+            Basis::Unsigned => vec![recorded(UNSIGNED)],
             Basis::Listed => vec![recorded("digest-listed")],
             Basis::Signed { accept, threshold } => {
                 self.signers(rule, accept, *threshold, &case, &mut explanation)?
@@ -148,7 +151,7 @@ impl Verifier {
             Basis::Signed { accept, threshold } => {
                 self.signers(rule, accept, *threshold, &case, &mut explanation)?
             }
-            Basis::Unsigned | Basis::Listed => vec![recorded("unsigned-accepted")],
+            Basis::Unsigned | Basis::Listed => vec![recorded(UNSIGNED)],
         };
         Ok(Some(Decision { signers, explanation, minimum_version: None }))
     }

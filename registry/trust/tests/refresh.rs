@@ -227,6 +227,19 @@ async fn a_refresh_that_fails_leaves_the_last_good_root() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_set_back_brings_back_nothing_that_had_ended() {
+    let (tuf, folder) = (Tuf::start(), tempfile::tempdir().unwrap());
+    tuf.publish(&trusted_root(1), 1, EXPIRES);
+    let (keeper, repository) = (RootKeeper::new(folder.path()), tuf.repository());
+    keeper.refresh_at(&repository, time(LATER)).await.unwrap();
+    tuf.publish(&trusted_root(2), 2, "2026-03-03T00:00:00Z");
+    assert!(keeper.refresh_at(&repository, time(NOW)).await.is_err(), "it had ended by then");
+    tuf.publish(&trusted_root(2), 2, EXPIRES);
+    let fresh = keeper.refresh_at(&repository, time(NOW)).await.unwrap();
+    assert_eq!(fresh.refreshed_at, time(LATER), "time does not go back");
+}
+
+#[tokio::test]
 async fn a_copy_that_was_changed_on_disk_is_refused() {
     let (tuf, folder) = (Tuf::start(), tempfile::tempdir().unwrap());
     tuf.publish(&trusted_root(1), 1, EXPIRES);

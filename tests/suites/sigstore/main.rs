@@ -8,6 +8,7 @@
 
 mod attacks;
 mod cosign;
+mod cost;
 mod indexes;
 mod signing;
 mod stage;

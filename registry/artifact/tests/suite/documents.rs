@@ -2,8 +2,8 @@
 
 use eyas_artifact::{
     Alternative, ArtifactError, BundleConfig, Dependency, Descriptor, Digest, Document, ImageIndex,
-    Kind, MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, Manifest, Platform, ProbeConfig, Requirement,
-    media,
+    Kind, MAX_CONFIG_BYTES, MAX_EMBEDDED_BYTES, MAX_MANIFEST_BYTES, Manifest, Platform,
+    ProbeConfig, Requirement, media,
 };
 
 fn descriptor(media_type: &str) -> String {
@@ -188,5 +188,26 @@ fn a_probe_names_one_plain_file() {
     assert_eq!(BundleConfig::from_slice(probe("probe.o").as_bytes()).unwrap().name, "probe");
     for object in ["", ".", "..", "a/b", "/etc/passwd"] {
         assert!(ProbeConfig::from_slice(probe(object).as_bytes()).is_err(), "`{object}`");
+    }
+}
+
+#[test]
+fn content_that_comes_along_is_what_the_descriptor_says_or_absent() {
+    let descriptor = Descriptor::of(media::OCI_EMPTY, b"{}").with_data(b"{}");
+    let json = serde_json::to_string(&descriptor).unwrap();
+    assert!(json.contains(r#""data":"e30=""#), "{json}");
+    let read: Descriptor = serde_json::from_str(&json).unwrap();
+    assert_eq!(read.embedded().as_deref(), Some(&b"{}"[..]));
+    // Other bytes, the right bytes with another size, and what is no base64.
+    for (from, to) in [("e30=", "e31="), ("\"size\":2", "\"size\":3"), ("e30=", "%")] {
+        let changed: Descriptor = serde_json::from_str(&json.replace(from, to)).unwrap();
+        assert_eq!(changed.embedded(), None, "{to}");
+    }
+    assert_eq!(Descriptor::of(media::OCI_EMPTY, b"{}").embedded(), None);
+    let limit = MAX_EMBEDDED_BYTES as usize;
+    for (bytes, along) in [(limit, true), (limit + 1, false)] {
+        let content = vec![b' '; bytes];
+        let descriptor = Descriptor::of(media::OCI_EMPTY, &content).with_data(&content);
+        assert_eq!(descriptor.data.is_some(), along, "{bytes}");
     }
 }

@@ -52,7 +52,7 @@ impl Client {
         }
     }
 
-    /// A blob of at most `limit` bytes, in memory.
+    /// A blob of at most `limit` bytes, in memory. One that came along in its descriptor is not asked for.
     pub async fn blob_bytes(
         &self,
         reference: &Reference,
@@ -62,6 +62,9 @@ impl Client {
         if descriptor.size > limit {
             let what = reference.with_digest(descriptor.digest).to_string();
             return Err(OciError::TooLarge { what, limit, found: descriptor.size });
+        }
+        if let Some(bytes) = descriptor.embedded() {
+            return Ok(bytes);
         }
         let mut bytes = Vec::with_capacity(descriptor.size as usize);
         self.blob(reference, descriptor, &mut bytes).await?;

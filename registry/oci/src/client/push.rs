@@ -12,6 +12,8 @@ use crate::{auth::Scope, error::OciError, transport::Body};
 
 /// Header by which a registry says that it lists referrers itself.
 const SUBJECT: &str = "oci-subject";
+/// Most bytes that the entries of such a list bring along; registries refuse lists of 4 MiB.
+const MAX_ALONG_BYTES: usize = 1024 * 1024;
 /// How often the fallback list is written anew when somebody else wrote it at the same time.
 const LIST_ATTEMPTS: usize = 5;
 
@@ -48,7 +50,8 @@ impl Client {
         let (_, headers) = self.put_manifest(&by_digest, bytes, media::OCI_MANIFEST).await?;
         // A directory lists what it has.
         if headers.is_some_and(|headers| !headers.contains_key(SUBJECT)) {
-            self.list_referrer(reference, &subject, &entry).await?;
+            // A list that we write can bring along what it lists.
+            self.list_referrer(reference, &subject, entry.clone().with_data(bytes)).await?;
         }
         Ok(entry)
     }
@@ -97,7 +100,7 @@ impl Client {
         &self,
         reference: &Reference,
         subject: &Digest,
-        entry: &Descriptor,
+        mut entry: Descriptor,
     ) -> Result<(), OciError> {
         let place = self.origin(reference)?;
         let tagged = fallback_reference(reference, subject)?;
@@ -107,6 +110,10 @@ impl Client {
             let mut index = known.unwrap_or_else(|| ImageIndex::new(Vec::new()));
             if index.manifests.iter().any(|listed| listed.digest == entry.digest) {
                 return Ok(());
+            }
+            let along = |listed: &Descriptor| listed.data.as_ref().map_or(0, String::len);
+            if index.manifests.iter().map(along).sum::<usize>() > MAX_ALONG_BYTES {
+                entry.data = None;
             }
             index.manifests.push(entry.clone());
             let bytes = index.to_vec().map_err(|error| malformed(error.to_string()))?;

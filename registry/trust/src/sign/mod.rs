@@ -155,6 +155,8 @@ async fn store_bundle(
 ) -> Result<Stored, TrustError> {
     let config = push(client, reference, media::OCI_EMPTY, b"{}".to_vec()).await?;
     let layer = push(client, reference, media::SIGSTORE_BUNDLE, bundle.json.clone()).await?;
+    // Whoever verifies an install asks for one thing less.
+    let layer = layer.with_data(&bundle.json);
     let created = document::whole_seconds(now);
     let digest = subject.digest;
     let mut manifest = Manifest::new(config, vec![layer]);
@@ -199,7 +201,8 @@ async fn store_classic(
             .and_then(|bundle| keyless::prove(&bundle, &Artifact::from_blob(&payload), roots))
             .map_err(|check| TrustError::NotSound { check })?;
     }
-    let mut layer = push(client, reference, media::COSIGN_SIMPLE_SIGNING, payload).await?;
+    let layer = push(client, reference, media::COSIGN_SIMPLE_SIGNING, payload.clone()).await?;
+    let mut layer = layer.with_data(&payload);
     layer.annotations.extend(annotations);
     layers.push(layer);
     let config = serde_json::to_vec(&image_config(&layers))
