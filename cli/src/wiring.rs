@@ -227,10 +227,33 @@ pub(crate) async fn trust(
             (crate::commands::with_kept_roots(policy, settings).await?, trust_index, unsigned)
         }
     };
+    tell_of_other_roots(printer);
     let trust = Trust::new(policy, from_index)?;
     match unsigned {
         Unsigned::Refused => Ok(trust),
         Unsigned::Accepted => Ok(trust.accepting_unsigned()?),
+    }
+}
+
+/// Variables by which other tools are given trusted roots.
+const OTHER_ROOTS: [&str; 6] = [
+    "SIGSTORE_ROOT_FILE",
+    "SIGSTORE_REKOR_PUBLIC_KEY",
+    "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE",
+    "TUF_ROOT",
+    "TUF_MIRROR",
+    "TUF_ROOT_JSON",
+];
+
+/// Whoever sets such a variable wants other roots to count than those that do: here the policy names them.
+fn tell_of_other_roots(printer: &Printer) {
+    let set = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if let Some(name) = OTHER_ROOTS.iter().find(set) {
+        let program = printer.personality().character().program;
+        printer.warn(format!(
+            "the variable `{name}` has no effect: trusted roots are those of the policy, and `{program} trust \
+             add --trusted-root FILE` or `--tuf-url URL` adds one"
+        ));
     }
 }
 

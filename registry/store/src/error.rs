@@ -256,15 +256,19 @@ impl StoreError {
             Self::Occupied { .. } => {
                 "install one of the two to another directory; nothing was changed"
             }
-            Self::UnknownGeneration { .. } => "`eyas artifact history` lists the generations",
+            Self::UnknownGeneration { .. } | Self::NothingBefore { .. } => {
+                "`eyas artifact history` lists the generations"
+            }
             Self::NotInstalled { .. } => "`eyas artifact status` lists what is",
             Self::BelowMinimum { .. } => {
-                "change `minimum_version` in the policy to accept an older one"
+                "change `minimum-version` in the policy to accept an older one"
             }
-            Self::Io { .. }
-            | Self::Incomplete { .. }
-            | Self::StagedTwice { .. }
-            | Self::NothingBefore { .. } => return None,
+            Self::Io { .. } => {
+                "check the path and its disk, or choose another directory with `--store`; nothing was \
+                 changed"
+            }
+            Self::StagedTwice { .. } => "leave one of the two out",
+            Self::Incomplete { .. } => "run the command again; nothing was changed",
         };
         Some(text.to_owned())
     }
