@@ -6,6 +6,7 @@ use std::fs;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use eyas_artifact::{Kind, Platform};
@@ -191,6 +192,9 @@ pub(crate) fn copies(settings: &Settings, args: &IndexArgs) -> anyhow::Result<Co
     })
 }
 
+/// Longest wait for a connection to an index that is not needed for a name.
+const BRIEF_CONNECT: Duration = Duration::from_secs(5);
+
 /// The names that are known. Indexes that are not `needed` for a name are read when something else asks for
 /// what only they know.
 pub(crate) async fn catalog(
@@ -207,6 +211,7 @@ pub(crate) async fn catalog(
     // What can do without is not held up for long by an index that does not answer.
     let mut config = client.config().clone();
     config.retry.retries = config.retry.retries.min(1);
+    config.timeouts.connect = config.timeouts.connect.min(BRIEF_CONNECT);
     let client = Client::new(config).map_err(eyas_ops::OpsError::from)?;
     Ok(Catalog::later(&sources, &copies, &client))
 }

@@ -93,6 +93,15 @@ impl Store {
         Ok(generation)
     }
 
+    /// A generation by number, or none when its lock file is damaged or gone.
+    pub(crate) fn readable(&self, number: u64) -> Result<Option<Generation>, StoreError> {
+        match self.generation(number) {
+            Ok(generation) => Ok(Some(generation)),
+            Err(StoreError::Damaged { .. } | StoreError::UnknownGeneration { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Numbers of all generations, ascending.
     pub fn numbers(&self) -> Result<Vec<u64>, StoreError> {
         let mut numbers: Vec<u64> = disk::list(&self.paths.generations())?
