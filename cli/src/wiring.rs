@@ -6,6 +6,7 @@ use std::fs;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use eyas_artifact::{Kind, Platform};
@@ -191,6 +192,9 @@ pub(crate) fn copies(settings: &Settings, args: &IndexArgs) -> anyhow::Result<Co
     })
 }
 
+/// Longest wait for a connection to an index that is not needed for a name.
+const BRIEF_CONNECT: Duration = Duration::from_secs(5);
+
 /// The names that are known. Indexes that are not `needed` for a name are read when something else asks for
 /// what only they know.
 pub(crate) async fn catalog(
@@ -207,6 +211,7 @@ pub(crate) async fn catalog(
     // What can do without is not held up for long by an index that does not answer.
     let mut config = client.config().clone();
     config.retry.retries = config.retry.retries.min(1);
+    config.timeouts.connect = config.timeouts.connect.min(BRIEF_CONNECT);
     let client = Client::new(config).map_err(eyas_ops::OpsError::from)?;
     Ok(Catalog::later(&sources, &copies, &client))
 }
@@ -227,10 +232,33 @@ pub(crate) async fn trust(
             (crate::commands::with_kept_roots(policy, settings).await?, trust_index, unsigned)
         }
     };
+    tell_of_other_roots(printer);
     let trust = Trust::new(policy, from_index)?;
     match unsigned {
         Unsigned::Refused => Ok(trust),
         Unsigned::Accepted => Ok(trust.accepting_unsigned()?),
+    }
+}
+
+/// Variables by which other tools are given trusted roots.
+const OTHER_ROOTS: [&str; 6] = [
+    "SIGSTORE_ROOT_FILE",
+    "SIGSTORE_REKOR_PUBLIC_KEY",
+    "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE",
+    "TUF_ROOT",
+    "TUF_MIRROR",
+    "TUF_ROOT_JSON",
+];
+
+/// Whoever sets such a variable wants other roots to count than those that do: here the policy names them.
+fn tell_of_other_roots(printer: &Printer) {
+    let set = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if let Some(name) = OTHER_ROOTS.iter().find(set) {
+        let program = printer.personality().character().program;
+        printer.warn(format!(
+            "the variable `{name}` has no effect: trusted roots are those of the policy, and `{program} trust \
+             add --trusted-root FILE` or `--tuf-url URL` adds one"
+        ));
     }
 }
 

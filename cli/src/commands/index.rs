@@ -38,7 +38,10 @@ fn add(args: &IndexAddArgs, settings: &Settings, printer: &Printer) -> anyhow::R
     // A path means the same from everywhere once it is absolute.
     let source = IndexSource::parse(&args.name, &args.url)?.absolute()?;
     let backend = args.backend.as_deref().filter(|backend| !backend.is_empty());
-    if let Some(backend) = backend.filter(|backend| *backend != source.backend()) {
+    // One fetcher serves both; that was never told apart.
+    let web = |backend: &str| matches!(backend, "http" | "https");
+    let fits = |backend: &str| backend == source.backend() || web(backend) && web(source.backend());
+    if let Some(backend) = backend.filter(|backend| !fits(backend)) {
         let message = format!("backend `{backend}` does not fit the address `{}`", args.url);
         return Err(Failure::usage(message).with_hint("leave it out: the address decides").into());
     }

@@ -76,7 +76,13 @@ impl SettingsError {
                 Some(format!("set `{variable}`, or name the path by its flag"))
             }
             Self::WrongType { instead, .. } => instead.clone(),
-            _ => None,
+            Self::Unreadable { .. } => {
+                Some("`--config` and `EYAS_CONFIG` name another file".to_owned())
+            }
+            Self::Invalid { .. } => {
+                Some("docs/configuration.md lists the keys and their forms".to_owned())
+            }
+            Self::Value { .. } => None,
         }
     }
 }

@@ -206,3 +206,48 @@ fn follow_once_says_how_it_went() {
     assert_eq!(status["last_check"]["references"][0]["standing"], "current");
     site.user.run("artifact follow nosuch --index-file index.yaml --once").expect(3);
 }
+
+#[test]
+fn what_was_typed_wrong_is_named_with_a_remedy() {
+    let user = User::new();
+    user.write("eyas.yaml", "");
+    user.write("file", "");
+    fs::create_dir(user.path("directory")).expect("directory");
+    for (line, named) in [
+        ("artifact install --store file r.example.org/a:1 --no-verify", "`file`"),
+        ("artifact status --config directory", "`directory`"),
+        ("artifact rollback", "before"),
+        ("artifact diff", "store`"),
+        ("registry push r.example.org/a:1 absent --type asset --version 1.0.0", "`absent`"),
+        ("registry serve file", "`file`"),
+        ("registry serve directory --listen 192.0.2.1:1", "`192.0.2.1:1`"),
+        ("index add one absent.yaml", "absent.yaml"),
+        ("tls install --path file", "`file`"),
+        ("artifact install demo --index-file absent.yaml", "`absent.yaml`"),
+    ] {
+        let done = user.run(line);
+        assert!((1..=8).contains(&done.code), "{line}: {}", done.code);
+        assert!(done.stderr.contains(named), "{line}: {}", done.stderr);
+        assert!(done.stderr.contains("hint: "), "{line}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn roots_that_are_named_elsewhere_are_not_passed_over_in_silence() {
+    let user = User::new();
+    user.write("eyas.yaml", "");
+    let mut command = user.command("artifact verify 127.0.0.1:1/a/b:1");
+    command.env("SIGSTORE_ROOT_FILE", "roots.pem");
+    let done = finish(command);
+    assert!(done.stderr.contains("`SIGSTORE_ROOT_FILE` has no effect"), "{}", done.stderr);
+}
+
+#[test]
+fn the_web_is_one_backend() {
+    let user = User::new();
+    user.write("eyas.yaml", "");
+    let refused = |line: &str| user.run(line).expect(2).stderr;
+    assert!(refused("index add one http://127.0.0.1:1/i.yaml s3").contains("`s3` does not fit"));
+    let done = user.run("index add one http://127.0.0.1:1/i.yaml https").expect(4);
+    assert!(!done.stderr.contains("does not fit"), "{}", done.stderr);
+}

@@ -273,7 +273,28 @@ impl OciError {
             Self::Tls { .. } => {
                 "the file must hold PEM certificates (or a PEM private key)".to_owned()
             }
-            _ => return None,
+            Self::Server { .. } => {
+                "the registry did not want this request; its operator can say why".to_owned()
+            }
+            Self::TooLarge { .. } | Self::TooMany { .. } => {
+                "nothing that is meant to be installed is so large: ask its publisher".to_owned()
+            }
+            Self::Malformed { .. } => {
+                "check that the address is that of a registry; a proxy or a login page may be in \
+                 between".to_owned()
+            }
+            Self::Unsupported { .. } => {
+                "check the reference: it names something else than rules, a plugin, an asset or a probe"
+                    .to_owned()
+            }
+            Self::CredentialStore { .. } => {
+                "check that this user may write the file, or that the helper works; nothing was \
+                 changed".to_owned()
+            }
+            Self::Config { .. } => "correct it in the configuration or on the command line".to_owned(),
+            Self::Io { .. } | Self::Sink { .. } => {
+                "check the path and its disk; what was there before stays as it was".to_owned()
+            }
         })
     }
 
@@ -335,6 +356,6 @@ mod tests {
             |status| OciError::Server { what: String::new(), status, detail: String::new() };
         assert!(server(500).is_transient());
         assert!(!server(405).is_transient());
-        assert!(server(405).hint().is_none());
+        assert_ne!(server(405).hint(), server(500).hint());
     }
 }

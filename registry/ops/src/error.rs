@@ -401,7 +401,34 @@ impl OpsError {
             Self::Typed(source) | Self::Document { source, .. } => source.hint(),
             Self::Trust(error) => error.hint(),
             Self::Store(error) => error.hint(),
-            _ => None,
+            Self::Input { .. } | Self::IndexFile { .. } => {
+                Some("check that the path is right and that this user may read it".to_owned())
+            }
+            Self::Storage { .. } => Some(
+                "check that the path is right and that this user may write it; what was there before \
+                 stays as it was"
+                    .to_owned(),
+            ),
+            Self::Scratch(_) => {
+                Some("`TMPDIR` names another directory for temporary files".to_owned())
+            }
+            Self::BelowMinimum { .. } => Some(
+                "ask for a newer version, or change `minimum-version` of the rule in the policy"
+                    .to_owned(),
+            ),
+            Self::TooMany { .. } => Some(
+                "install them one after the other; if one needs so many, tell its publisher".to_owned(),
+            ),
+            Self::UnsafeTitle { .. } => {
+                Some("tell the publisher: nothing of it was written".to_owned())
+            }
+            Self::NothingInstalled { .. } => Some(
+                "`eyas artifact install` installs something; `--store` names another directory"
+                    .to_owned(),
+            ),
+            Self::Listen { .. } => {
+                Some("name an address of this machine that is free; port 0 takes any".to_owned())
+            }
         }
     }
 }

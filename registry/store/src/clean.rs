@@ -49,11 +49,19 @@ impl Store {
         kept.extend(self.previous().ok());
         kept.extend(numbers.iter().rev().filter(|number| Some(**number) != current).take(keep));
         let mut doomed = Doomed::default();
+        let highest = numbers.last().copied();
         for number in numbers {
-            if kept.contains(&number) {
-                doomed.remaining.push(self.generation(number)?);
+            let kept = kept.contains(&number);
+            // What is active must be known before anything goes; nobody can go back to another one whose
+            // lock file is damaged. Its number stays taken.
+            match if Some(number) == current {
+                Some(self.generation(number)?)
             } else {
-                doomed.report.generations.push(number);
+                self.readable(number)?.filter(|_| kept)
+            } {
+                Some(generation) => doomed.remaining.push(generation),
+                None if kept && Some(number) == highest => {}
+                None => doomed.report.generations.push(number),
             }
         }
         self.unneeded_blobs(&mut doomed)?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use eyas_artifact::{ArtifactError, Digest, Kind, Version};
 
+use crate::paths::LOCK_FILE;
 use crate::validate::ValidationError;
 
 /// Why the store refused or failed. Whatever the variant, the active generation is what it was.
@@ -238,10 +239,7 @@ impl StoreError {
             }
             Self::Stale { .. } => "run the command again",
             Self::Locked { .. } => "wait for it to finish and run the command again",
-            Self::Damaged { .. } => {
-                "`eyas artifact repair` restores files from the store; `eyas artifact rollback` \
-                 returns to the previous generation"
-            }
+            Self::Damaged { path, .. } => damage_hint(path),
             Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => {
                 "the registry or something on the way changed the content; try again, or another \
                  mirror"
@@ -256,17 +254,36 @@ impl StoreError {
             Self::Occupied { .. } => {
                 "install one of the two to another directory; nothing was changed"
             }
-            Self::UnknownGeneration { .. } => "`eyas artifact history` lists the generations",
+            Self::UnknownGeneration { .. } | Self::NothingBefore { .. } => {
+                "`eyas artifact history` lists the generations"
+            }
             Self::NotInstalled { .. } => "`eyas artifact status` lists what is",
             Self::BelowMinimum { .. } => {
-                "change `minimum_version` in the policy to accept an older one"
+                "change `minimum-version` in the policy to accept an older one"
             }
-            Self::Io { .. }
-            | Self::Incomplete { .. }
-            | Self::StagedTwice { .. }
-            | Self::NothingBefore { .. } => return None,
+            Self::Io { .. } => {
+                "check the path and its disk, or choose another directory with `--store`; nothing was \
+                 changed"
+            }
+            Self::StagedTwice { .. } => "leave one of the two out",
+            Self::Incomplete { .. } => "run the command again; nothing was changed",
         };
         Some(text.to_owned())
+    }
+}
+
+/// What helps depends on what is damaged.
+fn damage_hint(path: &Path) -> &'static str {
+    let is_record = path.extension().is_some_and(|ending| ending == "json");
+    if path.ends_with(LOCK_FILE) || path.ends_with("current") {
+        "`eyas artifact rollback` goes to the last generation that can be read (`--to NUMBER` to any \
+         other); without one, move the store away and install again"
+    } else if is_record {
+        "move this file away, then run `eyas artifact repair` and the command again: only what the file \
+         remembers is lost"
+    } else {
+        "`eyas artifact repair` restores files from the store; `eyas artifact rollback` returns to the \
+         previous generation"
     }
 }
 

@@ -24,10 +24,8 @@ impl Store {
         match std::fs::metadata(paths.root()) {
             Ok(meta) if meta.is_dir() => {}
             Ok(_) => {
-                return Err(StoreError::Damaged {
-                    path: paths.root().to_owned(),
-                    why: "found a file, expected a directory".to_owned(),
-                });
+                let source = io::Error::from(io::ErrorKind::NotADirectory);
+                return Err(StoreError::io("open the store", paths.root(), source));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(StoreError::io("open", paths.root(), error)),
@@ -93,6 +91,15 @@ impl Store {
             return Err(StoreError::Damaged { path, why });
         }
         Ok(generation)
+    }
+
+    /// A generation by number, or none when its lock file is damaged or gone.
+    pub(crate) fn readable(&self, number: u64) -> Result<Option<Generation>, StoreError> {
+        match self.generation(number) {
+            Ok(generation) => Ok(Some(generation)),
+            Err(StoreError::Damaged { .. } | StoreError::UnknownGeneration { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Numbers of all generations, ascending.

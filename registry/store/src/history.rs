@@ -37,15 +37,25 @@ pub struct HistoryEntry {
 }
 
 impl Store {
-    /// All generations, newest first.
+    /// All generations, newest first. One whose lock file is damaged is listed as one that cannot be used.
     pub fn history(&self) -> Result<Vec<HistoryEntry>, StoreError> {
         let current = self.current_number()?;
         let mut entries = Vec::new();
         for number in self.numbers()?.into_iter().rev() {
-            entries.push(HistoryEntry {
-                generation: self.generation(number)?,
-                active: current == Some(number),
-                refused: self.refusal(number)?,
+            let active = current == Some(number);
+            entries.push(match self.readable(number)? {
+                Some(generation) => {
+                    HistoryEntry { generation, active, refused: self.refusal(number)? }
+                }
+                None => HistoryEntry {
+                    generation: Generation::new(number, ""),
+                    active,
+                    refused: Some(Refusal {
+                        at: String::new(),
+                        reason: "its lock file is damaged".to_owned(),
+                        left: false,
+                    }),
+                },
             });
         }
         Ok(entries)
@@ -87,15 +97,21 @@ impl Store {
         let current = self.current_number()?;
         let nothing = || StoreError::NothingBefore { current };
         let numbers = self.numbers()?;
-        let fits =
-            |number: u64| Ok::<_, StoreError>(self.refusal(number)?.is_none_or(|mark| mark.left));
-        let mut at = self.generation(current.ok_or_else(nothing)?)?.parent;
+        // One whose lock file is damaged leads nowhere, and must not be in the way of those that do.
+        let fits = |number: u64| {
+            let wanted = self.refusal(number)?.is_none_or(|mark| mark.left);
+            Ok::<_, StoreError>(wanted && self.readable(number)?.is_some())
+        };
+        let parent = |number: u64| {
+            Ok::<_, StoreError>(self.readable(number)?.and_then(|generation| generation.parent))
+        };
+        let mut at = parent(current.ok_or_else(nothing)?)?;
         while let Some(number) = at.filter(|number| numbers.contains(number)) {
             if fits(number)? {
                 return Ok(number);
             }
             // Parents have lower numbers; a file that says otherwise must not send us in circles.
-            at = self.generation(number)?.parent.filter(|parent| *parent < number);
+            at = parent(number)?.filter(|parent| *parent < number);
         }
         for number in numbers.into_iter().rev().filter(|number| Some(*number) < current) {
             if fits(number)? {

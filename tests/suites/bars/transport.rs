@@ -5,12 +5,14 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use eyas_tests::registry::free_address;
 use eyas_tests::{
-    Between, Fate, Finished, Registry, Seen, Site, eyas, marker_rule, peer, run, skip,
+    Between, Fate, Finished, Registry, Seen, Site, eyas, marker_rule, noise, peer, run, skip,
 };
 
 /// `me` with the password `s3cret pass`, as `htpasswd -B` writes it.
@@ -175,6 +177,60 @@ fn nothing_new_is_looked_at_anew_when_what_decides_has_changed() {
         "the generation remembers the rule that accepted it first: {asked:#?}"
     );
     assert_eq!(fs::read(&file).expect("put right"), before);
+}
+
+/// Pushes an asset with this content; gives its path in the registry.
+fn asset(site: &Site, registry: &Registry, name: &str, content: &str) -> String {
+    fs::write(site.path("content.txt"), content).expect("written");
+    let reference = registry.reference(&format!("team/{name}:1.0.0"));
+    let push = ["registry", "push", &reference, "content.txt", "--type", "asset"];
+    site.run(&[&push[..], &["--version", "1.0.0", "--plain-http"]].concat()).expect_code(0);
+    format!("team/{name}:1.0.0")
+}
+
+fn install_both(site: &Site, between: &Between, paths: &[String; 2]) {
+    let references = paths.each_ref().map(|path| format!("{}/{path}", between.host()));
+    let words = ["install", &references[0], &references[1], "--no-verify"];
+    site.run(&site.install_arguments(&words)).expect_code(0);
+    assert_eq!(site.generation()["entries"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn an_archive_that_two_artifacts_share_is_fetched_once() {
+    let (registry, site) = (Registry::embedded(), Site::new());
+    let paths = ["one", "two"].map(|name| asset(&site, &registry, name, &noise(100_000)));
+    let between = Between::before(&registry.host(), |_, _| Fate::Pass);
+    install_both(&site, &between, &paths);
+    let digest = site.generation()["entries"][0]["layer_digest"].clone();
+    let digest = digest.as_str().expect("a digest");
+    let fetched = between.take().into_iter().filter(|seen| seen.line.ends_with(digest)).count();
+    assert_eq!(fetched, 1);
+}
+
+#[test]
+fn several_archives_are_fetched_at_once() {
+    let (registry, site) = (Registry::embedded(), Site::new());
+    let paths = ["one", "two"].map(|name| asset(&site, &registry, name, &(noise(100_000) + name)));
+    // Whoever asks for one of them is answered when both were asked for, or after a while.
+    let (asked, met) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+    let both = Arc::clone(&met);
+    let between = Between::before(&registry.host(), move |seen, _| {
+        let is_large =
+            seen.line.contains("/blobs/") && !seen.headers.iter().any(|h| h.starts_with("range"));
+        // The descriptions are asked for first, one after the other.
+        if is_large && asked.fetch_add(1, Ordering::SeqCst) >= 2 {
+            for _ in 0..200 {
+                if asked.load(Ordering::SeqCst) == 4 {
+                    both.store(true, Ordering::SeqCst);
+                    break;
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+        Fate::Pass
+    });
+    install_both(&site, &between, &paths);
+    assert!(met.load(Ordering::SeqCst), "the second was asked for only when the first was there");
 }
 
 /// A program that listens, stopped when it is dropped.

@@ -10,7 +10,7 @@ use crate::strace::{Fault, Point, inject, points, tool};
 
 /// Points taken of each scene and fault, unless all are.
 const SAMPLES: [(Fault, usize); 3] =
-    [(Fault::Kill, 20), (Fault::NoSpace, 12), (Fault::InputOutput, 12)];
+    [(Fault::Kill, 50), (Fault::NoSpace, 12), (Fault::InputOutput, 12)];
 /// Exit code for a disk that fails.
 const STORAGE: i32 = 8;
 /// Exit code of a process that was killed.
@@ -19,7 +19,7 @@ const KILLED: i32 = 128 + 9;
 const WAKER: &str = "failed to wake I/O driver";
 /// What is said when it is the answer that cannot be written.
 const ANSWER: &str = "the answer cannot be written to standard output";
-/// Least number of points in a whole run.
+/// Least number of points at which it is killed, in a whole run.
 const ENOUGH: usize = 200;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ fn killed_or_failed_at_every_write_leaves_the_old_or_the_new() {
     let registry = Registry::embedded();
     let publisher = publish(&registry);
     let whole = env::var("EYAS_FAULTS").is_ok_and(|value| value == "all");
-    let swept: Vec<(usize, usize)> = thread::scope(|scope| {
+    let swept: Vec<Swept> = thread::scope(|scope| {
         let (tool, registry, publisher) = (&tool, &registry, &publisher);
         SCENES
             .map(|scene| scope.spawn(move || sweep(scene, tool, registry, publisher, whole)))
@@ -114,19 +114,30 @@ fn killed_or_failed_at_every_write_leaves_the_old_or_the_new() {
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     });
-    let (taken, all) = swept.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    eprintln!("faults at {taken} of {all} points: {SCENES:?} {swept:?}; EYAS_FAULTS=all takes all");
-    assert!(taken >= ENOUGH, "only {taken} points");
+    let sum = |of: fn(&Swept) -> usize| swept.iter().map(of).sum::<usize>();
+    let (killed, taken, all) = (sum(|one| one.killed), sum(|one| one.taken), sum(|one| one.all));
+    eprintln!(
+        "killed at {killed} points, faults at {taken} of {all}: {SCENES:?} {swept:?}; \
+         EYAS_FAULTS=all takes all"
+    );
+    assert!(killed >= ENOUGH, "killed at only {killed} points");
 }
 
-/// Gives the number of points taken, and of all there are.
+/// How many points there are, at how many of them a fault was made, and how many of those were kills.
+#[derive(Debug, Default)]
+struct Swept {
+    killed: usize,
+    taken: usize,
+    all: usize,
+}
+
 fn sweep(
     scene: Scene,
     tool: &std::path::Path,
     registry: &Registry,
     publisher: &eyas_tests::Site,
     whole: bool,
-) -> (usize, usize) {
+) -> Swept {
     let host = Host::new(registry, publisher, scene.has_flat());
     scene.prepare(&host);
     host.keep();
@@ -135,15 +146,17 @@ fn sweep(
     let all = points(tool, &command, &host.site.path("trace"), &host.folders());
     let expected = Expected { old, new: host.seen() };
     assert!(all.len() > 5, "{scene:?}: only {} points", all.len());
-    let mut taken = 0;
+    let mut swept = Swept { all: all.len() * SAMPLES.len(), ..Swept::default() };
     for (fault, samples) in SAMPLES {
         let step = if whole { 1 } else { all.len().div_ceil(samples).max(1) };
         for point in all.iter().step_by(step) {
             host.restore();
-            taken += usize::from(one(scene, tool, &host, fault, point, &expected));
+            let done = usize::from(one(scene, tool, &host, fault, point, &expected));
+            swept.taken += done;
+            swept.killed += if fault == Fault::Kill { done } else { 0 };
         }
     }
-    (taken, all.len() * SAMPLES.len())
+    swept
 }
 
 /// Whether the fault was one of a disk.

@@ -117,6 +117,11 @@ impl FlatDirectory {
         let root = canonical(directory)?;
         let owner = canonical(store.directory()).unwrap_or_else(|_| store.directory().to_owned());
         let own = root.join(OWN_DIRECTORY);
+        // Whoever may change the directory must not choose where else we write.
+        if fs::symlink_metadata(&own).is_ok_and(|found| found.is_symlink()) {
+            let source = io::Error::other("found a symbolic link, expected a directory");
+            return Err(StoreError::io("use", &own, source));
+        }
         disk::ensure_dir(&own)?;
         let lock = Held::take(&own.join("lock"), patience)?;
         let owner = owner.to_string_lossy().into_owned();

@@ -254,3 +254,17 @@ fn watchers_that_do_not_hear_renames_are_woken() {
     let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
     assert!(Reader::new(&watch, &mut buffer).next().is_err());
 }
+
+#[test]
+fn our_own_directory_is_no_link_to_somewhere_else() {
+    let Site { directory, store, target } = site();
+    let elsewhere = directory.path().join("elsewhere");
+    for path in [&target, &elsewhere] {
+        std::fs::create_dir(path).unwrap();
+    }
+    std::os::unix::fs::symlink(&elsewhere, target.join(".eyas")).unwrap();
+    install(&store, &[with("a", &[("a.yaml", "x")])]).unwrap();
+    let error = put(&store, &target, Foreign::default()).unwrap_err();
+    assert!(error.to_string().contains("symbolic link"), "{error}");
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+}

@@ -191,6 +191,33 @@ fn rollback_and_numbers_that_are_never_used_twice() {
 }
 
 #[test]
+fn a_damaged_lock_file_is_in_nobodys_way() {
+    let (_directory, store) = scratch();
+    for text in ["1", "2", "3", "4"] {
+        install(&store, &[Sample::rules("a", "1.0.0", text)]).unwrap();
+    }
+    for number in [3, 4] {
+        std::fs::write(store.generation_dir(number).join("lock.json"), "{").unwrap();
+    }
+    let error = store.current().unwrap_err();
+    assert!(error.hint().unwrap().contains("rollback"), "{error}");
+    assert_eq!(store.previous().unwrap(), 2, "3 leads nowhere");
+    let unusable = |number: u64| {
+        let all = store.history().unwrap();
+        all.into_iter().any(|one| one.generation.number == number && one.refused.is_some())
+    };
+    assert!(unusable(3) && unusable(4) && !unusable(2));
+    let locked = store.lock().unwrap();
+    assert!(locked.gc(0).is_err(), "what is active is not known, so nothing goes");
+    assert_eq!(locked.rollback(None).unwrap().number, 2);
+    assert_eq!(visible(&store)[0].1, "2");
+    let report = locked.gc(3).unwrap();
+    assert_eq!(report.generations, [3], "nobody can go back to it");
+    drop(locked);
+    assert_eq!(install(&store, &[Sample::rules("a", "1.0.0", "5")]).unwrap().number, 5);
+}
+
+#[test]
 fn a_rejected_generation_is_left_and_remembered() {
     let (_directory, store) = scratch();
     install(&store, &[Sample::rules("a", "1.0.0", "1")]).unwrap();

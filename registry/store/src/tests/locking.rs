@@ -61,5 +61,5 @@ fn opening_writes_nothing() {
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     let file = directory.path().join("file");
     std::fs::write(&file, "").unwrap();
-    assert!(matches!(Store::open(&file), Err(StoreError::Damaged { .. })));
+    assert!(matches!(Store::open(&file), Err(StoreError::Io { .. })));
 }
