@@ -14,12 +14,13 @@ pub struct Verified<T> {
     signers: Vec<SignerRecord>,
     explanation: Explanation,
     minimum_version: Option<Version>,
+    rule_cases: bool,
 }
 
 impl<T> Verified<T> {
     pub(crate) fn new(inner: T, decision: Decision) -> Self {
-        let Decision { signers, explanation, minimum_version } = decision;
-        Self { inner, signers, explanation, minimum_version }
+        let Decision { signers, explanation, minimum_version, rule_cases } = decision;
+        Self { inner, signers, explanation, minimum_version, rule_cases }
     }
 
     /// What was verified.
@@ -57,6 +58,11 @@ impl<T> Verified<T> {
     pub fn minimum_version(&self) -> Option<&Version> {
         self.minimum_version.as_ref()
     }
+
+    /// Whether rules have to come with cases that hold; the caller has them run.
+    pub fn requires_rule_cases(&self) -> bool {
+        self.rule_cases
+    }
 }
 
 /// What a policy decided, when it accepts.
@@ -65,6 +71,7 @@ pub struct Decision {
     pub(crate) signers: Vec<SignerRecord>,
     pub(crate) explanation: Explanation,
     pub(crate) minimum_version: Option<Version>,
+    pub(crate) rule_cases: bool,
 }
 
 impl Decision {
