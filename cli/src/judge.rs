@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use eyas_artifact::Kind;
 use eyas_rules::report::{Code, Report, render_all, results_json};
+use eyas_rules::trial::{self, EXTENSION, Failure};
 use eyas_rules::{EngineOptions, LoadOutcome, Severity, SourceFile, load};
 use eyas_store::{CandidateFile, CandidateSet, Validate, ValidationError};
 
@@ -76,6 +77,53 @@ impl Validate for Judge {
         }
         Ok(())
     }
+
+    fn rule_cases(
+        &self,
+        candidate: &CandidateSet<'_>,
+        artifact: &str,
+    ) -> Result<(), ValidationError> {
+        let files = candidate.files(Kind::Rulesfile);
+        let of_artifact = |file: &&CandidateFile<'_>| file.artifact.name == artifact;
+        let cases = files.iter().filter(of_artifact).filter(|file| is_cases(&file.file.path));
+        let cases = cases.map(text).collect::<Result<Vec<_>, _>>()?;
+        hold(artifact, &sources(&files)?, &cases)
+    }
+}
+
+/// Runs the cases of an artifact against the whole set, in which its rules may have been changed.
+fn hold(artifact: &str, rules: &[SourceFile], files: &[SourceFile]) -> Result<(), ValidationError> {
+    let mut cases = Vec::new();
+    for file in files {
+        let read = trial::read(file);
+        cases.extend(read.map_err(|error| ValidationError::new(error.to_string()))?);
+    }
+    if cases.is_empty() {
+        return Err(ValidationError::new(format!(
+            "the policy wants `{artifact}` to come with cases, and it has none: there is no file that \
+             ends in `.{EXTENSION}`"
+        )));
+    }
+    let outcome = load(rules, &trial::options());
+    let Some(rule_set) = &outcome.rule_set else {
+        return Err(ValidationError::new(format!("the rules of `{artifact}` do not compile")));
+    };
+    let found = trial::run(rule_set, &cases);
+    let (Some(first), count) = (found.failures.first(), found.failures.len()) else {
+        return Ok(());
+    };
+    let told = |failure: &Failure| {
+        let Failure { case, file, line, problems } = failure;
+        format!("{file}:{line}: {case}\n  {}", problems.join("\n  "))
+    };
+    Err(ValidationError {
+        summary: format!(
+            "{count} of {} cases of `{artifact}` do not hold, such as `{}`",
+            found.cases, first.case
+        ),
+        text: found.failures.iter().map(told).collect::<Vec<_>>().join("\n"),
+        reports: serde_json::json!({ "cases": found }),
+    })
 }
 
 /// There is no place in which the engine would find files of a kind.
@@ -88,14 +136,14 @@ fn homeless(kind: Kind, directory: &Path) -> ValidationError {
 }
 
 fn sources(files: &[CandidateFile<'_>]) -> Result<Vec<SourceFile>, ValidationError> {
-    let mut sources = Vec::new();
-    for file in files.iter().filter(|file| is_rules(&file.file.path)) {
-        let bytes = read(file, MAX_RULES_FILE_BYTES)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| ValidationError::new(format!("`{}` is not UTF-8 text", file.label)))?;
-        sources.push(SourceFile { name: file.label.clone(), text });
-    }
-    Ok(sources)
+    files.iter().filter(|file| is_rules(&file.file.path)).map(text).collect()
+}
+
+fn text(file: &CandidateFile<'_>) -> Result<SourceFile, ValidationError> {
+    let bytes = read(file, MAX_RULES_FILE_BYTES)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| ValidationError::new(format!("`{}` is not UTF-8 text", file.label)))?;
+    Ok(SourceFile { name: file.label.clone(), text })
 }
 
 /// Compiles every rules file of the set together, as the sensor will.
@@ -155,6 +203,11 @@ pub(crate) fn compile(sources: &[SourceFile]) -> LoadOutcome {
 /// Whether a file of a rules bundle is read as rules: by the same endings as the sensor's.
 pub(crate) fn is_rules(path: &str) -> bool {
     Path::new(path).extension().is_some_and(|end| end == "yaml" || end == "yml")
+}
+
+/// Whether a file of a rules bundle is about its rules.
+fn is_cases(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|end| end == EXTENSION)
 }
 
 /// Holds an object against the record layout that this release reads.

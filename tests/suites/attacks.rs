@@ -188,6 +188,38 @@ fn a_bundle_that_breaks_another_one() {
     refused_allowing_blobs(&site, VALIDATION, &["demo.yaml"]);
 }
 
+#[test]
+fn rules_whose_cases_do_not_hold() {
+    let (registry, site) = installed();
+    site.write_policy(&format!(
+        "version: 1\nrules:\n  - match: \"{}/**\"\n    rule-cases: required\n    accept:\n      - key: {{file: signer.pub}}\n",
+        registry.host()
+    ));
+    let case = |path: &str| {
+        format!(
+            "- case: the marker is opened\n  event: openat\n  fields: {{fd.name: {path}}}\n  matches: Second\n"
+        )
+    };
+    let publish = |version: &str, files: &[(&str, &str)]| {
+        site.publish(&registry, version, Some("signer"), files);
+    };
+    let demo = ("demo.yaml", &*rules("Second"));
+    publish("1.1.0", &[demo]);
+    refused_allowing_blobs(&site, VALIDATION, &["`demo-rules`", "has none", "`.cases`"]);
+    publish("1.2.0", &[demo, ("demo.cases", &case("/eyas/test/another"))]);
+    refused_allowing_blobs(
+        &site,
+        VALIDATION,
+        &["1 of 1 cases of `demo-rules` do not hold", "demo.cases:1", "the marker is opened"],
+    );
+    publish("1.3.0", &[demo, ("demo.cases", "- case: [\n")]);
+    refused_allowing_blobs(&site, VALIDATION, &["demo-rules/demo.cases:"]);
+    publish("1.4.0", &[demo, ("demo.cases", &case("/eyas/test/marker"))]);
+    let before = site.generation();
+    site.install(&["demo-rules"]).expect_code(0);
+    assert_ne!(site.generation(), before);
+}
+
 /// Flips one byte of every file whose digest is not that of a manifest that is tagged.
 fn corrupt_layers(folder: &Path) -> usize {
     let mut changed = 0;

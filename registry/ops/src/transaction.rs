@@ -12,8 +12,8 @@ use eyas_artifact::{Generation, Kind};
 use eyas_index::{Plan, PlanOptions, Step};
 use eyas_oci::{BlobSink, Metered, OciError, Pinned};
 use eyas_store::{
-    Ahead, BlobWriter, DEFAULT_KEPT_GENERATIONS, ExtractLimits, LockedStore, Staged, Store,
-    StoreError,
+    Ahead, BlobWriter, CandidateSet, DEFAULT_KEPT_GENERATIONS, ExtractLimits, LockedStore, Staged,
+    Store, StoreError,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -179,9 +179,10 @@ pub(crate) async fn apply(
         flat.bring(&locked)?;
         return Ok(Outcome { plan, generation: installed, changed: false, confirmation: None });
     }
+    let cases: Vec<String> = found.iter().filter_map(with_cases).collect();
     let staged = stage(context, &locked, found, ahead, &again).await?;
     let change = Change { locked: &locked, flat: &flat, told: context.told(options), presence };
-    let (generation, confirmation) = change.put_in_force(context, staged, &[])?;
+    let (generation, confirmation) = change.put_in_force(context, staged, &[], &cases)?;
     Ok(Outcome {
         plan,
         generation: Some(generation),
@@ -200,16 +201,21 @@ pub(crate) struct Change<'a> {
 
 impl Change<'_> {
     /// Puts a new set in force: validated, prepared in every plain directory, activated, confirmed by
-    /// the sensor, then put in place in the directories. Whatever fails takes everything back.
+    /// the sensor, then put in place in the directories. Whatever fails takes everything back. `cases`
+    /// are the names of the rules whose own cases have to hold.
     pub(crate) fn put_in_force(
         &self,
         context: &Context<'_>,
         staged: Vec<Staged>,
         removed: &[(Kind, String)],
+        cases: &[String],
     ) -> Result<(Generation, Confirmation), OpsError> {
         let previous = self.locked.current_number()?;
         let composed = self.locked.compose(staged, removed)?;
-        let validated = composed.validate(context.validate)?;
+        let validated = composed.validate(&|candidate: &CandidateSet<'_>| {
+            context.validate.validate(candidate)?;
+            cases.iter().try_for_each(|name| context.validate.rule_cases(candidate, name))
+        })?;
         context.listener.tell(&Event::Validated);
         let (generation, candidate) = (validated.get().generation(), validated.get().candidate());
         let prepared = self.flat.prepare(
@@ -246,6 +252,13 @@ fn plan_for(
         reinstall: false,
     };
     Ok((Plan::compute(candidates, installed.as_ref(), rules)?, installed))
+}
+
+/// The name of rules that the policy wants to come with cases.
+fn with_cases(artifact: &Found) -> Option<String> {
+    let wanted = artifact.verified.requires_rule_cases();
+    let candidate = &artifact.candidate;
+    (wanted && candidate.kind == Kind::Rulesfile).then(|| candidate.name.to_string())
 }
 
 fn changes(plan: &Plan, artifact: &Found) -> bool {

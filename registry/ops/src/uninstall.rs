@@ -59,7 +59,7 @@ pub fn uninstall(
         removed.iter().map(|one| (one.entry.kind, one.entry.name.clone())).collect();
     let (told, presence) = (context.told(options), &presence);
     let change = Change { locked: &locked, flat: &flat, told, presence };
-    let (generation, confirmation) = change.put_in_force(context, Vec::new(), &keys)?;
+    let (generation, confirmation) = change.put_in_force(context, Vec::new(), &keys, &[])?;
     Ok(Uninstalled {
         removed,
         generation: Some(generation),

@@ -13,6 +13,17 @@ use crate::{Composed, StoreError, disk};
 pub trait Validate {
     /// Accepts the set, or says what is wrong with it.
     fn validate(&self, candidate: &CandidateSet<'_>) -> Result<(), ValidationError>;
+
+    /// Accepts the set if the cases that come with the rules of one artifact hold in it. Asked for
+    /// after [`Self::validate`], where a policy wants it.
+    fn rule_cases(
+        &self,
+        candidate: &CandidateSet<'_>,
+        artifact: &str,
+    ) -> Result<(), ValidationError> {
+        let _ = candidate;
+        Err(ValidationError::new(format!("the cases of `{artifact}` cannot be run here")))
+    }
 }
 
 impl<F> Validate for F

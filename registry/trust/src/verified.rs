@@ -15,12 +15,13 @@ pub struct Verified<T> {
     explanation: Explanation,
     minimum_version: Option<Version>,
     accepted_by: Option<Digest>,
+    rule_cases: bool,
 }
 
 impl<T> Verified<T> {
     pub(crate) fn new(inner: T, decision: Decision, accepted_by: Option<Digest>) -> Self {
-        let Decision { signers, explanation, minimum_version } = decision;
-        Self { inner, signers, explanation, minimum_version, accepted_by }
+        let Decision { signers, explanation, minimum_version, rule_cases } = decision;
+        Self { inner, signers, explanation, minimum_version, accepted_by, rule_cases }
     }
 
     /// The [fingerprint](crate::Verifier::fingerprint) of what has accepted it.
@@ -63,6 +64,11 @@ impl<T> Verified<T> {
     pub fn minimum_version(&self) -> Option<&Version> {
         self.minimum_version.as_ref()
     }
+
+    /// Whether rules have to come with cases that hold; the caller has them run.
+    pub fn requires_rule_cases(&self) -> bool {
+        self.rule_cases
+    }
 }
 
 /// What a policy decided, when it accepts.
@@ -71,6 +77,7 @@ pub struct Decision {
     pub(crate) signers: Vec<SignerRecord>,
     pub(crate) explanation: Explanation,
     pub(crate) minimum_version: Option<Version>,
+    pub(crate) rule_cases: bool,
 }
 
 impl Decision {

@@ -119,7 +119,8 @@ impl Verifier {
             }
         };
         self.attested(rule, &case, &mut explanation)?;
-        Ok(Decision { signers, explanation, minimum_version: rule.minimum_version.clone() })
+        let minimum_version = rule.minimum_version.clone();
+        Ok(Decision { signers, explanation, minimum_version, rule_cases: rule.rule_cases })
     }
 
     /// Decides about an index file, by the bundle beside it. `None` when the policy says nothing
@@ -153,7 +154,7 @@ impl Verifier {
             }
             Basis::Unsigned | Basis::Listed => vec![recorded(UNSIGNED)],
         };
-        Ok(Some(Decision { signers, explanation, minimum_version: None }))
+        Ok(Some(Decision { signers, explanation, minimum_version: None, rule_cases: false }))
     }
 
     fn explanation(&self, rule: &Rule, case: &Case<'_>) -> Explanation {

@@ -1,7 +1,8 @@
 //! Goldens of diagnostics: `tests/data/diagnostics/N.in` is loaded, what is told about it must be
 //! exactly `N.out`.
 //!
-//! A line `### NAME` begins a file of its own; `### plugin NAME VERSION` loads a plugin. With
+//! A line `### NAME` begins a file of its own; `### plugin NAME VERSION` loads a plugin;
+//! `### unreadable NAME` and `### no text NAME` stand for a file that is not there. With
 //! `EYAS_BLESS=1` the outputs are written instead of compared; read the difference then.
 #![expect(clippy::unwrap_used, reason = "what cannot be read stops the test")]
 use std::collections::BTreeSet;
@@ -10,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use eyas_rules::collect::Plugin;
+use eyas_rules::load::Missing;
 use eyas_rules::report::{Code, render_all, result_text};
 use eyas_rules::{EngineOptions, LoadOutcome, SourceFile, load};
 
@@ -30,6 +32,7 @@ fn inputs() -> Vec<PathBuf> {
 
 /// Splits an input into files and plugins and loads it.
 fn loaded(text: &str) -> (Vec<SourceFile>, LoadOutcome) {
+    let mut missing = None;
     let mut files = vec![SourceFile { name: "rules.yaml".to_owned(), text: String::new() }];
     let mut options = EngineOptions::default();
     for line in text.lines() {
@@ -37,6 +40,10 @@ fn loaded(text: &str) -> (Vec<SourceFile>, LoadOutcome) {
             let (name, version) = plugin.split_once(' ').unwrap_or((plugin, "0.0.0"));
             let plugin = Plugin { name: name.to_owned(), version: version.parse().unwrap() };
             options.plugins.get_or_insert_default().push(plugin);
+        } else if let Some(name) = line.strip_prefix("### unreadable ") {
+            missing = Some((name, Missing::Unreadable("no such file".to_owned())));
+        } else if let Some(name) = line.strip_prefix("### no text ") {
+            missing = Some((name, Missing::NoText("not UTF-8 from byte 3 on".to_owned())));
         } else if let Some(name) = line.strip_prefix("### ") {
             files.push(SourceFile { name: name.to_owned(), text: String::new() });
         } else if let Some(file) = files.last_mut() {
@@ -45,7 +52,10 @@ fn loaded(text: &str) -> (Vec<SourceFile>, LoadOutcome) {
         }
     }
     files.retain(|file| !file.text.trim().is_empty());
-    let outcome = load(&files, &options);
+    let mut outcome = load(&files, &options);
+    if let Some((name, missing)) = missing {
+        outcome.end_at(name, missing);
+    }
     (files, outcome)
 }
 
@@ -102,8 +112,9 @@ fn every_report_has_a_place_and_names_its_item() {
     for input in inputs() {
         let (files, outcome) = loaded(&fs::read_to_string(&input).unwrap());
         for report in &outcome.reports {
+            // A file that is not there has no places.
+            let Some(file) = files.iter().find(|file| file.name == report.file) else { continue };
             let (line, column) = report.line_and_column().unwrap();
-            let file = files.iter().find(|file| file.name == report.file).unwrap();
             let lines = file.text.lines().count() as u32 + 1;
             assert!(line <= lines && column >= 1, "{}: {report:?}", input.display());
             assert!(!report.message.ends_with('.'), "{}: {}", input.display(), report.message);

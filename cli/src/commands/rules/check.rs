@@ -46,8 +46,12 @@ impl Document for CheckDocument {
 }
 
 pub(super) fn check(args: &CheckArgs, printer: &Printer) -> anyhow::Result<()> {
-    let sources = files::read_all(&args.files)?;
-    let outcome = compile(&sources);
+    let (sources, unread) = files::read_most(&args.files);
+    let mut outcome = compile(&sources);
+    if let Some(unread) = unread {
+        let (name, missing) = unread.into_missing();
+        outcome.end_at(&name, missing);
+    }
     let count = |severity| outcome.reports.iter().filter(|one| one.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let valid = outcome.rule_set.is_some() && !(args.strict && warnings > 0);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use eyas_artifact::Kind;
 use eyas_ops::OpsError;
 use eyas_rules::SourceFile;
+use eyas_rules::load::Missing;
 
 use crate::args::Global;
 use crate::commands::install::store;
@@ -14,13 +15,52 @@ use crate::exit::Failure;
 use crate::judge::{MAX_RULES_FILE_BYTES, is_rules};
 use crate::settings::Settings;
 
+/// A file that cannot be had as text.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// It cannot be read.
+    File { path: PathBuf, source: io::Error },
+    /// It is too large or no text.
+    Text { path: PathBuf, why: String },
+}
+
+impl Unread {
+    /// The file as it was named, and what the load says of it.
+    pub(super) fn into_missing(self) -> (String, Missing) {
+        match self {
+            Self::File { path, source } => (
+                path.display().to_string(),
+                Missing::Unreadable(format!("cannot be read: {source}")),
+            ),
+            Self::Text { path, why } => (path.display().to_string(), Missing::NoText(why)),
+        }
+    }
+}
+
+impl From<Unread> for anyhow::Error {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::File { path, source } => OpsError::Input { path, source }.into(),
+            Unread::Text { path, why } => {
+                Failure::usage(format!("`{}` {why}", path.display())).into()
+            }
+        }
+    }
+}
+
 /// Reads files, directories and standard input, in the order given.
 pub(super) fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<SourceFile>> {
-    let mut sources = Vec::new();
-    for path in paths {
-        read(path, &mut sources)?;
+    match read_most(paths) {
+        (sources, None) => Ok(sources),
+        (_, Some(unread)) => Err(unread.into()),
     }
-    Ok(sources)
+}
+
+/// Reads files, directories and standard input up to the first that is not there.
+pub(super) fn read_most(paths: &[PathBuf]) -> (Vec<SourceFile>, Option<Unread>) {
+    let mut sources = Vec::new();
+    let unread = paths.iter().find_map(|path| read(path, &mut sources).err());
+    (sources, unread)
 }
 
 /// The files given, or else the rules of the active generation, in the order in which the sensor
@@ -51,30 +91,32 @@ pub(super) fn given_or_installed(
 }
 
 /// Reads one file, or standard input for `-`.
-pub(super) fn read_text(path: &Path) -> anyhow::Result<SourceFile> {
+pub(super) fn read_text(path: &Path) -> Result<SourceFile, Unread> {
+    let limit = MAX_RULES_FILE_BYTES + 1;
     let mut bytes = Vec::new();
-    let name = path.display().to_string();
-    if path == Path::new("-") {
-        io::stdin().lock().take(MAX_RULES_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    let read = if path == Path::new("-") {
+        io::stdin().lock().take(limit).read_to_end(&mut bytes)
     } else {
-        fs::File::open(path)
-            .and_then(|file| file.take(MAX_RULES_FILE_BYTES + 1).read_to_end(&mut bytes))
-            .map_err(|source| OpsError::Input { path: path.to_owned(), source })?;
-    }
-    Ok(source(&name, bytes)?)
+        fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    read.map_err(unreadable(path))?;
+    source(path, bytes).map_err(|why| Unread::Text { path: path.to_owned(), why })
+}
+
+fn unreadable(path: &Path) -> impl Fn(io::Error) -> Unread {
+    |source| Unread::File { path: path.to_owned(), source }
 }
 
 /// Reads a file, standard input for `-`, or the rules files of a directory by name.
-fn read(path: &Path, sources: &mut Vec<SourceFile>) -> anyhow::Result<()> {
+fn read(path: &Path, sources: &mut Vec<SourceFile>) -> Result<(), Unread> {
     if path == Path::new("-") {
         sources.push(read_text(path)?);
         return Ok(());
     }
-    let unreadable = |source| OpsError::Input { path: path.to_owned(), source };
-    if fs::metadata(path).map_err(unreadable)?.is_dir() {
+    if fs::metadata(path).map_err(unreadable(path))?.is_dir() {
         let mut files: Vec<PathBuf> = Vec::new();
-        for entry in fs::read_dir(path).map_err(unreadable)? {
-            let found = entry.map_err(unreadable)?.path();
+        for entry in fs::read_dir(path).map_err(unreadable(path))? {
+            let found = entry.map_err(unreadable(path))?.path();
             if found.is_file() && is_rules(&found.to_string_lossy()) {
                 files.push(found);
             }
@@ -86,16 +128,15 @@ fn read(path: &Path, sources: &mut Vec<SourceFile>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn source(name: &str, bytes: Vec<u8>) -> Result<SourceFile, Failure> {
+fn source(path: &Path, bytes: Vec<u8>) -> Result<SourceFile, String> {
     if bytes.len() as u64 > MAX_RULES_FILE_BYTES {
-        let message = format!("`{name}` has more than {MAX_RULES_FILE_BYTES} bytes");
-        return Err(Failure::usage(message));
+        return Err(format!("has more than {MAX_RULES_FILE_BYTES} bytes"));
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(SourceFile { name: name.to_owned(), text }),
+        Ok(text) => Ok(SourceFile { name: path.display().to_string(), text }),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            Err(Failure::usage(format!("`{name}` is not UTF-8 text: wrong from byte {at} on")))
+            Err(format!("is not UTF-8 text: wrong from byte {at} on"))
         }
     }
 }
@@ -120,10 +161,10 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named() {
         let dir = tempfile::tempdir().expect("dir");
-        let said = read(&dir.path().join("absent.yaml"), &mut Vec::new()).expect_err("absent");
+        let said = read_all(&[dir.path().join("absent.yaml")]).expect_err("absent");
         assert!(said.to_string().contains("absent.yaml"), "{said}");
         fs::write(dir.path().join("latin.yaml"), b"a: \xe9\n").expect("written");
-        let said = read(&dir.path().join("latin.yaml"), &mut Vec::new()).expect_err("not text");
+        let said = read_all(&[dir.path().join("latin.yaml")]).expect_err("not text");
         assert!(said.to_string().contains("byte 3"), "{said}");
     }
 }

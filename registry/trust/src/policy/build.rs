@@ -13,8 +13,9 @@ use super::document::{
     KeylessEntry, RevokedEntry, RootEntry, RuleEntry, VersionOnly,
 };
 use super::{
-    ACCEPT_UNSIGNED, Attestation, Authority, Basis, Condition, IndexRule, KeySource, Keyless,
-    LogNeed, MAX_POLICY_BYTES, Matcher, Pattern, Policy, Revoked, Rule, SystemKeys,
+    ACCEPT_UNSIGNED, Attestation, Authority, Basis, CASES_REQUIRED, Condition, IndexRule,
+    KeySource, Keyless, LogNeed, MAX_POLICY_BYTES, Matcher, Pattern, Policy, Revoked, Rule,
+    SystemKeys,
 };
 use crate::PolicyError;
 use crate::key::PublicKey;
@@ -192,7 +193,19 @@ impl Builder<'_> {
             value.maximum_age.as_ref().map(|age| self.age(age)).transpose()?;
         rule.minimum_version =
             value.minimum_version.as_ref().map(|version| self.version(version)).transpose()?;
+        rule.rule_cases = self.rule_cases(value.rule_cases.as_ref())?;
         Ok(rule)
+    }
+
+    fn rule_cases(&self, said: Option<&Spanned<String>>) -> Built<bool> {
+        match said {
+            None => Ok(false),
+            Some(said) if said.value == CASES_REQUIRED => Ok(true),
+            Some(said) => self.fail(
+                said.referenced,
+                format!("found `{}`, expected `{CASES_REQUIRED}`", said.value),
+            ),
+        }
     }
 
     fn basis(

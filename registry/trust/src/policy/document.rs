@@ -77,6 +77,7 @@ pub(super) struct RuleEntry {
     pub(super) digests: Option<Vec<Spanned<String>>>,
     pub(super) maximum_age: Option<Spanned<String>>,
     pub(super) minimum_version: Option<Spanned<String>>,
+    pub(super) rule_cases: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) attestations: Vec<Spanned<AttestationEntry>>,
 }

@@ -30,6 +30,9 @@ pub const MAX_POLICY_BYTES: usize = 1024 * 1024;
 /// The one sentence that turns verification off for a pattern.
 pub const ACCEPT_UNSIGNED: &str = "accept unsigned";
 
+/// The word that wants rules to come with cases.
+pub(crate) const CASES_REQUIRED: &str = "required";
+
 /// A compiled policy.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -86,6 +89,7 @@ pub struct Rule {
     pub(crate) digests: Option<BTreeSet<Digest>>,
     pub(crate) maximum_age_seconds: Option<i64>,
     pub(crate) minimum_version: Option<Version>,
+    pub(crate) rule_cases: bool,
     pub(crate) attestations: Vec<Attestation>,
 }
 
@@ -228,6 +232,7 @@ impl Rule {
             digests: None,
             maximum_age_seconds: None,
             minimum_version: None,
+            rule_cases: false,
             attestations: Vec::new(),
         }
     }
@@ -245,6 +250,11 @@ impl Rule {
     /// Lowest version that may be installed; enforced by whoever reads the artifact's version.
     pub fn minimum_version(&self) -> Option<&Version> {
         self.minimum_version.as_ref()
+    }
+
+    /// Whether rules have to come with cases that hold; enforced by whoever can run them.
+    pub fn requires_rule_cases(&self) -> bool {
+        self.rule_cases
     }
 
     /// Whether the rule accepts artifacts without any signature.

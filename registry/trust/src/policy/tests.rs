@@ -61,6 +61,7 @@ rules:
             source-repository-ref: refs/tags/.*
     maximum-age: 90d
     minimum-version: 1.2.0
+    rule-cases: required
     attestations:
       - predicate-type: https://slsa.dev/provenance/v1
         where:
@@ -82,6 +83,7 @@ rules:
     assert_eq!(first.minimum_version().unwrap().to_string(), "1.2.0");
     assert_eq!(first.attestations[0].accept.len(), 4, "the rule's own signers by default");
     assert_eq!(first.place(), "trust.yaml:12");
+    assert!(first.requires_rule_cases() && !policy.rules()[1].requires_rule_cases());
     let lines = first.describe();
     assert_eq!(lines[0], "2 of 4");
     assert!(lines[2].contains("`$VAR`, entered in a transparency log"), "{lines:?}");

@@ -18,7 +18,7 @@ use crate::collect::{Collection, schema_violations, unsatisfied};
 use crate::eval::{RuleSet, RuleSetBuilder, RuleSetOptions};
 use crate::lint::lint;
 use crate::report::{Code, FileResult, LoadCode, Location, Position, Report, Severity, snippet};
-use crate::source::{FileId, Place, SourceFile, read};
+use crate::source::{FileId, Mark, Place, SourceFile, read};
 
 use compile::Compilation;
 
@@ -37,6 +37,48 @@ pub struct LoadOutcome {
     pub rules: Vec<CompiledRule>,
     /// The macros as compiled, in order of definition.
     pub macros: Vec<CompiledMacro>,
+}
+
+/// A file of a load that could not be had as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// It cannot be read, and why.
+    Unreadable(String),
+    /// It is no text, and why.
+    NoText(String),
+}
+
+impl LoadOutcome {
+    /// Ends the load at a file that is not there: what was loaded before it stays told, but no rules
+    /// come of it.
+    pub fn end_at(&mut self, name: &str, missing: Missing) {
+        let (code, load_code, message) = match missing {
+            Missing::Unreadable(why) => (Code::Unreadable, LoadCode::ErrFileRead, why),
+            Missing::NoText(why) => (Code::NotYaml, LoadCode::ErrYamlParse, why),
+        };
+        let report = Report {
+            severity: Severity::Error,
+            code,
+            load_code: Some(load_code),
+            message,
+            hint: None,
+            file: name.to_owned(),
+            locations: vec![Location {
+                item_type: "rules content",
+                item_name: String::new(),
+                position: Position::of(name, Mark::default()),
+            }],
+            snippet: String::new(),
+            deprecated_field: None,
+            place: None,
+        };
+        if self.results.iter().all(|result| result.successful) {
+            self.results.push(FileResult::new(name, None, std::slice::from_ref(&report)));
+        }
+        let errors = self.reports.iter().take_while(|one| one.severity == Severity::Error);
+        self.reports.insert(errors.count(), report);
+        self.rule_set = None;
+    }
 }
 
 /// Loads rules files in order.

@@ -62,6 +62,7 @@ codes! {
 codes! {
     /// Our own codes; each has a page in the documentation.
     Code {
+        Unreadable = "unreadable", "the file cannot be read";
         NotYaml = "not-yaml", "the file is not YAML, or exceeds a limit";
         Structure = "structure", "a document or item has the wrong shape";
         MissingKey = "missing-key", "a required key is absent or empty";
