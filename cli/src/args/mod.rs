@@ -10,6 +10,7 @@ mod driver;
 mod durations;
 mod form;
 mod index;
+mod probe;
 mod registry;
 mod rules;
 mod selection;
@@ -31,6 +32,7 @@ pub(crate) use self::driver::{
 pub(crate) use self::durations::{parse_interval, parse_jitter};
 pub(crate) use self::form::{asked_format, command, read};
 pub(crate) use self::index::{Index, IndexAddArgs, IndexListArgs, IndexNamesArgs, IndexUpdateArgs};
+pub(crate) use self::probe::{Probe, ProbeCheckArgs};
 pub(crate) use self::registry::{KeygenArgs, PullArgs, PushArgs, Registry, ServeArgs, SignForm};
 pub(crate) use self::rules::{
     CheckArgs, ExplainArgs, FmtArgs, ReplArgs, Rules, RulesDiffArgs, RulesListArgs, RulesTestArgs,
@@ -151,6 +153,9 @@ pub(crate) enum Command {
     /// Talk to the running sensor
     #[command(subcommand)]
     Sensor(Sensor),
+    /// Ask this machine what probe it can run
+    #[command(subcommand)]
+    Probe(Probe),
     /// Make certificates for mutual TLS
     #[command(subcommand)]
     Tls(Tls),

@@ -13,6 +13,7 @@ mod index;
 mod install;
 mod lockfile;
 mod man;
+mod probe;
 mod registry;
 mod rules;
 mod sensor;
@@ -46,9 +47,10 @@ pub(crate) fn run(cli: Cli, settings: &Settings, printer: &Printer) -> anyhow::R
         Command::Attest(args) => sign::attest(&args, settings, printer),
         Command::Trust(command) => trust::run(command, settings, printer),
         Command::Tls(command) => tls::run(&command, settings, printer),
-        Command::Version(_) | Command::Completion { .. } | Command::Man { .. } => {
-            run_without_settings(&command, printer).unwrap_or(Ok(()))
-        }
+        Command::Version(_)
+        | Command::Completion { .. }
+        | Command::Man { .. }
+        | Command::Probe(_) => run_without_settings(&command, printer).unwrap_or(Ok(())),
     }
 }
 
@@ -61,6 +63,7 @@ pub(crate) fn run_without_settings(
         Command::Version(args) => Some(version::run(args, printer)),
         Command::Completion { shell } => Some(completion::run(*shell, printer)),
         Command::Man { dir } => Some(man::run(dir, printer)),
+        Command::Probe(command) => Some(probe::run(command, printer)),
         Command::Rules(Rules::Eval) => Some(rules::eval()),
         _ => None,
     }

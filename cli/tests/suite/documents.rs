@@ -125,6 +125,8 @@ fn documents_are_as_promised() {
     ] {
         hold(&site.user.run(&line).expect(0).json(), kind);
     }
+    // Whether a probe can run here or not.
+    hold(&site.user.run("probe check --output json").json(), "probe.check");
     hold(&served(&site.user), "registry.serve");
     site.publish("1.1.0").expect(0);
     site.user.run(&format!("artifact install demo {indexed}")).expect(0);

@@ -122,17 +122,22 @@ static __always_inline void put_inet6_tuple(struct scratch *s, struct sock *sk, 
 	put_length(s, 37);
 }
 
-/* Path of a bound unix socket, or of the one it is connected to. */
+/*
+ * The path is that of the server: of the peer when we are the client, and our own when it came to us. The other
+ * one stands in where that end has none.
+ */
 static __always_inline void put_unix_tuple(struct scratch *s, struct sock *sk, int remote_first)
 {
 	struct unix_sock *unix = (void *)sk;
 	struct sock *peer = READ(unix, peer);
-	struct unix_address *address = READ(unix, addr);
+	struct unix_address *own = READ(unix, addr);
+	struct unix_address *other = peer ? READ((struct unix_sock *)peer, addr) : 0;
+	struct unix_address *address = remote_first ? own : other;
 	__u8 *out = room(s);
 	long len = 0;
 
-	if (!address && peer)
-		address = READ((struct unix_sock *)peer, addr);
+	if (!address)
+		address = remote_first ? other : own;
 	out[0] = AF_UNIX;
 	*(__u64 *)&out[1] = (__u64)(remote_first ? peer : sk);
 	*(__u64 *)&out[9] = (__u64)(remote_first ? sk : peer);

@@ -67,6 +67,19 @@ pub fn capability() -> Result<(), Why> {
     }
 }
 
+/// The capabilities that matter, as far as they are held; or those that are missing.
+pub(crate) fn held() -> Result<String, String> {
+    let effective = fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| effective(&status))
+        .ok_or("`/proc/self/status` cannot be read, so privileges may be")?;
+    match missing_capabilities(effective) {
+        Some(missing) => Err(missing),
+        None if effective >> CAP_SYS_ADMIN & 1 == 1 => Ok("CAP_SYS_ADMIN".to_owned()),
+        None => Ok("CAP_BPF and CAP_PERFMON".to_owned()),
+    }
+}
+
 fn effective(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
     u64::from_str_radix(line.trim(), 16).ok()

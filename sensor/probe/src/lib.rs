@@ -11,6 +11,7 @@ mod capability;
 mod counters;
 mod descriptors;
 mod error;
+mod examine;
 mod hooks;
 mod load;
 mod object;
@@ -21,6 +22,7 @@ mod settings;
 pub use capability::{Why, capability};
 pub use counters::{Counter, Counters};
 pub use error::ProbeError;
+pub use examine::{Examination, Finding, State, examine};
 pub use hooks::Feature;
 pub use load::{Options, Probe, Program, RING_EVENTS_DEFAULT, RING_LIFECYCLE_DEFAULT};
 pub use object::{

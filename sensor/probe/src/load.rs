@@ -373,7 +373,7 @@ fn raise_memory_limit() {
 }
 
 /// How many CPUs may ever exist; their numbers are all below this.
-fn possible_cpus() -> Result<u32, ProbeError> {
+pub(crate) fn possible_cpus() -> Result<u32, ProbeError> {
     let host = |source| ProbeError::Host { path: POSSIBLE_CPUS.to_owned(), source };
     let text = fs::read_to_string(POSSIBLE_CPUS).map_err(host)?;
     highest(&text)

@@ -306,7 +306,8 @@ pub(crate) const OURS: &[Row] = &[
     row(
         "Password store read by an unusual program",
         Host,
-        "as reader open r /etc/shadow",
+        // by another name, which does not help
+        "ln -s /etc/shadow innocent; as reader open r /tmp/innocent",
         "as passwd open r /etc/shadow",
     ),
     row(

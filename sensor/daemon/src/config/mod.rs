@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use eyas_rules::collect::Priority;
 use eyas_rules::format::{AppendOutput, Style};
+use eyas_rules::index::BaseSyscalls;
 use eyas_rules::load::Selection;
 use eyas_rules::{EngineOptions, Matching};
 use eyas_state::{DEFAULT_MAX_BYTES, DEFAULT_MAX_PROCESSES, Limits};
@@ -46,6 +47,7 @@ pub(crate) struct Config {
     pub(crate) rules_files: Vec<PathBuf>,
     pub(crate) control: Control,
     pub(crate) probe: Probe,
+    pub(crate) base_syscalls: Syscalls,
     pub(crate) limits: TableLimits,
     /// Rules less severe than this do not run.
     pub(crate) priority: String,
@@ -109,6 +111,18 @@ pub(crate) struct Probe {
     pub(crate) env_bytes: u32,
 }
 
+/// Which system calls are reported besides those that rules ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Syscalls {
+    /// Names to report too; with `!` before it, a name that is not to be reported.
+    pub(crate) custom_set: Vec<String>,
+    /// Also report what keeps process facts right for whoever reads the events; nothing here needs it.
+    pub(crate) repair: bool,
+    /// Also report plain reads and writes that rules ask for.
+    pub(crate) all: bool,
+}
+
 /// Bounds of the table of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
@@ -124,6 +138,7 @@ impl Default for Config {
             rules_files: Vec::new(),
             control: Control::default(),
             probe: Probe::default(),
+            base_syscalls: Syscalls::default(),
             limits: TableLimits::default(),
             priority: "debug".into(),
             rule_matching: "first".into(),
@@ -250,6 +265,12 @@ fn apply(config: &mut Config, args: &Args) {
 }
 
 impl Config {
+    /// How system calls are selected.
+    pub(crate) fn base_syscalls(&self) -> BaseSyscalls {
+        let Syscalls { custom_set, repair, all } = self.base_syscalls.clone();
+        BaseSyscalls { custom_set, repair, all }
+    }
+
     /// Bounds of the table of processes.
     pub(crate) fn table_limits(&self) -> Limits {
         Limits { processes: self.limits.processes, bytes: self.limits.process_bytes }

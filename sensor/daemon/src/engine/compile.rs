@@ -17,6 +17,17 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 /// Words in rules that ask for environments of processes.
 const ENVIRONMENT_FIELDS: [&str; 2] = ["proc.env", "proc.aenv"];
 
+/// Fields whose values a process may change without an exec, by the words that begin their names, and the calls
+/// that tell.
+const FOLLOWED: [(&[&str], &[&str]); 3] = [
+    (&["proc.cwd"], &["chdir", "fchdir"]),
+    (&["thread.cap_"], &["capset", "setuid", "setresuid", "setreuid"]),
+    (
+        &["proc.sid", "proc.sname", "proc.vpgid", "proc.pgid", "proc.is_", "proc.tty"],
+        &["setsid", "setpgid"],
+    ),
+];
+
 /// A compiled set and where it came from. Immutable; the event thread holds it through one pointer.
 #[derive(Debug)]
 pub(crate) struct Active {
@@ -64,15 +75,21 @@ impl Origin {
 
 /// Compiles on a thread of its own, so that neither a deep condition nor a fault of the compiler
 /// costs more than the request.
-pub(crate) fn compile(files: Vec<SourceFile>, options: &EngineOptions, origin: Origin) -> Compiled {
-    let options = options.clone();
+pub(crate) fn compile(
+    files: Vec<SourceFile>,
+    options: &EngineOptions,
+    base: &BaseSyscalls,
+    origin: Origin,
+) -> Compiled {
+    let (options, base) = (options.clone(), base.clone());
     let work = move || {
         let outcome = load(&files, &options);
         let mut reports = wire_reports(&outcome, &files);
         let active = outcome.rule_set.map(|rules| {
-            // The kernel says what a descriptor is, so no call has to be captured for the state alone.
-            let selected = BaseSyscalls::default().select(&rules.syscalls_needed(), &Names::new());
+            // The kernel says what a descriptor is, so few calls have to be captured for the state alone.
+            let selected = base.select(&rules.syscalls_needed(), &followed(&files));
             reports.extend(left_out(&selected.left_out));
+            reports.extend(invalid(&selected.invalid));
             activate(rules, selected.captured, &files, &origin)
         });
         Compiled { active, reports }
@@ -98,6 +115,29 @@ fn activate(rules: RuleSet, events: Names, files: &[SourceFile], origin: &Origin
         events,
         wants_environment,
     }
+}
+
+/// Calls that keep right what the rules look at.
+fn followed(files: &[SourceFile]) -> Names {
+    let asked = |words: &&[&str]| {
+        files.iter().any(|file| words.iter().any(|word| file.text.contains(word)))
+    };
+    FOLLOWED
+        .iter()
+        .filter(|(words, _)| asked(words))
+        .flat_map(|(_, calls)| *calls)
+        .copied()
+        .collect()
+}
+
+/// A warning when the settings name calls that there are not.
+fn invalid(names: &[String]) -> Option<Report> {
+    if names.is_empty() {
+        return None;
+    }
+    let message = format!("`base_syscalls.custom_set`: no system call `{}`", names.join("`, `"));
+    let text = format!("warning: {message}");
+    Some(Report { severity: Severity::Warning, text, ..fault(message) })
 }
 
 /// A warning when rules ask for plain reads and writes, which are not captured unless asked for.

@@ -78,7 +78,8 @@ pub(crate) fn initial(config: &Config, options: &EngineOptions) -> Result<Initia
     let files = read_files(&config.rules_files)?;
     let installed = config.store.as_deref().map(generation::current).transpose()?.flatten();
     let Some(mut installed) = installed else {
-        let Compiled { active, reports } = compile(files, options, Origin::FILES);
+        let Compiled { active, reports } =
+            compile(files, options, &config.base_syscalls(), Origin::FILES);
         let active = active.ok_or_else(|| DaemonError::Rules { text: texts(&reports) })?;
         return Ok(Initial { active, installed: None, fallback: None, reports });
     };
@@ -88,7 +89,8 @@ pub(crate) fn initial(config: &Config, options: &EngineOptions) -> Result<Initia
     loop {
         let origin = Origin::of(&installed);
         let together = together(&mut installed, &files);
-        let Compiled { active, reports } = compile(together, options, origin);
+        let Compiled { active, reports } =
+            compile(together, options, &config.base_syscalls(), origin);
         if let Some(active) = active {
             let fallback = first_refusal.map(|text| {
                 format!(
@@ -201,7 +203,8 @@ impl Engine {
         let previous = self.active.load().generation;
         let (files, origin, installed) = self.candidate(request)?;
         let about = origin.generation;
-        let Compiled { active, mut reports } = compile(files, &self.options, origin);
+        let Compiled { active, mut reports } =
+            compile(files, &self.options, &self.config.base_syscalls(), origin);
         let accepted = match active {
             Some(active) => match self.put_in_force(active) {
                 Ok(()) => true,
@@ -318,7 +321,7 @@ impl Engine {
 
     /// Whether a set would be taken; changes nothing.
     pub(crate) fn validate(&self, files: Vec<SourceFile>, origin: Origin) -> Compiled {
-        compile(files, &self.options, origin)
+        compile(files, &self.options, &self.config.base_syscalls(), origin)
     }
 
     /// One generation of the store with the plain files behind it.

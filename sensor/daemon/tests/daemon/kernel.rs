@@ -110,6 +110,35 @@ fn a_reload_asks_the_kernel_for_what_the_new_rules_need() {
 }
 
 #[test]
+fn calls_are_reported_that_settings_ask_for_and_that_keep_facts_right() {
+    if !permitted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let rules = dir.path().join("rules.yaml");
+    let output = "\"%proc.cwd %thread.cap_effective\"";
+    fs::write(&rules, rule("open", "evt.type = openat and fd.name startswith /nowhere", output))
+        .unwrap();
+    let rules = rules.to_str().unwrap().to_owned();
+    let enabled = |options: &[&str]| {
+        let mut arguments = vec!["--rules", &rules];
+        arguments.extend(options.iter().flat_map(|option| ["-o", *option]));
+        let daemon = Daemon::start(dir.path(), &arguments);
+        let enabled = daemon.client().status().unwrap().events_enabled;
+        let (code, _, text) = daemon.stop();
+        assert_eq!(code, Some(0), "{text}");
+        (enabled, text)
+    };
+    let (found, _) = enabled(&[]);
+    let followed =
+        ["capset", "chdir", "fchdir", "openat", "procexit", "setresuid", "setreuid", "setuid"];
+    assert_eq!(found, followed);
+    let (found, text) = enabled(&["base_syscalls.custom_set=[connect, \"!openat\", opnat]"]);
+    assert_eq!(found, ["connect", "procexit"]);
+    assert!(text.contains("no system call `opnat`"), "{text}");
+}
+
+#[test]
 fn the_generations_probe_runs_and_one_that_the_kernel_cannot_take_does_not() {
     if !permitted() {
         return;

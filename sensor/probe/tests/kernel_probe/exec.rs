@@ -11,7 +11,7 @@ use eyas_probe::{Counter, Options};
 
 const NS: i64 = 1_000_000_000;
 
-fn true_path() -> PathBuf {
+pub(crate) fn true_path() -> PathBuf {
     ["/bin/true", "/usr/bin/true"]
         .iter()
         .find_map(|path| fs::canonicalize(path).ok())

@@ -7,7 +7,11 @@ mod compat;
 #[cfg(test)]
 mod connect;
 #[cfg(test)]
+mod evasion;
+#[cfg(test)]
 mod exec;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod io_uring;
 #[cfg(test)]

@@ -11,6 +11,8 @@ use crate::slots::FdSlots;
 
 /// The probe's letter for the kernel's nameless files.
 const NAMELESS: u8 = b'a';
+/// A connection that is still being made.
+const EINPROGRESS: i64 = 115;
 /// State of a connected socket.
 const ESTABLISHED: u64 = 1;
 /// Lowest port that the kernel hands out to clients by default.
@@ -146,6 +148,8 @@ pub struct Fd<'a> {
     nameless: bool,
     /// Both ends of a socket.
     pub tuple: Option<SockTuple<'a>>,
+    /// Both ends as the kernel's socket has them, its own first; not those of a connection that failed.
+    kernel_tuple: Option<SockTuple<'a>>,
     /// Transport protocol number.
     pub protocol: Option<u8>,
     /// Device of the file.
@@ -180,6 +184,8 @@ impl<'a> Fd<'a> {
         // A tuple of the call itself has the client first; the kernel's own has the local end first.
         let tuple = SockTuple::read(bytes(at.event_tuple))
             .or_else(|| SockTuple::read(bytes(at.tuple)).map(client_first));
+        // A socket forgets whom it could not reach; then the probe puts what was asked for in its place.
+        let failed = event.result().is_some_and(|result| result < 0 && result != -EINPROGRESS);
         let path = value::text(bytes(at.path)).filter(|path| !path.is_empty());
         let nameless = bytes(at.kind) == [NAMELESS];
         let kind = if nameless {
@@ -193,6 +199,7 @@ impl<'a> Fd<'a> {
             path,
             nameless,
             tuple,
+            kernel_tuple: SockTuple::read(bytes(at.tuple)).filter(|_| !failed),
             protocol: int(at.proto).map(|number| number as u8),
             device: int(at.dev).or_else(|| int(at.event_dev)).map(|number| number as u32),
             inode: int(at.ino).or_else(|| int(at.event_ino)).map(|number| number as u64),
@@ -235,6 +242,19 @@ impl<'a> Fd<'a> {
     /// Whether the socket is listening.
     pub fn listening(&self) -> bool {
         self.state == Some(LISTENING)
+    }
+
+    /// The remote end as the kernel has it: address and port, or the path of a unix socket.
+    pub fn kernel_peer(&self) -> Option<Vec<u8>> {
+        match self.kernel_tuple? {
+            SockTuple::Inet { destination: (ip, port), .. } if port != 0 => {
+                Some(end_text(ip.to_canonical(), port).into_bytes())
+            }
+            SockTuple::Unix { path, destination, .. } if destination != 0 && !path.is_empty() => {
+                Some(path.to_vec())
+            }
+            _ => None,
+        }
     }
 
     /// Client and server end of an internet socket that has both.

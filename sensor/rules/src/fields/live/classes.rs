@@ -171,6 +171,52 @@ fn connect(result: i64, protocol: i64) -> Vec<u8> {
 }
 
 #[test]
+fn what_the_kernel_says_beside_what_the_program_says() {
+    check(
+        &openat(3, b"/etc/passwd", 1, b"f"),
+        &[
+            ("fd.name", "/etc/passwd"),
+            ("fd.kernel.path", "/real/path"),
+            ("fd.kernel.differs", "true"),
+            ("fd.kernel.peer", "-"),
+            ("evt.via", "syscall"),
+            ("evt.is_truncated", "false"),
+            ("evt.is_unreadable", "false"),
+        ],
+    );
+    check(&openat(3, b"/real/./path", 1, b"f"), &[("fd.kernel.differs", "false")]);
+    let failed = EventBuilder::new(307).header(header(9, 20)).int(-2).int(-100).text(b"/x").build();
+    check(&failed, &[("fd.kernel.path", "-"), ("fd.kernel.differs", "-")]);
+    let ends = tuple(([10, 0, 0, 1], 40_000), ([1, 1, 1, 1], 443));
+    let asked = |port: u16, result: i64| {
+        let mut address = vec![AF_INET, 1, 1, 1, 1];
+        address.extend(port.to_ne_bytes());
+        let call = EventBuilder::new(23).header(header(9, 20)).int(result).bytes(&ends).int(5);
+        call.bytes(&address).bytes(b"4").skip_to("eyas_fd_tuple").bytes(&ends).build()
+    };
+    let (same, other) = ("1.1.1.1:443", [("fd.kernel.differs", "true")]);
+    check(&asked(443, 0), &[("fd.kernel.peer", same), ("fd.kernel.differs", "false")]);
+    check(&asked(80, 0), &other);
+    check(&asked(443, -111), &[("fd.kernel.peer", "-"), ("fd.kernel.differs", "-")]);
+    check(&asked(443, -115), &[("fd.kernel.peer", same)]);
+}
+
+#[test]
+fn how_a_call_was_asked_for() {
+    use eyas_abi::RecordFlags;
+    let marked = |flags: u8| {
+        let header = Header { flags: RecordFlags(flags), ..header(9, 20) };
+        EventBuilder::new(301).header(header).int(0).text(b"/x").build()
+    };
+    for (flags, via) in [(0x01, "compat"), (0x02, "x32"), (0x20, "io_uring"), (0x04, "syscall")] {
+        check(&marked(flags), &[("evt.via", via)]);
+    }
+    check(&marked(0x0c), &[("evt.is_truncated", "true"), ("evt.is_unreadable", "true")]);
+    let exit = EventBuilder::new(186).header(header(9, 20)).int(0).build();
+    check(&exit, &[("evt.via", "-")]);
+}
+
+#[test]
 fn an_open_for_reading() {
     check(
         &openat(3, b"notes//a.txt", 1, b"f"),

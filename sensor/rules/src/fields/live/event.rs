@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use eyas_abi::RecordFlags;
 use eyas_abi::schema::{self, Category, EventFlags, Source};
 use eyas_state::{Ctx, FdKind, civil};
 
@@ -90,12 +91,25 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId, arg: FieldArg<'_>) -> 
         FieldId::EvtIsOpenRead => flag(opened_with(ctx, open::READ)),
         FieldId::EvtIsOpenWrite => flag(opened_with(ctx, open::WRITE)),
         FieldId::EvtIsOpenExec => flag(opens_executable(ctx)),
+        FieldId::EvtVia => (ty.source == Source::Syscall).then(|| Value::text(via(ctx))),
+        FieldId::EvtIsTruncated => flag(event.header().flags.has(RecordFlags::TRUNCATED)),
+        FieldId::EvtIsUnreadable => flag(event.header().flags.has(RecordFlags::READ_FAILED)),
         FieldId::EvtIsOpenCreate => flag(
             opened_with(ctx, open::CREATED)
                 || (opened_with(ctx, open::TMPFILE) && result.is_some_and(|fd| fd >= 0)),
         ),
         _ => None,
     }
+}
+
+fn via(ctx: &Ctx<'_>) -> &'static str {
+    let marks = ctx.event().header().flags;
+    let doors = [
+        (RecordFlags::IO_URING, "io_uring"),
+        (RecordFlags::COMPAT, "compat"),
+        (RecordFlags::X32, "x32"),
+    ];
+    doors.into_iter().find(|(mark, _)| marks.has(*mark)).map_or("syscall", |(_, word)| word)
 }
 
 /// `evt.type`. The generic event and asynchronous events carry their name.

@@ -31,6 +31,7 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId) -> Option<Value<'a>> {
             let tid = ctx.event().header().tid;
             Some(Value::owned_text(format!("{tid}{}", number(ctx, fd))))
         }
+        FieldId::FdKernelDiffers => differs(ctx, fd).and_then(flag),
         FieldId::FdContainername => ctx.fd_name().map(in_container),
         FieldId::FdContainerdirectory => {
             file_name(ctx, fd).map(|name| in_container(directory(name, fd.kind)))
@@ -51,6 +52,8 @@ fn known<'a>(ctx: &'a Ctx<'_>, fd: &Fd<'a>, kind: FdKind, field: FieldId) -> Opt
             FdKind::Unix => Some(Value::text("unix")),
             _ => None,
         },
+        FieldId::FdKernelPath => kernel_path(fd).map(Value::text),
+        FieldId::FdKernelPeer => fd.kernel_peer().map(Value::owned_text),
         FieldId::FdConnected => fd.connected().and_then(flag),
         FieldId::FdNameChanged => flag(renamed(ctx, fd)),
         FieldId::FdDev => fd.device.map(|device| Value::Int(i64::from(device as i32))),
@@ -111,6 +114,20 @@ fn number(ctx: &Ctx<'_>, fd: &Fd<'_>) -> i64 {
 fn file_name<'a>(ctx: &'a Ctx<'_>, fd: &Fd<'_>) -> Option<&'a [u8]> {
     let is_file = fd.kind.is_none_or(FdKind::is_file);
     is_file.then(|| ctx.fd_name()).flatten()
+}
+
+/// The path of a file as the kernel has it.
+fn kernel_path<'a>(fd: &Fd<'a>) -> Option<&'a [u8]> {
+    fd.kind.filter(|kind| kind.is_file() || *kind == FdKind::Memfd).and(fd.path)
+}
+
+/// Whether what the program passed is something else than what the kernel took.
+fn differs(ctx: &Ctx<'_>, fd: &Fd<'_>) -> Option<bool> {
+    if ctx.opened_path().is_some() {
+        return Some(ctx.fd_name()? != kernel_path(fd)?);
+    }
+    let asked = Ctx::address_text(fd.address.as_ref()?);
+    Some(asked != fd.kernel_peer()?)
 }
 
 fn directory(name: &[u8], kind: Option<FdKind>) -> &[u8] {
