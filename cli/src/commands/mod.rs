@@ -3,6 +3,7 @@
 mod artifact;
 mod assembly;
 mod auth;
+mod capture;
 mod compatible;
 mod completion;
 pub(crate) mod diff;
@@ -46,9 +47,10 @@ pub(crate) fn run(cli: Cli, settings: &Settings, printer: &Printer) -> anyhow::R
         Command::Attest(args) => sign::attest(&args, settings, printer),
         Command::Trust(command) => trust::run(command, settings, printer),
         Command::Tls(command) => tls::run(&command, settings, printer),
-        Command::Version(_) | Command::Completion { .. } | Command::Man { .. } => {
-            run_without_settings(&command, printer).unwrap_or(Ok(()))
-        }
+        Command::Version(_)
+        | Command::Capture(_)
+        | Command::Completion { .. }
+        | Command::Man { .. } => run_without_settings(&command, printer).unwrap_or(Ok(())),
     }
 }
 
@@ -59,6 +61,7 @@ pub(crate) fn run_without_settings(
 ) -> Option<anyhow::Result<()>> {
     match command {
         Command::Version(args) => Some(version::run(args, printer)),
+        Command::Capture(command) => Some(capture::run(command, printer)),
         Command::Completion { shell } => Some(completion::run(*shell, printer)),
         Command::Man { dir } => Some(man::run(dir, printer)),
         Command::Rules(Rules::Eval) => Some(rules::eval()),
