@@ -33,7 +33,7 @@ const GRAPH: [(&str, &[&str]); 17] = [
         "cli",
         &[
             "artifact", "index", "oci", "trust", "store", "ops", "control", "rules", "probe",
-            "output",
+            "output", "capture",
         ],
     ),
     ("sensor/abi", &[]),
@@ -46,7 +46,7 @@ const GRAPH: [(&str, &[&str]); 17] = [
     ("sensor/control", &["artifact"]),
     (
         "sensor/daemon",
-        &["abi", "artifact", "control", "metadata", "output", "probe", "rules", "state"],
+        &["abi", "artifact", "capture", "control", "metadata", "output", "probe", "rules", "state"],
     ),
     ("tests", &["abi", "artifact", "control", "probe"]),
 ];

@@ -6,6 +6,7 @@
 
 mod artifact;
 mod auth;
+mod capture;
 mod driver;
 mod durations;
 mod form;
@@ -25,6 +26,7 @@ pub(crate) use self::artifact::{
     RepairArgs, RollbackArgs, SearchArgs, StartupBehavior, StatusArgs, VerifyArgs,
 };
 pub(crate) use self::auth::{Auth, BasicArgs, CloudArgs, LogoutArgs, OauthArgs};
+pub(crate) use self::capture::{Capture, CaptureInfoArgs, CaptureReadArgs};
 pub(crate) use self::driver::{
     Driver, DriverArgs, DriverCleanupArgs, DriverConfigArgs, DriverFlags, DriverInstallArgs,
     UnloadArgs,
@@ -150,6 +152,9 @@ pub(crate) enum Command {
     /// Check, explain, test and lay out rules files
     #[command(subcommand)]
     Rules(Rules),
+    /// Read recorded events
+    #[command(subcommand)]
+    Capture(Capture),
     /// Talk to the running sensor
     #[command(subcommand)]
     Sensor(Sensor),

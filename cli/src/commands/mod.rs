@@ -3,6 +3,7 @@
 mod artifact;
 mod assembly;
 mod auth;
+mod capture;
 mod compatible;
 mod completion;
 pub(crate) mod diff;
@@ -48,6 +49,7 @@ pub(crate) fn run(cli: Cli, settings: &Settings, printer: &Printer) -> anyhow::R
         Command::Trust(command) => trust::run(command, settings, printer),
         Command::Tls(command) => tls::run(&command, settings, printer),
         Command::Version(_)
+        | Command::Capture(_)
         | Command::Completion { .. }
         | Command::Man { .. }
         | Command::Probe(_) => run_without_settings(&command, printer).unwrap_or(Ok(())),
@@ -61,6 +63,7 @@ pub(crate) fn run_without_settings(
 ) -> Option<anyhow::Result<()>> {
     match command {
         Command::Version(args) => Some(version::run(args, printer)),
+        Command::Capture(command) => Some(capture::run(command, printer)),
         Command::Completion { shell } => Some(completion::run(*shell, printer)),
         Command::Man { dir } => Some(man::run(dir, printer)),
         Command::Probe(command) => Some(probe::run(command, printer)),

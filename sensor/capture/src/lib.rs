@@ -20,6 +20,7 @@ pub mod tables;
 
 pub use error::CaptureError;
 pub use event::RawEvent;
+pub use eyas_state::{Ctx, Limits};
 pub use reader::{Item, MAX_BLOCK_BYTES, Reader};
 pub use replay::{Counts, Replay, Visitor};
 pub use state::Losses;

@@ -52,6 +52,10 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) probe_capability: bool,
 
+    /// Judge the events of a capture (.scap) instead of those of the kernel, and leave at its end
+    #[arg(long, value_name = "FILE", conflicts_with = "no_probe")]
+    pub(crate) replay: Option<PathBuf>,
+
     /// Read event records from a file or a named pipe instead of from the kernel
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) replay_records: Option<PathBuf>,

@@ -42,6 +42,14 @@ pub(crate) enum DaemonError {
         /// The cause.
         source: io::Error,
     },
+    /// A capture cannot be replayed to its end.
+    #[error("{}: {source}", path.display())]
+    Capture {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: eyas_capture::CaptureError,
+    },
     /// The operating system refuses something that a start needs.
     #[error("cannot {doing}: {source}")]
     System {
@@ -91,6 +99,7 @@ impl DaemonError {
             Self::Control(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Config(error) => error.hint(),
+            Self::Capture { source, .. } => source.hint().map(str::to_owned),
             Self::Listen { .. } => Some(
                 "free the port, or name another with `webserver.listen_address` and \
                  `webserver.listen_port`"

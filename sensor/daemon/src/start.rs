@@ -16,7 +16,7 @@ use crate::args::Args;
 use crate::config::{self, Action, Config, Loaded};
 use crate::engine::{self, Engine, Requests};
 use crate::error::DaemonError;
-use crate::events::{self, Records, Source};
+use crate::events::{self, Capture, Records, Source};
 use crate::losses::{Loss, Losses};
 use crate::notify::notify;
 use crate::signals::{Asked, Signals};
@@ -26,6 +26,8 @@ use crate::{host, log, web};
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How often facts of the host are gathered again.
 const HOST_REFRESH: Duration = Duration::from_mins(1);
+/// How often the end of a capture is looked for.
+const REPLAY_STEP: Duration = Duration::from_millis(5);
 /// How often the end of the event thread is looked for.
 const END_STEP: Duration = Duration::from_millis(2);
 /// How long outputs may take to write what waits at the end.
@@ -67,12 +69,30 @@ pub(crate) fn run(args: &Args) -> Result<(), DaemonError> {
     let thread = events::start(Arc::clone(&engine), source, format, Arc::clone(&stop), ready)?;
     // An error means that the thread ended; the loop below finds that out and says why.
     let _ = started.recv();
+    if args.replay.is_some() {
+        return replayed(engine, &signals, thread, &stop);
+    }
     let control = control(&engine)?;
     web::serve(&engine)?;
     announce(&engine, control.as_ref());
     let ended = watch(&engine, &signals, &thread);
     drain(engine, control, thread, &stop)?;
     ended
+}
+
+/// Waits for the end of a capture, and says what came of it. Nobody is listened to meanwhile but
+/// signals: the rules are those that were given.
+fn replayed(
+    engine: Arc<Engine>,
+    signals: &Signals,
+    thread: JoinHandle<Result<(), DaemonError>>,
+    stop: &AtomicBool,
+) -> Result<(), DaemonError> {
+    while !thread.is_finished() && !matches!(signals.wait(REPLAY_STEP), Asked::Stop) {}
+    for (rule, matches) in engine.stats.matches_by_rule() {
+        log::info(&format!("{matches} x {rule}"));
+    }
+    drain(engine, None, thread, stop)
 }
 
 fn print(config: &Config) -> Result<(), DaemonError> {
@@ -83,6 +103,9 @@ fn print(config: &Config) -> Result<(), DaemonError> {
 }
 
 fn source(args: &Args, engine: &Engine) -> Result<Source, DaemonError> {
+    if let Some(path) = &args.replay {
+        return Capture::open(path).map(|capture| Source::Capture(Box::new(capture)));
+    }
     if let Some(path) = &args.replay_records {
         return Records::open(path).map(Source::Records);
     }

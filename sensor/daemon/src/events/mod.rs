@@ -3,6 +3,7 @@
 //! After start it takes no lock and waits for nothing but the next records. The active set is
 //! looked at again before each event, so that a swap falls between two of them.
 
+mod capture;
 mod replay;
 mod waiting;
 
@@ -27,6 +28,7 @@ use crate::engine::{Active, Engine};
 use crate::error::DaemonError;
 use crate::{host, log};
 
+pub(crate) use capture::Capture;
 pub(crate) use replay::Records;
 
 use waiting::Waiting;
@@ -44,6 +46,8 @@ pub(crate) enum Source {
     Rings(Rings, Snapshot),
     /// A file or a pipe.
     Records(Records),
+    /// A capture; the thread ends with it.
+    Capture(Box<Capture>),
     /// Nowhere.
     Nothing,
 }
@@ -133,6 +137,10 @@ impl<'e> Judge<'e> {
                     self.judge_waiting();
                     self.publish();
                 }
+            }
+            Source::Capture(capture) => {
+                let _ = ready.send(());
+                self.read_capture(*capture, stop)?;
             }
             Source::Nothing => {
                 let _ = ready.send(());

@@ -302,7 +302,7 @@ fn opens_that_write_create_or_fail() {
             ("fd.typechar", "f"),
             ("fd.type", "-"),
             ("fd.filename", "-"),
-            ("fs.path.name", "-"),
+            ("fs.path.name", "/etc/shadow"),
         ],
     );
 }
