@@ -6,6 +6,7 @@
 //! time, and a file or socket that lies or hangs costs no more than the answer.
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod disk;
 mod docker;
 mod evidence;
@@ -41,11 +42,14 @@ impl Default for Places {
 /// Finds out what is true of a claim. `pid` is a process that makes it, which is evidence when no
 /// runtime answers.
 pub fn look_up(places: &Places, claim: &Claim, pid: u32) -> Verdict {
-    let found = disk::look_up(places, claim)
+    let found = disk::look_up(places, claim, pid)
         .or_else(|| socket::look_up(places, claim))
         .or_else(|| evidence::look_up(places, claim, pid));
     match found {
-        Some(container) => Verdict::Container(Arc::new(tidy(container, places.label_bytes))),
+        Some(mut container) => {
+            container.accounts = accounts::of_process(places, pid).map(Arc::new);
+            Verdict::Container(Arc::new(tidy(container, places.label_bytes)))
+        }
         None => Verdict::Host,
     }
 }

@@ -111,6 +111,38 @@ fn podmans_containers_have_names_and_images() {
 }
 
 #[test]
+fn containers_of_users_need_more_than_their_own_files() {
+    let root = tempfile::tempdir().unwrap();
+    let base = format!("run/user/1000/containers/vfs-containers/{ID}/userdata/config.json");
+    write(
+        root.path(),
+        &base,
+        r#"{"linux":{},"annotations":{"io.podman.annotations.image":"a:b"}}"#,
+    );
+    assert_eq!(look(root.path(), &claim(Engine::Podman, ID)), None, "no process shows it");
+    for (pid, to) in [("1", "mnt:[1]"), ("7", "mnt:[2]")] {
+        let folder = root.path().join("proc").join(pid).join("ns");
+        fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink(to, folder.join("mnt")).unwrap();
+    }
+    let found = look(root.path(), &claim(Engine::Podman, ID)).unwrap();
+    assert_eq!((found.image.as_str(), found.kind), ("a:b", "podman"));
+}
+
+#[test]
+fn storage_of_every_driver_is_read() {
+    for driver in ["overlay", "vfs", "btrfs", "zfs"] {
+        let root = tempfile::tempdir().unwrap();
+        let base = format!("containers/storage/{driver}-containers");
+        write(root.path(), &format!("run/{base}/{ID}/userdata/config.json"), r#"{"linux":{}}"#);
+        let list = format!(r#"[{{"id":"{ID}","names":["web"]}}]"#);
+        write(root.path(), &format!("var/lib/{base}/containers.json"), &list);
+        let found = look(root.path(), &claim(Engine::Crio, ID)).unwrap();
+        assert_eq!((found.name.as_str(), found.kind), ("web", "cri-o"), "{driver}");
+    }
+}
+
+#[test]
 fn runc_by_itself_is_found_by_its_state() {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), "run/runc/web/state.json", r#"{"config":{"labels":["bundle=/b/web"]}}"#);
