@@ -1,14 +1,14 @@
 //! The thread that asks runtimes about containers, so that the event thread does not.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use eyas_metadata::{Places, look_up, may_come};
-use eyas_state::container::{Claim, Containers, Verdict};
+use eyas_state::container::{Claim, Container, Containers, Verdict};
 
 use crate::error::DaemonError;
 
@@ -32,25 +32,29 @@ pub(crate) struct Book {
     /// What is known. Replaced as a whole, so that the event thread reads it without waiting.
     pub(crate) known: Arc<ArcSwap<Containers>>,
     ask: SyncSender<Question>,
+    /// Until the thread is started.
+    questions: Mutex<Option<Receiver<Question>>>,
 }
 
 impl Book {
-    /// Starts the thread.
-    pub(crate) fn open(places: Places) -> Result<Self, DaemonError> {
-        let known: Arc<ArcSwap<Containers>> = Arc::default();
+    /// Nothing is known, and questions wait for [`Self::start`].
+    pub(crate) fn new() -> Self {
         let (ask, questions) = sync_channel(MAX_QUESTIONS);
-        let theirs = Arc::clone(&known);
-        thread::Builder::new()
-            .name("containers".into())
-            .spawn(move || {
-                let (pending, hosts) = (BTreeMap::new(), HashMap::new());
-                Clerk { places, known: theirs, pending, hosts }.work(&questions);
-            })
-            .map_err(|source| DaemonError::System {
-                doing: "start asking about containers",
-                source,
-            })?;
-        Ok(Self { known, ask })
+        Self { known: Arc::default(), ask, questions: Mutex::new(Some(questions)) }
+    }
+
+    /// Starts the thread; once.
+    pub(crate) fn start(&self, places: Places) -> Result<(), DaemonError> {
+        let questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(questions) = questions else { return Ok(()) };
+        let known = Arc::clone(&self.known);
+        let work = move || {
+            let (pending, hosts) = (BTreeMap::new(), HashMap::new());
+            Clerk { places, known, pending, hosts }.work(&questions);
+        };
+        thread::Builder::new().name("containers".into()).spawn(work).map(drop).map_err(|source| {
+            DaemonError::System { doing: "start asking about containers", source }
+        })
     }
 
     /// How many containers are known.
@@ -63,6 +67,11 @@ impl Book {
     pub(crate) fn ask(&self, question: Question) -> bool {
         self.ask.try_send(question).is_ok()
     }
+}
+
+/// Whether there is nothing that a moment's wait could still bring.
+fn is_whole(container: &Container) -> bool {
+    !container.name.is_empty() && container.accounts.is_some()
 }
 
 /// Works through questions.
@@ -100,14 +109,18 @@ impl Clerk {
             return;
         }
         match look_up(&self.places, &claim, pid) {
-            Verdict::Container(found) if !found.name.is_empty() || !may_come(&claim) => {
+            Verdict::Container(found) if is_whole(&found) => {
                 verdicts.push(((*claim).clone(), Verdict::Container(found)));
+            }
+            // The first process of a container may not have entered its root yet.
+            Verdict::Container(_) => {
+                self.pending.insert(claim, (pid, Instant::now() + PATIENCE));
             }
             // A runtime may be about to write down what it starts.
             _ if may_come(&claim) => {
                 self.pending.insert(claim, (pid, Instant::now() + PATIENCE));
             }
-            other => verdicts.push(((*claim).clone(), other)),
+            Verdict::Host => verdicts.push(((*claim).clone(), Verdict::Host)),
         }
     }
 
@@ -117,7 +130,7 @@ impl Clerk {
         let places = &self.places;
         self.pending.retain(|claim, (pid, end)| {
             let verdict = look_up(places, claim, *pid);
-            let whole = matches!(&verdict, Verdict::Container(found) if !found.name.is_empty());
+            let whole = matches!(&verdict, Verdict::Container(found) if is_whole(found));
             if !whole && now < *end {
                 return true;
             }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Config;
 
 /// Keys of a Falco configuration that are accepted and have no meaning here, or none yet.
-const IGNORED: [&str; 36] = [
+const IGNORED: [&str; 35] = [
     "append_output_suggested",
     "base_syscalls",
     "buffered_outputs",
@@ -24,7 +24,6 @@ const IGNORED: [&str; 36] = [
     "json_include_message",
     "libs_logger",
     "load_plugins",
-    "log_level",
     "log_stderr",
     "log_syslog",
     "metrics.convert_memory_to_mb",
