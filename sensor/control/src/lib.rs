@@ -26,7 +26,7 @@ pub use dto::{
 pub use error::ControlError;
 pub use frame::{MAX_FRAME_BYTES, read_frame, write_frame};
 pub use peer::{Allowed, Peer};
-pub use server::{Feed, Handler, Next, Refusal, Running, Server, ServerOptions};
+pub use server::{Feed, Handler, Next, Refusal, Running, Server, ServerOptions, serve_one};
 pub use watch::{
     Family, FigureKind, Figures, Item, LogLevel, ProcessInfo, Processes, RuleInfo, Rules, Sample,
     Select, SetLogLevel, Subscribe, Switch, Value,

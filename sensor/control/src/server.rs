@@ -242,6 +242,17 @@ impl Server {
     }
 }
 
+/// Serves one connection to its end on the calling thread, whoever is on the other end.
+pub fn serve_one(
+    mut stream: UnixStream,
+    handler: &dyn Handler,
+    options: &ServerOptions,
+) -> io::Result<()> {
+    let peer = Peer::of(&stream)?;
+    converse(&mut stream, &peer, handler, options);
+    Ok(())
+}
+
 /// A server at work.
 #[derive(Debug)]
 pub struct Running {

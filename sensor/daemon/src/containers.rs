@@ -20,8 +20,9 @@ const MAX_KNOWN: usize = 8192;
 const PATIENCE: Duration = Duration::from_millis(300);
 /// Between two times of asking.
 const AGAIN: Duration = Duration::from_millis(5);
-/// How long it is believed that a claim is none of a container's: somebody may make one of that name.
-const HOST_HOLDS: Duration = Duration::from_mins(1);
+/// How long it is believed that a claim is none of a container's, at first and at most: somebody may be
+/// about to make one of that name. Each time it is found again it is believed twice as long.
+const HOST_HOLDS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_mins(1));
 
 /// A claim, and a process that makes it.
 pub(crate) type Question = (Arc<Claim>, u32);
@@ -80,14 +81,29 @@ struct Clerk {
     known: Arc<ArcSwap<Containers>>,
     /// Claims that a runtime should know and does not yet, with the process and the end of patience.
     pending: BTreeMap<Arc<Claim>, (u32, Instant)>,
-    /// Since when claims are known to be of the host.
-    hosts: HashMap<Claim, Instant>,
+    /// Claims that were found to be of the host.
+    hosts: HashMap<Claim, OfHost>,
+}
+
+/// Until when a claim is believed to be of the host, and how long it was believed.
+#[derive(Debug, Clone, Copy)]
+struct OfHost {
+    until: Instant,
+    held: Duration,
+}
+
+impl OfHost {
+    /// Found for the first time, or once more.
+    fn found(before: Option<Self>, now: Instant) -> Self {
+        let held = before.map_or(HOST_HOLDS.0, |before| (before.held * 2).min(HOST_HOLDS.1));
+        Self { until: now + held, held }
+    }
 }
 
 impl Clerk {
     fn work(mut self, questions: &Receiver<Question>) {
         loop {
-            let limit = if self.pending.is_empty() { HOST_HOLDS } else { AGAIN };
+            let limit = if self.pending.is_empty() { HOST_HOLDS.0 } else { AGAIN };
             match questions.recv_timeout(limit) {
                 Ok(first) => {
                     let mut verdicts = Vec::new();
@@ -105,7 +121,12 @@ impl Clerk {
     }
 
     fn answer(&mut self, claim: Arc<Claim>, pid: u32, verdicts: &mut Vec<(Claim, Verdict)>) {
-        if self.known.load().known.contains_key(&*claim) || self.pending.contains_key(&claim) {
+        if self.known.load().known.contains_key(&*claim) {
+            return;
+        }
+        if let Some((asked, _)) = self.pending.get_mut(&claim) {
+            // The one before may be gone.
+            *asked = pid;
             return;
         }
         match look_up(&self.places, &claim, pid) {
@@ -117,7 +138,7 @@ impl Clerk {
                 self.pending.insert(claim, (pid, Instant::now() + PATIENCE));
             }
             // A runtime may be about to write down what it starts.
-            _ if may_come(&claim) => {
+            _ if may_come(&self.places, &claim, pid) => {
                 self.pending.insert(claim, (pid, Instant::now() + PATIENCE));
             }
             Verdict::Host => verdicts.push(((*claim).clone(), Verdict::Host)),
@@ -152,7 +173,8 @@ impl Clerk {
         }
         for (claim, verdict) in verdicts {
             if verdict == Verdict::Host {
-                self.hosts.insert(claim.clone(), Instant::now());
+                let before = self.hosts.get(&claim).copied();
+                self.hosts.insert(claim.clone(), OfHost::found(before, Instant::now()));
             }
             all.known.insert(claim, verdict);
         }
@@ -161,10 +183,13 @@ impl Clerk {
 
     /// Verdicts against a claim are not for ever.
     fn forget_hosts(&mut self) {
+        let now = Instant::now();
+        let known = self.known.load();
+        // What was forgotten already is remembered here for how long it was believed.
         let old: Vec<Claim> = self
             .hosts
             .iter()
-            .filter(|(_, since)| since.elapsed() >= HOST_HOLDS)
+            .filter(|(claim, host)| now >= host.until && known.known.contains_key(*claim))
             .map(|(claim, _)| claim.clone())
             .collect();
         if old.is_empty() {
@@ -172,9 +197,26 @@ impl Clerk {
         }
         let mut all = Containers::clone(&self.known.load());
         for claim in old {
-            self.hosts.remove(&claim);
             all.known.remove(&claim);
         }
         self.known.store(Arc::new(all));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_again_and_again_is_believed_longer_and_not_for_ever() {
+        let now = Instant::now();
+        let mut host = OfHost::found(None, now);
+        assert_eq!(host.until - now, HOST_HOLDS.0);
+        for _ in 0..20 {
+            let next = OfHost::found(Some(host), now);
+            assert!(next.held >= host.held);
+            host = next;
+        }
+        assert_eq!(host.held, HOST_HOLDS.1);
     }
 }

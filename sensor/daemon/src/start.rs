@@ -296,7 +296,11 @@ impl Care {
         // Without a probe the thread turns when there is something to read.
         let turns = rounds != std::mem::replace(&mut self.rounds, rounds) || !engine.has_probe();
         self.watchdog.look(now, turns);
-        if now.duration_since(self.gathered) >= HOST_REFRESH {
+        let set = host::clock_was_set(&engine.host.load());
+        if set {
+            log::info("the clock was set: times of alerts follow it");
+        }
+        if set || now.duration_since(self.gathered) >= HOST_REFRESH {
             engine.host.store(Arc::new(host::gather()));
             self.gathered = now;
         }

@@ -54,9 +54,21 @@ pub fn look_up(places: &Places, claim: &Claim, pid: u32) -> Verdict {
     }
 }
 
-/// Whether a runtime may still be writing down what is not there yet.
-pub fn may_come(claim: &Claim) -> bool {
-    claim.engine != Engine::Any
+/// Names under which low-level runtimes run, also within the container that they are about to make.
+const RUNTIMES: [&str; 4] = ["runc", "crun", "youki", "lxc-start"];
+
+/// Whether a runtime may still be writing down what is not there yet: the claim names one, or the process
+/// that makes it is one.
+pub fn may_come(places: &Places, claim: &Claim, pid: u32) -> bool {
+    claim.engine != Engine::Any || is_runtime(places, pid)
+}
+
+fn is_runtime(places: &Places, pid: u32) -> bool {
+    let path = places.root.join("proc").join(pid.to_string()).join("cmdline");
+    let line = std::fs::read(path).unwrap_or_default();
+    let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = program.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    RUNTIMES.iter().any(|runtime| runtime.as_bytes() == name)
 }
 
 /// Leaves out what is longer than anybody wants in an alert.

@@ -180,6 +180,20 @@ fn a_path_alone_proves_nothing_and_other_mounts_do() {
     assert_eq!(look(root.path(), &claim(Engine::Any, "odd")), None);
 }
 
+#[test]
+fn a_runtime_at_work_is_waited_for() {
+    let root = tempfile::tempdir().unwrap();
+    let places = Places { root: root.path().into(), ..Places::default() };
+    let process = |pid: &str, line: &str| write(root.path(), &format!("proc/{pid}/cmdline"), line);
+    process("7", "/usr/sbin/runc\0init\0");
+    process("8", "/usr/bin/bash\0runc\0");
+    let weak = claim(Engine::Any, "web");
+    assert!(may_come(&places, &weak, 7));
+    assert!(!may_come(&places, &weak, 8));
+    assert!(!may_come(&places, &weak, 9));
+    assert!(may_come(&places, &claim(Engine::Docker, ID), 9));
+}
+
 /// A runtime that answers every request with these bytes.
 fn runtime(root: &Path, answer: Vec<u8>) -> thread::JoinHandle<String> {
     fs::create_dir_all(root.join("var/run")).unwrap();

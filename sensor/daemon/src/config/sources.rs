@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(ignored, ["webserver.threadiness"]);
         std::fs::write(folder.join("3.yaml"), "prority: error\n").unwrap();
         let error = read(Some(&main)).unwrap_err().to_string();
-        assert!(error.contains("3.yaml:1: unknown key `prority`"), "{error}");
+        assert!(error.contains("3.yaml:1:1: unknown key `prority`"), "{error}");
         std::fs::write(folder.join("3.yaml"), "config_files: [/x]\n").unwrap();
         let error = read(Some(&main)).unwrap_err().to_string();
         assert!(error.contains("may stand in the main file only"), "{error}");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use eyas_artifact::Digest;
 use eyas_control::{Report, RuleCounts, Severity};
-use eyas_rules::index::{BaseSyscalls, Names};
+use eyas_rules::index::{BaseSyscalls, IdSet, Names};
 use eyas_rules::{LoadOutcome, RuleSet, SourceFile, load, report};
 
 use super::Settings;
@@ -37,7 +37,9 @@ pub(crate) struct Active {
     pub(crate) lock_digest: Option<Digest>,
     /// How many rules.
     pub(crate) counts: RuleCounts,
-    /// Event types that can match.
+    /// Codes of the events that can match.
+    pub(crate) codes: IdSet,
+    /// Event types that the kernel is asked for.
     pub(crate) events: BTreeSet<&'static str>,
     /// Whether any rule looks at environments.
     pub(crate) wants_environment: bool,
@@ -146,6 +148,7 @@ fn activate(
         files.iter().any(|file| ENVIRONMENT_FIELDS.iter().any(|field| file.text.contains(field)));
     Active {
         settings,
+        codes: rules.event_codes(),
         rules,
         generation: origin.generation,
         lock_digest: origin.lock_digest,

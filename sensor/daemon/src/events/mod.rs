@@ -196,16 +196,17 @@ impl<'e> Judge<'e> {
         self.engine.stats.by_type.count(event.code());
         self.busy.event(event.header().tgid);
         let ctx = self.tables.apply(&event);
-        if !ctx.is_judged() {
+        // What no rule is about is worth no question either.
+        if !ctx.is_judged() || !self.active.load().codes.contains(event.code()) {
             return;
         }
         if let (Place::Unknown(_), Some(process)) = (ctx.place(), ctx.process())
             && let Some(claim) = &process.claim
         {
-            let asked = self.waiting.asked.contains(claim)
-                || self.engine.containers.ask((Arc::clone(claim), process.pid));
+            let book = &self.engine.containers;
+            let asked =
+                self.waiting.ask(claim, process.pid, || book.ask((Arc::clone(claim), process.pid)));
             if asked && self.waiting.keep(record, process, claim) {
-                self.waiting.asked.insert(Arc::clone(claim));
                 return;
             }
             self.engine.stats.unasked.add(1);

@@ -4,6 +4,7 @@
 mod changes;
 mod command;
 mod control;
+mod faults;
 mod harness;
 mod kernel;
 mod outputs;
