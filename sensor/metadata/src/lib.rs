@@ -1,5 +1,6 @@
 //! What container runtimes say of their containers: first from their own state on disk, which needs
-//! no right but to read, then from the sockets of Docker and Podman.
+//! no right but to read, then from the sockets of Docker, Podman and
+//! of Kubernetes' runtimes, which alone know labels and addresses of pods.
 //!
 //! Owns where each runtime keeps what, and how it is read. Which control group claims which container
 //! is `eyas-state`'s; when somebody is asked is the daemon's. Everything read is bounded in size and
@@ -7,9 +8,11 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod cri;
 mod disk;
 mod docker;
 mod evidence;
+mod message;
 mod socket;
 mod spec;
 
@@ -25,6 +28,8 @@ pub struct Places {
     pub root: PathBuf,
     /// Sockets of Docker and of those who speak as it does, without the root in front.
     pub docker_sockets: Vec<PathBuf>,
+    /// Sockets of Kubernetes' runtimes, without the root in front.
+    pub cri_sockets: Vec<PathBuf>,
     /// Longest label that is kept, in bytes.
     pub label_bytes: usize,
 }
@@ -34,6 +39,11 @@ impl Default for Places {
         Self {
             root: "/".into(),
             docker_sockets: vec!["/var/run/docker.sock".into(), "/run/podman/podman.sock".into()],
+            cri_sockets: vec![
+                "/run/containerd/containerd.sock".into(),
+                "/run/crio/crio.sock".into(),
+                "/run/k3s/containerd/containerd.sock".into(),
+            ],
             label_bytes: 100,
         }
     }
@@ -44,6 +54,8 @@ impl Default for Places {
 pub fn look_up(places: &Places, claim: &Claim, pid: u32) -> Verdict {
     let found = disk::look_up(places, claim, pid)
         .or_else(|| socket::look_up(places, claim))
+        .map(|container| socket::complete(places, claim, container))
+        .or_else(|| socket::look_up_cri(places, claim))
         .or_else(|| evidence::look_up(places, claim, pid));
     match found {
         Some(mut container) => {

@@ -77,6 +77,8 @@ pub(crate) struct ContainerSources {
     pub(crate) host_root: Option<std::path::PathBuf>,
     /// Sockets of Docker and of those who speak as it does.
     pub(crate) docker_sockets: Vec<std::path::PathBuf>,
+    /// Sockets of Kubernetes' runtimes.
+    pub(crate) cri_sockets: Vec<std::path::PathBuf>,
     /// Longest label that is kept, in bytes.
     pub(crate) label_max_len: usize,
 }
@@ -134,18 +136,19 @@ impl Metrics {
 
 impl Default for ContainerSources {
     fn default() -> Self {
-        let Places { docker_sockets, label_bytes, .. } = Places::default();
-        Self { host_root: None, docker_sockets, label_max_len: label_bytes }
+        let Places { docker_sockets, cri_sockets, label_bytes, .. } = Places::default();
+        Self { host_root: None, docker_sockets, cri_sockets, label_max_len: label_bytes }
     }
 }
 
 impl Config {
     /// Where container runtimes keep what they know.
     pub(crate) fn places(&self) -> Places {
-        let ContainerSources { host_root, docker_sockets, label_max_len } = self.containers.clone();
+        let ContainerSources { host_root, docker_sockets, cri_sockets, label_max_len } =
+            self.containers.clone();
         let variable = || std::env::var_os("HOST_ROOT").filter(|root| !root.is_empty());
         let root = host_root.or_else(|| variable().map(Into::into)).unwrap_or_else(|| "/".into());
-        Places { root, docker_sockets, label_bytes: label_max_len }
+        Places { root, docker_sockets, cri_sockets, label_bytes: label_max_len }
     }
 }
 
