@@ -145,6 +145,12 @@ impl Sensor {
         }
     }
 
+    /// The next alert, or `None` after this long.
+    pub fn next_within(&self, patience: Duration) -> Option<Value> {
+        let line = self.lines.recv_timeout(patience).ok()?;
+        Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
+    }
+
     /// Asks the daemon to stop and gives its exit code.
     #[track_caller]
     pub fn stop(mut self) -> i32 {

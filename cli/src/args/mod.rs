@@ -40,7 +40,9 @@ pub(crate) use self::rules::{
     CheckArgs, ExplainArgs, FmtArgs, ReplArgs, Rules, RulesDiffArgs, RulesListArgs, RulesTestArgs,
 };
 pub(crate) use self::selection::{DiffArgs, LockArgs, LockedArgs, PinArgs, UninstallArgs};
-pub(crate) use self::sensor::Sensor;
+pub(crate) use self::sensor::{
+    RulesOrder, Sensor, SensorRulesArgs, SensorTailArgs, SensorTopArgs, SensorValidateArgs,
+};
 pub(crate) use self::sign::{AttestArgs, ServiceArgs, SignArgs, SignerArgs};
 pub(crate) use self::tls::{KeyAlgorithm, Tls, TlsInstallArgs};
 pub(crate) use self::trust::{Trust, TrustAddArgs, TrustRefreshArgs, TrustShowArgs, TrustTestArgs};

@@ -1,6 +1,8 @@
 //! `eyas sensor …`.
 
-use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::SocketArgs;
 
@@ -8,17 +10,117 @@ use super::SocketArgs;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Sensor {
     /// Say what the sensor runs
-    Status(SensorStatusArgs),
+    Status(SensorArgs),
     /// Tell the sensor to load the active generation
-    Reload(SensorStatusArgs),
+    Reload(SensorArgs),
+    /// Show alerts as they come
+    Tail(SensorTailArgs),
+    /// List the rules in force, or switch some on or off
+    Rules(SensorRulesArgs),
+    /// Show what goes on: events, rules, processes, last alerts
+    Top(SensorTopArgs),
+    /// Show the sensor's figures, as Prometheus reads them
+    Metrics(SensorArgs),
+    /// Ask whether the sensor would take rules files; nothing changes
+    Validate(SensorValidateArgs),
+    /// Show how much the sensor says about itself, or change it until it ends
+    LogLevel(SensorLogLevelArgs),
     /// Post alerts to an HTTP receiver: what the sensor starts for its `http_output`
     #[command(hide = true)]
     PostAlerts,
 }
 
-/// Arguments of `sensor status` and `sensor reload`.
+/// Arguments of commands that need to know the sensor and no more.
 #[derive(Debug, Args)]
-pub(crate) struct SensorStatusArgs {
+pub(crate) struct SensorArgs {
+    #[command(flatten)]
+    pub(crate) socket: SocketArgs,
+}
+
+/// Arguments of `sensor tail`.
+#[derive(Debug, Args)]
+pub(crate) struct SensorTailArgs {
+    /// Only alerts of these rules; `*` stands for any text
+    #[arg(long, value_name = "NAME")]
+    pub(crate) rule: Vec<String>,
+    /// Only alerts as severe as this or more, such as `warning`
+    #[arg(long, value_name = "PRIORITY")]
+    pub(crate) priority: Option<String>,
+    /// End after so many alerts
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    #[command(flatten)]
+    pub(crate) socket: SocketArgs,
+}
+
+/// Arguments of `sensor rules`.
+#[derive(Debug, Args)]
+pub(crate) struct SensorRulesArgs {
+    /// Switch on the rules of this name; `*` stands for any text. Holds until the sensor ends
+    #[arg(long, value_name = "NAME")]
+    pub(crate) enable: Vec<String>,
+    /// Switch off the rules of this name; `*` stands for any text. Holds until the sensor ends
+    #[arg(long, value_name = "NAME")]
+    pub(crate) disable: Vec<String>,
+    /// Switch on the rules with this tag
+    #[arg(long, value_name = "TAG")]
+    pub(crate) enable_tag: Vec<String>,
+    /// Switch off the rules with this tag
+    #[arg(long, value_name = "TAG")]
+    pub(crate) disable_tag: Vec<String>,
+    /// Take back first what was switched before
+    #[arg(long)]
+    pub(crate) reset: bool,
+    /// In which order
+    #[arg(long, value_enum, default_value_t = RulesOrder::Evaluation)]
+    pub(crate) sort: RulesOrder,
+    #[command(flatten)]
+    pub(crate) socket: SocketArgs,
+}
+
+/// Orders of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RulesOrder {
+    /// As they are evaluated
+    Evaluation,
+    /// By name
+    Name,
+    /// By number of matches, most first
+    Matches,
+    /// By estimated cost, most first
+    Cost,
+}
+
+/// Arguments of `sensor top`.
+#[derive(Debug, Args)]
+pub(crate) struct SensorTopArgs {
+    /// Seconds between two looks
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 2,
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) interval: u64,
+    /// Look twice, show once and end; so it is also where the output is no terminal
+    #[arg(long)]
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) socket: SocketArgs,
+}
+
+/// Arguments of `sensor validate`.
+#[derive(Debug, Args)]
+pub(crate) struct SensorValidateArgs {
+    /// Rules files, in the order in which they would be loaded
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) socket: SocketArgs,
+}
+
+/// Arguments of `sensor log-level`.
+#[derive(Debug, Args)]
+pub(crate) struct SensorLogLevelArgs {
+    /// `error`, `warning`, `info` or `debug`
+    #[arg(value_name = "LEVEL")]
+    pub(crate) level: Option<String>,
     #[command(flatten)]
     pub(crate) socket: SocketArgs,
 }

@@ -14,11 +14,12 @@ use rustix::process::geteuid;
 
 use crate::dto::{
     Hello, PROTOCOL_VERSION, Reload, ReloadReport, Reply, Request, RequestEnvelope,
-    ResponseEnvelope, Status, Validate, ValidateReport,
+    ResponseEnvelope, Status, StreamEnvelope, Validate, ValidateReport,
 };
 use crate::error::ControlError;
 use crate::frame::{read_frame, write_frame};
 use crate::peer::Peer;
+use crate::watch::{Figures, Item, LogLevel, Processes, Rules, Select, SetLogLevel, Subscribe};
 
 /// Longest wait for a connection and for short answers.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,6 +27,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_RELOAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// Pause between attempts while the daemon's queue of new connections is full.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
+/// Longest silence of a daemon that was subscribed to: it says that it is alive more often than that.
+const SUBSCRIPTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest socket path, in bytes: the kernel's 108 less a final zero byte.
 const MAX_PATH_BYTES: usize = 107;
 
@@ -127,6 +130,55 @@ impl Client {
         }
     }
 
+    /// Asks for all figures.
+    pub fn metrics(&mut self) -> Result<Figures, ControlError> {
+        match self.ask(Request::Metrics {}, self.options.timeout)? {
+            Reply::Metrics(figures) => Ok(figures),
+            other => Err(unexpected("metrics", &other)),
+        }
+    }
+
+    /// Asks which rules are in force.
+    pub fn rules(&mut self) -> Result<Rules, ControlError> {
+        match self.ask(Request::Rules {}, self.options.timeout)? {
+            Reply::Rules(rules) => Ok(rules),
+            other => Err(unexpected("rules", &other)),
+        }
+    }
+
+    /// Asks for rules to be switched on or off.
+    pub fn select(&mut self, select: Select) -> Result<ReloadReport, ControlError> {
+        match self.ask(Request::Select(select), self.options.reload_timeout)? {
+            Reply::Reload(report) => Ok(report),
+            other => Err(unexpected("select", &other)),
+        }
+    }
+
+    /// Asks who makes most events.
+    pub fn processes(&mut self) -> Result<Processes, ControlError> {
+        match self.ask(Request::Processes {}, self.options.timeout)? {
+            Reply::Processes(processes) => Ok(processes),
+            other => Err(unexpected("processes", &other)),
+        }
+    }
+
+    /// Asks for another log level, or with `None` for the one in force.
+    pub fn log_level(&mut self, level: Option<String>) -> Result<LogLevel, ControlError> {
+        match self.ask(Request::LogLevel(SetLogLevel { level }), self.options.timeout)? {
+            Reply::LogLevel(level) => Ok(level),
+            other => Err(unexpected("log_level", &other)),
+        }
+    }
+
+    /// Asks for alerts as they come. The connection serves nothing else from then on.
+    pub fn subscribe(mut self, subscribe: Subscribe) -> Result<Subscription, ControlError> {
+        let id = self.next_id;
+        match self.ask(Request::Subscribe(subscribe), self.options.timeout)? {
+            Reply::Subscribed {} => Ok(Subscription { client: self, id }),
+            other => Err(unexpected("subscribe", &other)),
+        }
+    }
+
     fn ask(&mut self, request: Request, limit: Duration) -> Result<Reply, ControlError> {
         let id = self.next_id;
         self.next_id += 1;
@@ -154,6 +206,35 @@ impl Client {
             )));
         }
         response.ok.ok_or_else(|| protocol("neither an answer nor an error"))
+    }
+}
+
+/// Alerts as they come.
+#[derive(Debug)]
+pub struct Subscription {
+    client: Client,
+    id: u64,
+}
+
+impl Subscription {
+    /// Waits for the next item; `None` when the daemon has ended. What this release does not know is
+    /// passed over.
+    pub fn next_item(&mut self) -> Result<Option<Item>, ControlError> {
+        loop {
+            let Client { stream, options, .. } = &mut self.client;
+            let Some(frame) = read_frame(stream, SUBSCRIPTION_TIMEOUT, options.timeout)? else {
+                return Ok(None);
+            };
+            let envelope: StreamEnvelope<serde_json::Value> = serde_json::from_slice(&frame)
+                .map_err(|e| protocol(&format!("expected an item, found {e}")))?;
+            if envelope.id != self.id {
+                let found = envelope.id;
+                return Err(protocol(&format!("expected id `{}`, found `{found}`", self.id)));
+            }
+            if let Ok(item) = serde_json::from_value(envelope.item) {
+                return Ok(Some(item));
+            }
+        }
     }
 }
 
@@ -247,6 +328,11 @@ fn unexpected(asked: &str, reply: &Reply) -> ControlError {
         Reply::Status(_) => "status",
         Reply::Validate(_) => "validate",
         Reply::Reload(_) => "reload",
+        Reply::Metrics(_) => "metrics",
+        Reply::Rules(_) => "rules",
+        Reply::Processes(_) => "processes",
+        Reply::LogLevel(_) => "log_level",
+        Reply::Subscribed {} => "subscribe",
     };
     protocol(&format!("expected an answer to `{asked}`, found one to `{found}`"))
 }

@@ -8,6 +8,8 @@ use std::fmt;
 use eyas_artifact::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::watch::{Figures, Item, LogLevel, Processes, Rules, Select, SetLogLevel, Subscribe};
+
 /// The version of the envelope and of the documents in it.
 pub const PROTOCOL_VERSION: u32 = 1;
 
@@ -50,6 +52,35 @@ pub enum Request {
     Validate(Validate),
     /// Take the store's current generation.
     Reload(Reload),
+    /// What are your figures.
+    Metrics {},
+    /// Which rules are in force.
+    Rules {},
+    /// Switch rules on or off.
+    Select(Select),
+    /// Who makes most events. Counting begins with the first request and ends when nobody asks.
+    Processes {},
+    /// How much do you say about yourself.
+    LogLevel(SetLogLevel),
+    /// Tell me of alerts as they come. Answered by [`Reply::Subscribed`] and then by
+    /// [`StreamEnvelope`]s until either side closes.
+    Subscribe(Subscribe),
+}
+
+impl Request {
+    /// Every name on the wire, in the order of the variants.
+    pub const NAMES: [&str; 10] = [
+        "hello",
+        "status",
+        "validate",
+        "reload",
+        "metrics",
+        "rules",
+        "select",
+        "processes",
+        "log_level",
+        "subscribe",
+    ];
 }
 
 /// Answers, one for each [`Request`].
@@ -63,8 +94,29 @@ pub enum Reply {
     Status(Box<Status>),
     /// To [`Request::Validate`].
     Validate(ValidateReport),
-    /// To [`Request::Reload`].
+    /// To [`Request::Reload`] and [`Request::Select`].
     Reload(ReloadReport),
+    /// To [`Request::Metrics`].
+    Metrics(Figures),
+    /// To [`Request::Rules`].
+    Rules(Rules),
+    /// To [`Request::Processes`].
+    Processes(Processes),
+    /// To [`Request::LogLevel`].
+    LogLevel(LogLevel),
+    /// To [`Request::Subscribe`]: items follow.
+    Subscribed {},
+}
+
+/// One item after [`Reply::Subscribed`], as it is framed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamEnvelope<I = Item> {
+    /// [`PROTOCOL_VERSION`] of the daemon.
+    pub version: u32,
+    /// The subscribing request's id.
+    pub id: u64,
+    /// What happened.
+    pub item: I,
 }
 
 /// Why a request got no answer.

@@ -8,19 +8,26 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod conversation;
 mod dto;
 mod error;
 mod frame;
 mod peer;
 mod server;
+mod watch;
 
-pub use client::{Client, ClientOptions};
+pub use client::{Client, ClientOptions, Subscription};
 pub use dto::{
     Candidate, Capabilities, Code, Counters, ErrorBody, Hello, LastReload, PROTOCOL_VERSION,
     ProbeSource, ProbeState, Reload, ReloadReport, Reply, Report, Request, RequestEnvelope,
-    ResponseEnvelope, RuleCounts, RulesText, Severity, Status, Validate, ValidateReport,
+    ResponseEnvelope, RuleCounts, RulesText, Severity, Status, StreamEnvelope, Validate,
+    ValidateReport,
 };
 pub use error::ControlError;
 pub use frame::{MAX_FRAME_BYTES, read_frame, write_frame};
 pub use peer::{Allowed, Peer};
-pub use server::{Handler, Refusal, Running, Server, ServerOptions};
+pub use server::{Feed, Handler, Next, Refusal, Running, Server, ServerOptions, serve_one};
+pub use watch::{
+    Family, FigureKind, Figures, Item, LogLevel, ProcessInfo, Processes, RuleInfo, Rules, Sample,
+    Select, SetLogLevel, Subscribe, Switch, Value,
+};

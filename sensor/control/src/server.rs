@@ -9,7 +9,6 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -22,12 +21,11 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::geteuid;
 
 use crate::client::{address, io_error, open, other_than_socket};
-use crate::dto::{
-    Code, ErrorBody, PROTOCOL_VERSION, Reply, Request, RequestEnvelope, ResponseEnvelope,
-};
+use crate::conversation::{converse, turn_away};
+use crate::dto::{Code, Reply, Request};
 use crate::error::ControlError;
-use crate::frame::{read_frame, write_frame};
 use crate::peer::{Allowed, Peer};
+use crate::watch::{Item, Subscribe};
 
 /// Permission bits of the socket file.
 const DEFAULT_MODE: u32 = 0o660;
@@ -50,6 +48,30 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request. Called from several threads at once.
     fn handle(&self, peer: &Peer, request: Request) -> Result<Reply, Refusal>;
+
+    /// Begins to collect what a subscriber asks for. Without an own implementation nobody can
+    /// subscribe.
+    fn subscribe(&self, peer: &Peer, subscribe: Subscribe) -> Result<Box<dyn Feed>, Refusal> {
+        let _ = (peer, subscribe);
+        Err(Refusal::new(Code::UnknownRequest, "nothing can be subscribed to here"))
+    }
+}
+
+/// What a subscriber is sent, in order. Collecting must be bounded: a client may read slowly.
+pub trait Feed: Send {
+    /// Waits for the next item, no longer than `limit`.
+    fn next(&mut self, limit: Duration) -> Next;
+}
+
+/// What a [`Feed`] found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// An item.
+    Item(Item),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing, and nothing will come.
+    Ended,
 }
 
 /// A request that gets an error for an answer.
@@ -143,6 +165,24 @@ impl Server {
         Ok(Self { listener: UnixListener::from(socket), file, options })
     }
 
+    /// Takes a socket that a service manager listens on for us. Its file is the manager's: permissions
+    /// are left as they are, and it is not removed at the end.
+    pub fn adopt(
+        listener: UnixListener,
+        path: impl AsRef<Path>,
+        options: ServerOptions,
+    ) -> Result<Self, ControlError> {
+        let path = path.as_ref().to_path_buf();
+        // A manager may have set it, and we wait before we accept.
+        listener.set_nonblocking(false).map_err(|e| io_error("prepare to serve", &path, e))?;
+        Ok(Self { listener, file: SocketFile { path, identity: None }, options })
+    }
+
+    /// The socket's path.
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+
     /// Serves on a thread of its own until [`Running::stop`].
     pub fn serve(self, handler: Arc<dyn Handler>) -> Result<Running, ControlError> {
         let path = self.file.path.clone();
@@ -202,6 +242,17 @@ impl Server {
     }
 }
 
+/// Serves one connection to its end on the calling thread, whoever is on the other end.
+pub fn serve_one(
+    mut stream: UnixStream,
+    handler: &dyn Handler,
+    options: &ServerOptions,
+) -> io::Result<()> {
+    let peer = Peer::of(&stream)?;
+    converse(&mut stream, &peer, handler, options);
+    Ok(())
+}
+
 /// A server at work.
 #[derive(Debug)]
 pub struct Running {
@@ -236,24 +287,25 @@ impl Drop for Running {
     }
 }
 
-/// The socket file we made. Removed on drop, unless another file has taken its place.
+/// The socket file. One that we made is removed on drop, unless another file has taken its place.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
-    identity: (u64, u64),
+    /// Device and inode of the file if we made it.
+    identity: Option<(u64, u64)>,
 }
 
 impl SocketFile {
     fn of(path: &Path) -> Result<Self, ControlError> {
         let found = std::fs::symlink_metadata(path).map_err(|e| io_error("look at", path, e))?;
-        Ok(Self { path: path.to_path_buf(), identity: (found.dev(), found.ino()) })
+        Ok(Self { path: path.to_path_buf(), identity: Some((found.dev(), found.ino())) })
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let found = std::fs::symlink_metadata(&self.path).map(|m| (m.dev(), m.ino()));
-        if found.is_ok_and(|identity| identity == self.identity) {
+        if self.identity.is_some() && found.ok() == self.identity {
             drop(std::fs::remove_file(&self.path));
         }
     }
@@ -352,101 +404,4 @@ fn wait_for_client(listener: &UnixListener, stopped: &UnixStream) -> bool {
             Err(_) => return false,
         }
     }
-}
-
-/// Answers requests until the client leaves, falls silent or breaks the protocol.
-fn converse(stream: &mut UnixStream, peer: &Peer, handler: &dyn Handler, options: &ServerOptions) {
-    loop {
-        let response = match read_frame(stream, options.idle_timeout, options.message_timeout) {
-            Ok(Some(frame)) => answer(&frame, peer, handler),
-            Ok(None) | Err(ControlError::Closed { .. } | ControlError::Timeout { .. }) => return,
-            Err(error) => {
-                turn_away(stream, Code::BadRequest, error.to_string(), options.message_timeout);
-                return;
-            }
-        };
-        if send(stream, &response, options.message_timeout).is_err() {
-            return;
-        }
-    }
-}
-
-/// The response to one frame.
-fn answer(frame: &[u8], peer: &Peer, handler: &dyn Handler) -> ResponseEnvelope {
-    let envelope: RequestEnvelope<serde_json::Value> = match serde_json::from_slice(frame) {
-        Ok(envelope) => envelope,
-        Err(error) => {
-            let message = format!("expected a request, found {error}");
-            return failed(0, Code::BadRequest, message);
-        }
-    };
-    let id = envelope.id;
-    if envelope.version != PROTOCOL_VERSION {
-        let message =
-            format!("expected protocol version `{PROTOCOL_VERSION}`, found `{}`", envelope.version);
-        return failed(id, Code::UnsupportedVersion, message);
-    }
-    let request = match read_request(envelope.request) {
-        Ok(request) => request,
-        Err(refusal) => return failed(id, refusal.code, refusal.message),
-    };
-    match catch_unwind(AssertUnwindSafe(|| handler.handle(peer, request))) {
-        Ok(Ok(reply)) => {
-            ResponseEnvelope { version: PROTOCOL_VERSION, id, ok: Some(reply), error: None }
-        }
-        Ok(Err(refusal)) => failed(id, refusal.code, refusal.message),
-        Err(_) => failed(id, Code::Internal, "the request hit a fault; nothing was changed".into()),
-    }
-}
-
-/// Tells an unknown request from a known one with wrong arguments.
-fn read_request(value: serde_json::Value) -> Result<Request, Refusal> {
-    let name = match &value {
-        serde_json::Value::Object(map) => map.keys().next().cloned(),
-        serde_json::Value::String(name) => Some(name.clone()),
-        _ => None,
-    };
-    // A bare name is accepted for requests without arguments, for those who type by hand.
-    let value = match value {
-        serde_json::Value::String(name) => serde_json::json!({ name: {} }),
-        other => other,
-    };
-    serde_json::from_value(value).map_err(|error| match name {
-        Some(name) if !REQUEST_NAMES.contains(&name.as_str()) => Refusal::new(
-            Code::UnknownRequest,
-            format!("expected one of `{}`, found `{name}`", REQUEST_NAMES.join("`, `")),
-        ),
-        _ => Refusal::new(Code::BadRequest, error.to_string()),
-    })
-}
-
-/// The names of [`Request`]'s variants on the wire.
-pub(crate) const REQUEST_NAMES: [&str; 4] = ["hello", "status", "validate", "reload"];
-
-fn failed(id: u64, code: Code, message: String) -> ResponseEnvelope {
-    let error = Some(ErrorBody { code, message });
-    ResponseEnvelope { version: PROTOCOL_VERSION, id, ok: None, error }
-}
-
-fn send(
-    stream: &mut UnixStream,
-    response: &ResponseEnvelope,
-    limit: Duration,
-) -> Result<(), ControlError> {
-    let encode = |response: &ResponseEnvelope| {
-        serde_json::to_vec(response).map_err(|e| ControlError::Protocol { what: e.to_string() })
-    };
-    match write_frame(stream, &encode(response)?, limit) {
-        Err(ControlError::TooLarge { found, limit: most }) => {
-            let message = format!("the answer has `{found}` bytes, expected at most `{most}`");
-            let short = failed(response.id, Code::Internal, message);
-            write_frame(stream, &encode(&short)?, limit)
-        }
-        other => other,
-    }
-}
-
-/// Says why before closing. A client that does not listen loses nothing but the words.
-fn turn_away(stream: &mut UnixStream, code: Code, message: String, limit: Duration) {
-    drop(send(stream, &failed(0, code, message), limit));
 }

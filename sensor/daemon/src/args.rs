@@ -8,7 +8,7 @@ use clap::Parser;
 ///
 /// Alerts go to standard output, everything else to standard error. Without `--rules` the current
 /// generation of the store is run, and `eyas` puts a newer one in force over the control socket.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "eyasd", version, max_term_width = 100)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {

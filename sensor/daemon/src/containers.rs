@@ -1,14 +1,14 @@
 //! The thread that asks runtimes about containers, so that the event thread does not.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use eyas_metadata::{Places, look_up, may_come};
-use eyas_state::container::{Claim, Containers, Verdict};
+use eyas_state::container::{Claim, Container, Containers, Verdict};
 
 use crate::error::DaemonError;
 
@@ -20,8 +20,9 @@ const MAX_KNOWN: usize = 8192;
 const PATIENCE: Duration = Duration::from_millis(300);
 /// Between two times of asking.
 const AGAIN: Duration = Duration::from_millis(5);
-/// How long it is believed that a claim is none of a container's: somebody may make one of that name.
-const HOST_HOLDS: Duration = Duration::from_mins(1);
+/// How long it is believed that a claim is none of a container's, at first and at most: somebody may be
+/// about to make one of that name. Each time it is found again it is believed twice as long.
+const HOST_HOLDS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_mins(1));
 
 /// A claim, and a process that makes it.
 pub(crate) type Question = (Arc<Claim>, u32);
@@ -32,25 +33,29 @@ pub(crate) struct Book {
     /// What is known. Replaced as a whole, so that the event thread reads it without waiting.
     pub(crate) known: Arc<ArcSwap<Containers>>,
     ask: SyncSender<Question>,
+    /// Until the thread is started.
+    questions: Mutex<Option<Receiver<Question>>>,
 }
 
 impl Book {
-    /// Starts the thread.
-    pub(crate) fn open(places: Places) -> Result<Self, DaemonError> {
-        let known: Arc<ArcSwap<Containers>> = Arc::default();
+    /// Nothing is known, and questions wait for [`Self::start`].
+    pub(crate) fn new() -> Self {
         let (ask, questions) = sync_channel(MAX_QUESTIONS);
-        let theirs = Arc::clone(&known);
-        thread::Builder::new()
-            .name("containers".into())
-            .spawn(move || {
-                let (pending, hosts) = (BTreeMap::new(), HashMap::new());
-                Clerk { places, known: theirs, pending, hosts }.work(&questions);
-            })
-            .map_err(|source| DaemonError::System {
-                doing: "start asking about containers",
-                source,
-            })?;
-        Ok(Self { known, ask })
+        Self { known: Arc::default(), ask, questions: Mutex::new(Some(questions)) }
+    }
+
+    /// Starts the thread; once.
+    pub(crate) fn start(&self, places: Places) -> Result<(), DaemonError> {
+        let questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(questions) = questions else { return Ok(()) };
+        let known = Arc::clone(&self.known);
+        let work = move || {
+            let (pending, hosts) = (BTreeMap::new(), HashMap::new());
+            Clerk { places, known, pending, hosts }.work(&questions);
+        };
+        thread::Builder::new().name("containers".into()).spawn(work).map(drop).map_err(|source| {
+            DaemonError::System { doing: "start asking about containers", source }
+        })
     }
 
     /// How many containers are known.
@@ -65,20 +70,40 @@ impl Book {
     }
 }
 
+/// Whether there is nothing that a moment's wait could still bring.
+fn is_whole(container: &Container) -> bool {
+    !container.name.is_empty() && container.accounts.is_some()
+}
+
 /// Works through questions.
 struct Clerk {
     places: Places,
     known: Arc<ArcSwap<Containers>>,
     /// Claims that a runtime should know and does not yet, with the process and the end of patience.
     pending: BTreeMap<Arc<Claim>, (u32, Instant)>,
-    /// Since when claims are known to be of the host.
-    hosts: HashMap<Claim, Instant>,
+    /// Claims that were found to be of the host.
+    hosts: HashMap<Claim, OfHost>,
+}
+
+/// Until when a claim is believed to be of the host, and how long it was believed.
+#[derive(Debug, Clone, Copy)]
+struct OfHost {
+    until: Instant,
+    held: Duration,
+}
+
+impl OfHost {
+    /// Found for the first time, or once more.
+    fn found(before: Option<Self>, now: Instant) -> Self {
+        let held = before.map_or(HOST_HOLDS.0, |before| (before.held * 2).min(HOST_HOLDS.1));
+        Self { until: now + held, held }
+    }
 }
 
 impl Clerk {
     fn work(mut self, questions: &Receiver<Question>) {
         loop {
-            let limit = if self.pending.is_empty() { HOST_HOLDS } else { AGAIN };
+            let limit = if self.pending.is_empty() { HOST_HOLDS.0 } else { AGAIN };
             match questions.recv_timeout(limit) {
                 Ok(first) => {
                     let mut verdicts = Vec::new();
@@ -96,18 +121,27 @@ impl Clerk {
     }
 
     fn answer(&mut self, claim: Arc<Claim>, pid: u32, verdicts: &mut Vec<(Claim, Verdict)>) {
-        if self.known.load().known.contains_key(&*claim) || self.pending.contains_key(&claim) {
+        if self.known.load().known.contains_key(&*claim) {
+            return;
+        }
+        if let Some((asked, _)) = self.pending.get_mut(&claim) {
+            // The one before may be gone.
+            *asked = pid;
             return;
         }
         match look_up(&self.places, &claim, pid) {
-            Verdict::Container(found) if !found.name.is_empty() || !may_come(&claim) => {
+            Verdict::Container(found) if is_whole(&found) => {
                 verdicts.push(((*claim).clone(), Verdict::Container(found)));
             }
-            // A runtime may be about to write down what it starts.
-            _ if may_come(&claim) => {
+            // The first process of a container may not have entered its root yet.
+            Verdict::Container(_) => {
                 self.pending.insert(claim, (pid, Instant::now() + PATIENCE));
             }
-            other => verdicts.push(((*claim).clone(), other)),
+            // A runtime may be about to write down what it starts.
+            _ if may_come(&self.places, &claim, pid) => {
+                self.pending.insert(claim, (pid, Instant::now() + PATIENCE));
+            }
+            Verdict::Host => verdicts.push(((*claim).clone(), Verdict::Host)),
         }
     }
 
@@ -117,7 +151,7 @@ impl Clerk {
         let places = &self.places;
         self.pending.retain(|claim, (pid, end)| {
             let verdict = look_up(places, claim, *pid);
-            let whole = matches!(&verdict, Verdict::Container(found) if !found.name.is_empty());
+            let whole = matches!(&verdict, Verdict::Container(found) if is_whole(found));
             if !whole && now < *end {
                 return true;
             }
@@ -139,7 +173,8 @@ impl Clerk {
         }
         for (claim, verdict) in verdicts {
             if verdict == Verdict::Host {
-                self.hosts.insert(claim.clone(), Instant::now());
+                let before = self.hosts.get(&claim).copied();
+                self.hosts.insert(claim.clone(), OfHost::found(before, Instant::now()));
             }
             all.known.insert(claim, verdict);
         }
@@ -148,10 +183,13 @@ impl Clerk {
 
     /// Verdicts against a claim are not for ever.
     fn forget_hosts(&mut self) {
+        let now = Instant::now();
+        let known = self.known.load();
+        // What was forgotten already is remembered here for how long it was believed.
         let old: Vec<Claim> = self
             .hosts
             .iter()
-            .filter(|(_, since)| since.elapsed() >= HOST_HOLDS)
+            .filter(|(claim, host)| now >= host.until && known.known.contains_key(*claim))
             .map(|(claim, _)| claim.clone())
             .collect();
         if old.is_empty() {
@@ -159,9 +197,26 @@ impl Clerk {
         }
         let mut all = Containers::clone(&self.known.load());
         for claim in old {
-            self.hosts.remove(&claim);
             all.known.remove(&claim);
         }
         self.known.store(Arc::new(all));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_again_and_again_is_believed_longer_and_not_for_ever() {
+        let now = Instant::now();
+        let mut host = OfHost::found(None, now);
+        assert_eq!(host.until - now, HOST_HOLDS.0);
+        for _ in 0..20 {
+            let next = OfHost::found(Some(host), now);
+            assert!(next.held >= host.held);
+            host = next;
+        }
+        assert_eq!(host.held, HOST_HOLDS.1);
     }
 }

@@ -143,6 +143,11 @@ pub(crate) fn current(store: &Path) -> Result<Option<Installed>, StoreError> {
     }
 }
 
+/// The number that `current` leads to; `None` when nothing is active.
+pub(crate) fn current_number(store: &Path) -> Result<Option<u64>, StoreError> {
+    target(&store.join(CURRENT))
+}
+
 /// Numbers of the generations in the store below `number`, newest first.
 pub(crate) fn older_than(store: &Path, number: u64) -> Vec<u64> {
     let entries = std::fs::read_dir(store.join(GENERATIONS));

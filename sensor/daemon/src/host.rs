@@ -13,6 +13,9 @@ const NAME_VARIABLES: [&str; 2] = ["EYAS_HOSTNAME", "FALCO_HOSTNAME"];
 /// Changes of the local time's offset that are known ahead; two a year.
 const OFFSETS_AHEAD: usize = 8;
 
+/// From which difference on a clock was set and did not drift, nanoseconds.
+const CLOCK_SET_NS: u64 = 50_000_000;
+
 /// Asks the system for everything.
 pub(crate) fn gather() -> Host {
     Host {
@@ -23,6 +26,11 @@ pub(crate) fn gather() -> Host {
         groups: Host::read_groups(&fs::read("/etc/group").unwrap_or_default()),
         addresses: addresses(),
     }
+}
+
+/// Whether the clock was set since these facts were gathered, by more than what it drifts.
+pub(crate) fn clock_was_set(known: &Host) -> bool {
+    known.boot_epoch_ns.abs_diff(boot_epoch_ns()) > CLOCK_SET_NS
 }
 
 /// Nanoseconds since the epoch.
@@ -110,6 +118,14 @@ mod tests {
         let table = "fe800000000000000000000000000001 02 40 20 80     eth0\nbad line\n";
         let expected: IpAddr = "fe80::1".parse().unwrap();
         assert_eq!(local_v6(table).collect::<Vec<_>>(), [expected]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_noticed() {
+        let mut host = Host { boot_epoch_ns: boot_epoch_ns(), ..Host::default() };
+        assert!(!clock_was_set(&host));
+        host.boot_epoch_ns -= 3_600_000_000_000;
+        assert!(clock_was_set(&host));
     }
 
     #[test]

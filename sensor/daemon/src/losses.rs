@@ -41,6 +41,11 @@ impl Losses {
         Self { settings, before: (0, Counters::default()), tokens, at: now, untold: 0 }
     }
 
+    /// From now on these settings count.
+    pub(crate) fn set(&mut self, settings: EventDrops) {
+        self.settings = settings;
+    }
+
     /// What there is to do something about, `read` being the events handed over so far.
     pub(crate) fn look(&mut self, read: u64, counters: Counters, now: Instant) -> Option<Loss> {
         let (read_before, before) = std::mem::replace(&mut self.before, (read, counters));

@@ -5,20 +5,26 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod busy;
 mod config;
 mod containers;
 mod engine;
 mod error;
 mod events;
+mod figures;
 mod generation;
 mod host;
 mod log;
 mod losses;
 mod notify;
+mod privilege;
 mod signals;
+mod snapshot;
 mod start;
 mod stats;
+mod taps;
 mod usage;
+mod watch;
 mod web;
 
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! Signals as things to read: no handler runs, nothing is interrupted.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -31,9 +31,12 @@ impl Signals {
         Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
     }
 
-    /// Waits for a signal.
-    pub(crate) fn wait(&self, limit: Duration) -> Asked {
-        let mut waits = [PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::IN)];
+    /// Waits for a signal, or until there is something to read from `other`.
+    pub(crate) fn wait(&self, limit: Duration, other: Option<BorrowedFd<'_>>) -> Asked {
+        let mut waits: Vec<_> = std::iter::once(self.0.as_fd())
+            .chain(other)
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .collect();
         let limit =
             Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) };
         // An interrupted wait is a short wait.

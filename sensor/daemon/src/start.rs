@@ -1,6 +1,7 @@
 //! Start and end: the parts in their order, housekeeping between, drain last.
 
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,18 +10,20 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use eyas_control::{Allowed, Running, Server, ServerOptions};
-use eyas_output::Sinks;
+use eyas_output::{Prepared, Sinks};
 use eyas_state::Host;
 
 use crate::args::Args;
 use crate::config::{self, Action, Config, Loaded};
-use crate::engine::{self, Engine, Requests};
+use crate::engine::{self, Engine, Initial, Requests, Settings};
 use crate::error::DaemonError;
 use crate::events::{self, Capture, Records, Source};
 use crate::losses::{Loss, Losses};
-use crate::notify::notify;
+use crate::notify::{self, Watchdog, notify};
 use crate::signals::{Asked, Signals};
-use crate::{host, log, web};
+use crate::snapshot::Snapshots;
+use crate::watch::Watch;
+use crate::{host, log, privilege, web};
 
 /// How often the daemon looks after itself.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -41,7 +44,8 @@ pub(crate) fn run(args: &Args) -> Result<(), DaemonError> {
         return Ok(());
     }
     let Loaded { config, ignored, engine: options } = config::load(args)?;
-    for key in ignored {
+    log::set_level(config.log_level.parse().unwrap_or(log::Level::Info));
+    for key in &ignored {
         log::warn(&format!("`{key}` has no meaning here and is ignored"));
     }
     if args.print_config {
@@ -50,32 +54,79 @@ pub(crate) fn run(args: &Args) -> Result<(), DaemonError> {
     // Before any thread is started, so that none of them takes the signals.
     let signals = Signals::take()
         .map_err(|source| DaemonError::System { doing: "listen to signals", source })?;
-    let initial = engine::initial(&config, &options)?;
+    let settings = Settings { config, options, ignored, switched: Vec::new() };
+    // Before anything is read, so that no change falls between reading and watching.
+    let files = files(&settings.config, args);
+    let initial = engine::initial(&Arc::new(settings))?;
     for report in &initial.reports {
         log::warn(&report.text);
     }
-    config.targets()?;
-    if args.check {
-        log::info("configuration and rules are good");
-        return Ok(());
+    let opened = open(args, initial)?;
+    match opened {
+        None => {
+            log::info("configuration and rules are good");
+            Ok(())
+        }
+        Some(opened) => serve(opened, files, &signals),
     }
-    let host = host::gather();
-    let sinks = Sinks::open(&config.targets()?, config.queue())?;
-    let format = config.format(&host);
-    let engine = Arc::new(Engine::new(config, options, initial, sinks, host)?);
+}
+
+/// All that needs rights to be opened, with no thread running yet.
+struct Opened {
+    engine: Arc<Engine>,
+    source: Source,
+    outputs: Prepared,
+    control: Option<Server>,
+    web: Option<TcpListener>,
+}
+
+/// Opens everything; `None` if it was only to be checked whether it could be.
+fn open(args: &Args, initial: Initial) -> Result<Option<Opened>, DaemonError> {
+    let settings = initial.settings();
+    let config = &settings.config;
+    let targets = config.targets()?;
+    if args.check {
+        return Ok(None);
+    }
+    let sinks = Sinks::default();
+    let outputs = sinks.prepare(&targets, config.queue())?;
+    let engine = Arc::new(Engine::new(args.clone(), initial, sinks, host::gather())?);
     let source = source(args, &engine)?;
+    let control = control(config)?;
+    let web = web::listen(&config.webserver)?;
+    Ok(Some(Opened { engine, source, outputs, control, web }))
+}
+
+/// Gives up what is not needed any more, starts the threads, and looks after them until the end.
+fn serve(opened: Opened, files: Option<Watch>, signals: &Signals) -> Result<(), DaemonError> {
+    let Opened { engine, source, outputs, control, web } = opened;
+    let settings = engine.settings();
+    let config = &settings.config;
+    let is_replay = matches!(source, Source::Capture(_));
+    privilege::prefer(true);
+    let kept = privilege::drop_capabilities(config)?;
+    // It looks at other processes, which a confined thread may not.
+    engine.containers.start(config.places())?;
+    let confined = privilege::confine(config)?;
+    log::info(&format!("runs with {kept}; {confined}"));
+    engine.sinks.replace(outputs)?;
     let stop = Arc::new(AtomicBool::new(false));
     let (ready, started) = mpsc::channel();
-    let thread = events::start(Arc::clone(&engine), source, format, Arc::clone(&stop), ready)?;
+    let thread = events::start(Arc::clone(&engine), source, Arc::clone(&stop), ready)?;
+    privilege::prefer(false);
     // An error means that the thread ended; the loop below finds that out and says why.
     let _ = started.recv();
-    if args.replay.is_some() {
-        return replayed(engine, &signals, thread, &stop);
+    if is_replay {
+        return replayed(engine, signals, thread, &stop);
     }
-    let control = control(&engine)?;
-    web::serve(&engine)?;
+    let requests = || Arc::new(Requests(Arc::clone(&engine)));
+    let control = control.map(|server| server.serve(requests())).transpose()?;
+    if let Some(listener) = web {
+        web::serve(listener, &engine)?;
+    }
     announce(&engine, control.as_ref());
-    let ended = watch(&engine, &signals, &thread);
+    drop(settings);
+    let ended = watch(&engine, files, signals, &thread);
     drain(engine, control, thread, &stop)?;
     ended
 }
@@ -88,11 +139,18 @@ fn replayed(
     thread: JoinHandle<Result<(), DaemonError>>,
     stop: &AtomicBool,
 ) -> Result<(), DaemonError> {
-    while !thread.is_finished() && !matches!(signals.wait(REPLAY_STEP), Asked::Stop) {}
-    for (rule, matches) in engine.stats.matches_by_rule() {
-        log::info(&format!("{matches} x {rule}"));
+    while !thread.is_finished() && !matches!(signals.wait(REPLAY_STEP, None), Asked::Stop) {}
+    for (rule, of) in engine.stats.by_rule() {
+        log::info(&format!("{} x {rule}", of.matches));
     }
     drain(engine, None, thread, stop)
+}
+
+/// Watches the files that count, if that is wanted.
+fn files(config: &Config, args: &Args) -> Option<Watch> {
+    let wanted = config.watch_config_files && !args.check;
+    let watch = wanted.then(|| Watch::over(config.watched(args)))?;
+    watch.inspect_err(|error| log::warn(&format!("files are not watched: {error}"))).ok()
 }
 
 fn print(config: &Config) -> Result<(), DaemonError> {
@@ -112,8 +170,7 @@ fn source(args: &Args, engine: &Engine) -> Result<Source, DaemonError> {
     Ok(engine.attach()?.map_or(Source::Nothing, |(rings, snapshot)| Source::Rings(rings, snapshot)))
 }
 
-fn control(engine: &Arc<Engine>) -> Result<Option<Running>, DaemonError> {
-    let config = engine.config();
+fn control(config: &Config) -> Result<Option<Server>, DaemonError> {
     if !config.control.enabled {
         return Ok(None);
     }
@@ -140,8 +197,12 @@ fn control(engine: &Arc<Engine>) -> Result<Option<Running>, DaemonError> {
     let allowed = Allowed { uids: users.collect(), gids: group.into_iter().collect() };
     let mode = config.control_mode("control.mode")?;
     let options = ServerOptions { mode, group, allowed, ..ServerOptions::default() };
-    let server = Server::bind(&config.control.socket, options)?;
-    Ok(Some(server.serve(Arc::new(Requests(Arc::clone(engine))))?))
+    let path = &config.control.socket;
+    let server = match notify::handed_over() {
+        Some(listener) => Server::adopt(listener, path, options)?,
+        None => Server::bind(path, options)?,
+    };
+    Ok(Some(server))
 }
 
 /// The id of a user or group by name; a number stands for itself.
@@ -158,7 +219,7 @@ fn announce(engine: &Engine, control: Option<&Running>) {
     let status = engine.status();
     let from = match status.generation {
         Some(number) => format!("generation {number}"),
-        None if engine.config().rules_files.is_empty() => "no generation yet".into(),
+        None if engine.settings().config.rules_files.is_empty() => "no generation yet".into(),
         None => "rules files".into(),
     };
     let reads = if engine.has_probe() {
@@ -173,44 +234,114 @@ fn announce(engine: &Engine, control: Option<&Running>) {
         "{from}: {} rules, {} enabled; {reads}; {socket}",
         status.rules.loaded, status.rules.enabled
     ));
-    notify("READY=1");
+    notify(&format!("READY=1\nSTATUS={from}, {} rules", status.rules.enabled));
 }
 
 /// Waits for the end, looking after things meanwhile.
 fn watch(
     engine: &Engine,
+    files: Option<Watch>,
     signals: &Signals,
     thread: &JoinHandle<Result<(), DaemonError>>,
 ) -> Result<(), DaemonError> {
-    let mut gathered = Instant::now();
-    let mut losses = Losses::new(engine.config().syscall_event_drops.clone(), gathered);
+    let mut care = Care::new(engine, files);
     loop {
-        match signals.wait(HOUSEKEEPING) {
+        match signals.wait(care.wait(), care.files.as_ref().map(Watch::fd)) {
             Asked::Stop => return Ok(()),
-            Asked::Reload => {
-                if let Err(refusal) = engine.reload(&eyas_control::Reload::default()) {
-                    log::error(&refusal.message);
-                }
-            }
+            Asked::Reload => care.reload(engine),
             Asked::Nothing => {}
         }
         if thread.is_finished() {
             return Err(DaemonError::EventsEnded("it should not have".into()));
         }
-        if gathered.elapsed() >= HOST_REFRESH {
-            engine.host.store(Arc::new(host::gather()));
-            gathered = Instant::now();
+        care.take(engine, Instant::now())?;
+    }
+}
+
+/// All that is done now and then.
+struct Care {
+    files: Option<Watch>,
+    losses: Losses,
+    snapshots: Snapshots,
+    watchdog: Watchdog,
+    looked: Instant,
+    gathered: Instant,
+    /// Rounds of the event thread when it was last looked at.
+    rounds: u64,
+}
+
+impl Care {
+    fn new(engine: &Engine, files: Option<Watch>) -> Self {
+        let now = Instant::now();
+        let settings = engine.settings();
+        let config = &settings.config;
+        Self {
+            files,
+            losses: Losses::new(config.syscall_event_drops.clone(), now),
+            snapshots: Snapshots::new(now),
+            watchdog: Watchdog::of_environment(),
+            looked: now,
+            gathered: now,
+            rounds: 0,
         }
+    }
+
+    fn wait(&self) -> Duration {
+        self.files.as_ref().map_or(HOUSEKEEPING, |files| files.wait(HOUSEKEEPING))
+    }
+
+    /// Reads configuration and rules again. What is wrong with them was said by whoever found it.
+    fn reload(&mut self, engine: &Engine) {
+        notify::reloading();
+        match engine.reload_all() {
+            Ok(report) if report.accepted => {
+                let settings = engine.settings();
+                let config = &settings.config;
+                log::set_level(config.log_level.parse().unwrap_or(log::Level::Info));
+                self.losses.set(config.syscall_event_drops.clone());
+                if let Some(files) = &mut self.files {
+                    files.follow(engine.watched());
+                }
+            }
+            Ok(_) => {}
+            Err(refusal) => log::error(&format!("{}: nothing was changed", refusal.message)),
+        }
+        notify("READY=1");
+    }
+
+    fn take(&mut self, engine: &Engine, now: Instant) -> Result<(), DaemonError> {
+        if self.files.as_mut().is_some_and(|files| files.has_changed(now)) {
+            log::info("files have changed");
+            self.reload(engine);
+        }
+        if now.duration_since(self.looked) < HOUSEKEEPING {
+            return Ok(());
+        }
+        self.looked = now;
+        let rounds = engine.stats.polls.get();
+        // Without a probe the thread turns when there is something to read.
+        let turns = rounds != std::mem::replace(&mut self.rounds, rounds) || !engine.has_probe();
+        self.watchdog.look(now, turns);
+        let set = host::clock_was_set(&engine.host.load());
+        if set {
+            log::info("the clock was set: times of alerts follow it");
+        }
+        if set || now.duration_since(self.gathered) >= HOST_REFRESH {
+            engine.host.store(Arc::new(host::gather()));
+            self.gathered = now;
+        }
+        self.snapshots.look(engine, now);
         let read = engine.stats.events.get();
-        if let Some(loss) = losses.look(read, engine.lost(), Instant::now()) {
-            act(engine, &loss)?;
+        match self.losses.look(read, engine.lost(), now) {
+            Some(loss) => act(engine, &loss),
+            None => Ok(()),
         }
     }
 }
 
 /// Does what the configuration says about lost events.
 fn act(engine: &Engine, loss: &Loss) -> Result<(), DaemonError> {
-    for action in &engine.config().syscall_event_drops.actions {
+    for action in &engine.settings().config.syscall_event_drops.actions {
         match action {
             Action::Ignore => {}
             Action::Log => log::warn(&loss.line()),

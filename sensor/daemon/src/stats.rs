@@ -15,6 +15,8 @@ pub(crate) struct Stats {
     pub(crate) matches: Total,
     /// Processes known.
     pub(crate) processes: Total,
+    /// Bytes of their command lines and environments.
+    pub(crate) table_bytes: Total,
     /// Processes forgotten for lack of room.
     pub(crate) evicted: Total,
     /// Reloads taken.
@@ -29,25 +31,36 @@ pub(crate) struct Stats {
     pub(crate) polls: Total,
     /// Events by type.
     pub(crate) by_type: ByType,
-    matches_by_rule: Mutex<BTreeMap<Arc<str>, u64>>,
+    by_rule: Mutex<BTreeMap<Arc<str>, OfRule>>,
+}
+
+/// What is counted of one rule.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct OfRule {
+    /// Matches.
+    pub(crate) matches: u64,
+    /// Estimated time spent on its condition, nanoseconds.
+    pub(crate) cost_ns: u64,
 }
 
 impl Stats {
     /// Adds what the event thread has counted. When somebody reads just now it stays for the next time.
-    pub(crate) fn add_matches(&self, counted: &mut HashMap<Arc<str>, u64>) {
+    pub(crate) fn add_by_rule(&self, counted: &mut HashMap<Arc<str>, OfRule>) {
         if counted.is_empty() {
             return;
         }
-        if let Ok(mut all) = self.matches_by_rule.try_lock() {
-            for (rule, count) in counted.drain() {
-                *all.entry(rule).or_default() += count;
+        if let Ok(mut all) = self.by_rule.try_lock() {
+            for (rule, more) in counted.drain() {
+                let sum = all.entry(rule).or_default();
+                sum.matches += more.matches;
+                sum.cost_ns += more.cost_ns;
             }
         }
     }
 
-    /// Matches of each rule.
-    pub(crate) fn matches_by_rule(&self) -> BTreeMap<Arc<str>, u64> {
-        self.matches_by_rule.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What was counted of each rule.
+    pub(crate) fn by_rule(&self) -> BTreeMap<Arc<str>, OfRule> {
+        self.by_rule.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use eyas_state::container::{Claim, Container, Engine};
 use serde_json::Value;
 
-use crate::{Places, docker, kind, spec};
+use crate::{Places, docker, evidence, kind, spec};
 
 /// containerd's bundles, by namespace and id.
 const CONTAINERD: [&str; 2] = [
@@ -16,26 +16,33 @@ const CONTAINERD: [&str; 2] = [
 ];
 /// Docker's containers by id.
 const DOCKER: &str = "var/lib/docker/containers";
-/// Containers of podman and CRI-O by id, first those that run.
-const STORAGE: [&str; 2] =
-    ["run/containers/storage/overlay-containers", "var/lib/containers/storage/overlay-containers"];
-/// Names and images of podman's containers.
-const STORAGE_LIST: &str = "var/lib/containers/storage/overlay-containers/containers.json";
+/// Where podman and CRI-O keep containers, first those that run; by storage driver and id.
+const STORAGE: [&str; 2] = ["run/containers/storage", "var/lib/containers/storage"];
+/// Where podman keeps those that users without rights run, by user id.
+const USERS: &str = "run/user";
+/// Drivers of that storage.
+const DRIVERS: [&str; 4] = ["overlay", "vfs", "btrfs", "zfs"];
 /// State of low-level runtimes that are used by themselves.
 const RUNTIMES: [&str; 3] = ["run/runc", "run/crun", "run/youki"];
 /// Largest file that is read, in bytes.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
 /// Most namespaces of containerd that are looked at.
 const MAX_NAMESPACES: usize = 64;
+/// Most users whose containers are looked at.
+const MAX_USERS: usize = 256;
 
 /// What is on disk about a claim.
-pub(crate) fn look_up(places: &Places, claim: &Claim) -> Option<Container> {
+pub(crate) fn look_up(places: &Places, claim: &Claim, pid: u32) -> Option<Container> {
     let root = Root(&places.root);
     let id = plain(&claim.id)?;
     match claim.engine {
         Engine::Docker => docker_files(&root, id),
         Engine::Containerd => containerd(&root, id, None),
-        Engine::Crio | Engine::Podman => storage(&root, id, claim.engine),
+        Engine::Crio => storage(&root, id, claim.engine),
+        Engine::Podman => storage(&root, id, claim.engine).or_else(|| {
+            // Users write these files themselves, so that they prove nothing alone.
+            evidence::look_up(places, claim, pid).and_then(|_| of_users(&root, id))
+        }),
         Engine::Lxc => lxc(&root, id),
         Engine::LibvirtLxc => None,
         Engine::Nspawn => root
@@ -78,16 +85,33 @@ fn containerd(root: &Root<'_>, id: &str, namespace: Option<&str>) -> Option<Cont
     None
 }
 
+/// A container of the system's storage, with the name and the image that the list beside it has.
 fn storage(root: &Root<'_>, id: &str, engine: Engine) -> Option<Container> {
-    let found =
-        STORAGE.iter().find_map(|base| root.json(&format!("{base}/{id}/userdata/config.json")))?;
+    let (driver, found) = STORAGE.iter().find_map(|base| bundle(root, base, id))?;
     let mut container = spec::container(id, kind(engine), &found);
-    let list = root.json(STORAGE_LIST).unwrap_or_default();
+    let list = format!("var/lib/containers/storage/{driver}-containers/containers.json");
+    let list = root.json(&list).unwrap_or_default();
     let entry = list.as_array().into_iter().flatten().find(|entry| entry["id"] == id);
     if let Some(entry) = entry {
         spec::complete(&mut container, entry);
     }
     Some(container)
+}
+
+/// A container that a user without rights runs.
+fn of_users(root: &Root<'_>, id: &str) -> Option<Container> {
+    let users = root.names(USERS, MAX_USERS);
+    let bases = users.iter().map(|user| format!("{USERS}/{user}/containers"));
+    let (_, found) = bases.into_iter().find_map(|base| bundle(root, &base, id))?;
+    Some(spec::container(id, kind(Engine::Podman), &found))
+}
+
+/// The bundle of a container below one place of storage, and which driver's it is.
+fn bundle(root: &Root<'_>, base: &str, id: &str) -> Option<(&'static str, Value)> {
+    DRIVERS.into_iter().find_map(|driver| {
+        let path = format!("{base}/{driver}-containers/{id}/userdata/config.json");
+        Some((driver, root.json(&path)?))
+    })
 }
 
 fn lxc(root: &Root<'_>, name: &str) -> Option<Container> {

@@ -65,6 +65,7 @@ fn common(of: &Value, host: &Value, config: &Value) -> Container {
         host_ipc: shares("IpcMode"),
         pod: pod(&labels),
         labels,
+        accounts: None,
     }
 }
 

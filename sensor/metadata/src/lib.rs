@@ -1,14 +1,18 @@
 //! What container runtimes say of their containers: first from their own state on disk, which needs
-//! no right but to read, then from the sockets of Docker and Podman.
+//! no right but to read, then from the sockets of Docker, Podman and
+//! of Kubernetes' runtimes, which alone know labels and addresses of pods.
 //!
 //! Owns where each runtime keeps what, and how it is read. Which control group claims which container
 //! is `eyas-state`'s; when somebody is asked is the daemon's. Everything read is bounded in size and
 //! time, and a file or socket that lies or hangs costs no more than the answer.
 #![forbid(unsafe_code)]
 
+mod accounts;
+mod cri;
 mod disk;
 mod docker;
 mod evidence;
+mod message;
 mod socket;
 mod spec;
 
@@ -24,6 +28,8 @@ pub struct Places {
     pub root: PathBuf,
     /// Sockets of Docker and of those who speak as it does, without the root in front.
     pub docker_sockets: Vec<PathBuf>,
+    /// Sockets of Kubernetes' runtimes, without the root in front.
+    pub cri_sockets: Vec<PathBuf>,
     /// Longest label that is kept, in bytes.
     pub label_bytes: usize,
 }
@@ -33,6 +39,11 @@ impl Default for Places {
         Self {
             root: "/".into(),
             docker_sockets: vec!["/var/run/docker.sock".into(), "/run/podman/podman.sock".into()],
+            cri_sockets: vec![
+                "/run/containerd/containerd.sock".into(),
+                "/run/crio/crio.sock".into(),
+                "/run/k3s/containerd/containerd.sock".into(),
+            ],
             label_bytes: 100,
         }
     }
@@ -41,18 +52,35 @@ impl Default for Places {
 /// Finds out what is true of a claim. `pid` is a process that makes it, which is evidence when no
 /// runtime answers.
 pub fn look_up(places: &Places, claim: &Claim, pid: u32) -> Verdict {
-    let found = disk::look_up(places, claim)
+    let found = disk::look_up(places, claim, pid)
         .or_else(|| socket::look_up(places, claim))
+        .map(|container| socket::complete(places, claim, container))
+        .or_else(|| socket::look_up_cri(places, claim))
         .or_else(|| evidence::look_up(places, claim, pid));
     match found {
-        Some(container) => Verdict::Container(Arc::new(tidy(container, places.label_bytes))),
+        Some(mut container) => {
+            container.accounts = accounts::of_process(places, pid).map(Arc::new);
+            Verdict::Container(Arc::new(tidy(container, places.label_bytes)))
+        }
         None => Verdict::Host,
     }
 }
 
-/// Whether a runtime may still be writing down what is not there yet.
-pub fn may_come(claim: &Claim) -> bool {
-    claim.engine != Engine::Any
+/// Names under which low-level runtimes run, also within the container that they are about to make.
+const RUNTIMES: [&str; 4] = ["runc", "crun", "youki", "lxc-start"];
+
+/// Whether a runtime may still be writing down what is not there yet: the claim names one, or the process
+/// that makes it is one.
+pub fn may_come(places: &Places, claim: &Claim, pid: u32) -> bool {
+    claim.engine != Engine::Any || is_runtime(places, pid)
+}
+
+fn is_runtime(places: &Places, pid: u32) -> bool {
+    let path = places.root.join("proc").join(pid.to_string()).join("cmdline");
+    let line = std::fs::read(path).unwrap_or_default();
+    let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = program.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    RUNTIMES.iter().any(|runtime| runtime.as_bytes() == name)
 }
 
 /// Leaves out what is longer than anybody wants in an alert.

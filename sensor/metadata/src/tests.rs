@@ -111,6 +111,38 @@ fn podmans_containers_have_names_and_images() {
 }
 
 #[test]
+fn containers_of_users_need_more_than_their_own_files() {
+    let root = tempfile::tempdir().unwrap();
+    let base = format!("run/user/1000/containers/vfs-containers/{ID}/userdata/config.json");
+    write(
+        root.path(),
+        &base,
+        r#"{"linux":{},"annotations":{"io.podman.annotations.image":"a:b"}}"#,
+    );
+    assert_eq!(look(root.path(), &claim(Engine::Podman, ID)), None, "no process shows it");
+    for (pid, to) in [("1", "mnt:[1]"), ("7", "mnt:[2]")] {
+        let folder = root.path().join("proc").join(pid).join("ns");
+        fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink(to, folder.join("mnt")).unwrap();
+    }
+    let found = look(root.path(), &claim(Engine::Podman, ID)).unwrap();
+    assert_eq!((found.image.as_str(), found.kind), ("a:b", "podman"));
+}
+
+#[test]
+fn storage_of_every_driver_is_read() {
+    for driver in ["overlay", "vfs", "btrfs", "zfs"] {
+        let root = tempfile::tempdir().unwrap();
+        let base = format!("containers/storage/{driver}-containers");
+        write(root.path(), &format!("run/{base}/{ID}/userdata/config.json"), r#"{"linux":{}}"#);
+        let list = format!(r#"[{{"id":"{ID}","names":["web"]}}]"#);
+        write(root.path(), &format!("var/lib/{base}/containers.json"), &list);
+        let found = look(root.path(), &claim(Engine::Crio, ID)).unwrap();
+        assert_eq!((found.name.as_str(), found.kind), ("web", "cri-o"), "{driver}");
+    }
+}
+
+#[test]
 fn runc_by_itself_is_found_by_its_state() {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), "run/runc/web/state.json", r#"{"config":{"labels":["bundle=/b/web"]}}"#);
@@ -146,6 +178,20 @@ fn a_path_alone_proves_nothing_and_other_mounts_do() {
     let found = look(root.path(), &claim(Engine::Docker, ID)).unwrap();
     assert_eq!((found.id(), found.kind, found.name.as_str()), (&ID[..12], "docker", ""));
     assert_eq!(look(root.path(), &claim(Engine::Any, "odd")), None);
+}
+
+#[test]
+fn a_runtime_at_work_is_waited_for() {
+    let root = tempfile::tempdir().unwrap();
+    let places = Places { root: root.path().into(), ..Places::default() };
+    let process = |pid: &str, line: &str| write(root.path(), &format!("proc/{pid}/cmdline"), line);
+    process("7", "/usr/sbin/runc\0init\0");
+    process("8", "/usr/bin/bash\0runc\0");
+    let weak = claim(Engine::Any, "web");
+    assert!(may_come(&places, &weak, 7));
+    assert!(!may_come(&places, &weak, 8));
+    assert!(!may_come(&places, &weak, 9));
+    assert!(may_come(&places, &claim(Engine::Docker, ID), 9));
 }
 
 /// A runtime that answers every request with these bytes.
@@ -192,4 +238,151 @@ fn sockets_that_lie_flood_or_hang_cost_the_answer_and_no_more() {
     fs::create_dir_all(root.path().join("var/run")).unwrap();
     let _hangs = UnixListener::bind(root.path().join("var/run/docker.sock")).unwrap();
     assert_eq!(look(root.path(), &claim(Engine::Docker, ID)), None);
+}
+
+/// A runtime of Kubernetes that answers one call with each of these messages, and an error with none.
+fn kubernetes(
+    root: &Path,
+    answers: Vec<Option<message::Message>>,
+) -> thread::JoinHandle<Vec<String>> {
+    use crate::cri::{DATA, END_STREAM, HEADERS, SETTINGS, frame};
+    fs::create_dir_all(root.join("run/containerd")).unwrap();
+    let listener = UnixListener::bind(root.join("run/containerd/containerd.sock")).unwrap();
+    thread::spawn(move || {
+        let mut asked = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut words = Vec::new();
+            // The request ends with its only frame of data, which ends the stream.
+            let whole = |words: &[u8]| {
+                words.windows(9).any(|head| {
+                    head[3] == DATA && head[4] == END_STREAM && head[5..] == [0, 0, 0, 1]
+                }) && words.len() > 150
+            };
+            while !whole(&words) {
+                let mut piece = [0; 4096];
+                let count = stream.read(&mut piece).unwrap();
+                assert!(count > 0, "the request is cut");
+                words.extend_from_slice(&piece[..count]);
+            }
+            asked.push(String::from_utf8_lossy(&words).into_owned());
+            let mut said = frame(SETTINGS, 0, 0, &[]);
+            if let Some(answer) = answer {
+                let body = answer.encode();
+                let message = [&[0][..], &(body.len() as u32).to_be_bytes(), &body].concat();
+                let (first, second) = message.split_at(message.len() / 2);
+                said.extend(frame(HEADERS, 4, 1, &[0x88]));
+                // Some of it padded, as a server may.
+                said.extend(frame(DATA, 8, 1, &[&[3], first, &[0; 3]].concat()));
+                said.extend(frame(DATA, 0, 1, second));
+            }
+            said.extend(frame(HEADERS, 4 | END_STREAM, 1, &[0x88]));
+            stream.write_all(&said).unwrap();
+            // Until the other end has had enough.
+            let _ = stream.read(&mut [0; 64]);
+        }
+        asked
+    })
+}
+
+#[test]
+fn labels_and_addresses_of_pods_come_from_kubernetes_runtimes() {
+    use crate::message::Message;
+    let root = tempfile::tempdir().unwrap();
+    let bundle = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{ID}/config.json");
+    write(root.path(), &bundle, SPEC);
+    let pair = |key: &str, value: &str| Message::new().text(1, key).text(2, value);
+    let container = Message::new()
+        .text(1, ID)
+        .with(2, &Message::new().text(1, "app"))
+        .text(9, "reg.example.com/team/app@sha256:abc")
+        .with(12, &pair("tier", "front"));
+    let sandbox = Message::new()
+        .text(1, "5a5a")
+        .with(5, &Message::new().text(1, "10.1.2.3"))
+        .with(7, &pair("app", "web"))
+        .with(7, &pair("team", "blue"));
+    let answers = [container, sandbox].map(|status| Some(Message::new().with(1, &status)));
+    let asked = kubernetes(root.path(), answers.to_vec());
+    let found = look(root.path(), &claim(Engine::Containerd, ID)).unwrap();
+    assert_eq!(found.labels["tier"], "front");
+    assert_eq!((found.image_digest.as_str(), found.ip.as_str()), ("sha256:abc", "10.1.2.3"));
+    let pod = found.pod.as_ref().unwrap();
+    assert_eq!((pod.name.as_str(), pod.ip.as_str()), ("app-1", "10.1.2.3"));
+    assert_eq!((pod.labels["app"].as_str(), pod.labels["team"].as_str()), ("web", "blue"));
+    let asked = asked.join().unwrap();
+    assert!(asked[0].starts_with("PRI * HTTP/2.0") && asked[0].contains("/ContainerStatus"));
+    assert!(asked[1].contains("/PodSandboxStatus") && asked[1].contains("5a5a"));
+}
+
+#[test]
+fn where_kubernetes_runtimes_do_not_answer_the_files_are_what_is_known() {
+    let root = tempfile::tempdir().unwrap();
+    let bundle = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{ID}/config.json");
+    write(root.path(), &bundle, SPEC);
+    // Not found, in gRPC: no message.
+    let asked = kubernetes(root.path(), vec![None]);
+    let found = look(root.path(), &claim(Engine::Containerd, ID)).unwrap();
+    assert_eq!(found.pod.as_ref().unwrap().name, "app-1");
+    asked.join().unwrap();
+    // One that hangs is asked once and then left alone.
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), &bundle, SPEC);
+    let socket = root.path().join("run/containerd/containerd.sock");
+    let hangs = UnixListener::bind(&socket).unwrap();
+    for _ in 0..3 {
+        assert!(look(root.path(), &claim(Engine::Containerd, ID)).is_some());
+    }
+    hangs.set_nonblocking(true).unwrap();
+    assert_eq!(hangs.incoming().map_while(Result::ok).count(), 1);
+}
+
+/// Ends a program, and what is left of it.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_real_runtime_understands_our_calls() {
+    use crate::cri::call;
+    use crate::message::Message;
+    use std::process::{Command, Stdio};
+    let root = tempfile::tempdir().unwrap();
+    let at = root.path().display();
+    let socket = root.path().join("containerd.sock");
+    let started = Command::new("containerd")
+        .args(["--root", &format!("{at}/root"), "--state", &format!("{at}/state"), "--address"])
+        .arg(&socket)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(child) = started else {
+        eprintln!("SKIPPED: a_real_runtime_understands_our_calls: containerd is not installed");
+        return;
+    };
+    let mut child = Ended(child);
+    let start = std::time::Instant::now();
+    let version = loop {
+        if let Ok(answer) = call(&socket, "/runtime.v1.RuntimeService/Version", &Message::new()) {
+            break answer;
+        }
+        let ended = child.0.try_wait().unwrap();
+        if ended.is_some() || start.elapsed() > std::time::Duration::from_secs(60) {
+            eprintln!(
+                "SKIPPED: a_real_runtime_understands_our_calls: containerd does not run: {ended:?}"
+            );
+            return;
+        }
+        thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert_eq!(version.bytes(2), b"containerd");
+    let none =
+        call(&socket, "/runtime.v1.RuntimeService/ContainerStatus", &Message::new().text(1, ID));
+    assert!(none.unwrap_err().to_string().contains("no answer"));
 }

@@ -53,6 +53,11 @@ impl Hold {
         Self { limits, rules: HashMap::new(), seen: HashMap::new() }
     }
 
+    /// From now on these limits count; what was let through before is remembered.
+    pub fn set_limits(&mut self, limits: HoldLimits) {
+        self.limits = limits;
+    }
+
     /// Whether an alert may go out. `now_ns` is any clock that goes forward, in nanoseconds.
     pub fn admits(&mut self, now_ns: u64, alert: &RenderedAlert) -> bool {
         let HoldLimits { rate, burst, same_for_s } = self.limits;

@@ -22,4 +22,4 @@ pub use hold::{Hold, HoldLimits};
 pub use message::Message;
 pub use queue::{DEFAULT_QUEUE_ALERTS, DEFAULT_QUEUE_BYTES, QueueLimits};
 pub use relay::{HttpTarget, Post, Posted};
-pub use sink::{Facility, ProgramTarget, SinkCounts, Sinks, SyslogTarget, Target};
+pub use sink::{Facility, Prepared, ProgramTarget, SinkCounts, Sinks, SyslogTarget, Target};

@@ -9,6 +9,7 @@ mod archive;
 #[allow(dead_code, reason = "only reading is of interest here")]
 #[path = "../../../cli/src/settings/tree.rs"]
 mod configuration;
+mod control;
 mod documents;
 mod language;
 pub mod seeds;
@@ -43,6 +44,7 @@ impl Target {
         Self { name: "bundle", run: trust::bundle },
         #[cfg(feature = "registry")]
         Self { name: "certificate", run: trust::certificate },
+        Self { name: "control", run: control::control },
         Self { name: "rules", run: language::rules },
         Self { name: "condition", run: language::condition },
         Self { name: "output", run: language::output },

@@ -25,6 +25,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "root" => with(texts(&[ROOT]), &["registry/trust/tests/data"]),
         "bundle" => with(texts(&[BUNDLE]), &["registry/trust/tests/data"]),
         "certificate" => vec![b"{}\0\x30\x82\x01\x00\x30\x81\xa6\xa0\x03\x02\x01\x02".to_vec()],
+        "control" => REQUESTS.iter().map(|request| frame(request)).collect(),
         "rules" => with(texts(RULES), &["rules"]),
         "condition" => texts(CONDITIONS),
         "output" => texts(OUTPUTS),
@@ -33,6 +34,23 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
     seeds.retain(|seed| seed.len() <= MAX_SEED_BYTES);
     seeds
 }
+
+/// A message as it is framed on the control socket.
+fn frame(text: &str) -> Vec<u8> {
+    [&(text.len() as u32).to_be_bytes(), text.as_bytes()].concat()
+}
+
+const REQUESTS: &[&str] = &[
+    r#"{"version":1,"id":1,"request":{"hello":{}}}"#,
+    r#"{"version":1,"id":2,"request":"status"}"#,
+    r#"{"version":1,"id":3,"request":{"validate":{"candidate":{"files":[{"name":"a","text":"- list: a"}]}}}}"#,
+    r#"{"version":1,"id":4,"request":{"validate":{"candidate":{"generation":7}}}}"#,
+    r#"{"version":1,"id":5,"request":{"reload":{"generation":1,"dir":"/x"}}}"#,
+    r#"{"version":1,"id":6,"request":{"select":{"reset":true,"switches":[{"enable":true,"rule":"*"}]}}}"#,
+    r#"{"version":1,"id":7,"request":{"log_level":{"level":"debug"}}}"#,
+    r#"{"version":1,"id":8,"request":{"subscribe":{"rules":["a*"],"priority":"notice"}}}"#,
+    r#"{"version":2,"id":9,"request":{"other":{}}}"#,
+];
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()

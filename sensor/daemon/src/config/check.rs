@@ -23,7 +23,6 @@ const IGNORED: [&str; 35] = [
     "json_include_message",
     "libs_logger",
     "load_plugins",
-    "log_level",
     "log_stderr",
     "log_syslog",
     "metrics.convert_memory_to_mb",
@@ -152,8 +151,8 @@ pub(super) fn against_defaults(
     }
     let mut problems = Vec::new();
     walk(value, &defaults, "", &mut |path, why| {
-        let line = line_of(text, path).map_or(String::new(), |line| format!(":{line}"));
-        problems.push(format!("{name}{line}: {why}"));
+        let place = place_of(text, path).unwrap_or_default();
+        problems.push(format!("{name}{place}: {why}"));
     });
     if problems.is_empty() { Ok(ignored) } else { Err(ConfigError::Keys { problems }) }
 }
@@ -215,14 +214,35 @@ fn kind(value: &Value) -> String {
     }
 }
 
-/// The line of a key, looked for by its last part; good enough to point at it.
-fn line_of(text: &str, path: &str) -> Option<usize> {
-    let key = path.rsplit('.').next()?;
-    text.lines()
-        .position(|line| {
-            let rest = line.trim_start().trim_start_matches(['-', '"', '\'']).trim_start();
-            rest.strip_prefix(key)
-                .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).starts_with(':'))
-        })
-        .map(|index| index + 1)
+/// Where a key stands, as `:line:column`. A mapping that is written in braces is pointed at as far as its
+/// own lines tell: its key in the innermost mapping above it that has a line of its own.
+fn place_of(text: &str, path: &str) -> Option<String> {
+    let wanted: Vec<&str> = path.split('.').collect();
+    // Keys that the present line is below of, with their columns.
+    let mut above: Vec<(usize, &str)> = Vec::new();
+    let mut best: Option<(usize, usize, usize)> = None;
+    for (number, line) in text.lines().enumerate() {
+        let Some((column, key)) = key_of(line) else { continue };
+        above.retain(|(other, _)| *other < column);
+        above.push((column, key));
+        let same = above.iter().map(|(_, key)| *key).eq(wanted.iter().take(above.len()).copied());
+        if !same || best.is_some_and(|(depth, ..)| depth >= above.len()) {
+            continue;
+        }
+        // In braces behind the innermost key, if it is not the whole path yet.
+        let inside = wanted.last().filter(|_| above.len() < wanted.len());
+        let inside = inside.and_then(|last| line.find(&format!("{last}:")));
+        best = Some((above.len(), number + 1, inside.unwrap_or(column) + 1));
+    }
+    best.map(|(_, line, column)| format!(":{line}:{column}"))
+}
+
+/// The key that begins a line of a block mapping, and its column from 0.
+fn key_of(line: &str) -> Option<(usize, &str)> {
+    let body = line.trim_start();
+    if body.starts_with(['#', '-']) {
+        return None;
+    }
+    let (key, _) = body.split_once(':')?;
+    Some((line.len() - body.len(), key.trim().trim_matches(['"', '\''])))
 }

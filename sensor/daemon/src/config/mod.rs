@@ -23,13 +23,15 @@ use serde_json::Value;
 
 use crate::args::Args;
 use crate::generation::read_capped;
+use crate::log;
 
 pub(crate) use check::ConfigError;
 pub(crate) use outputs::{
     AlertLimits, FileOutput, HttpOutput, JournaldOutput, ProgramOutput, Queue, StdoutOutput,
     SyslogOutput, UnixOutput,
 };
-pub(crate) use serving::{Action, ContainerSources, EventDrops, Metrics, WebServer};
+pub(crate) use serving::{Action, ContainerSources, EventDrops, Hardening, Metrics, WebServer};
+pub(crate) use sources::files as files_of;
 
 /// Read when no other file is named.
 const DEFAULT_PATH: &str = "/etc/eyas/eyasd.yaml";
@@ -77,7 +79,11 @@ pub(crate) struct Config {
     pub(crate) webserver: WebServer,
     pub(crate) metrics: Metrics,
     pub(crate) syscall_event_drops: EventDrops,
-    /// Whether files of rules are read again when they change.
+    /// How much the daemon says about itself.
+    pub(crate) log_level: String,
+    /// What the daemon gives up once it has started.
+    pub(crate) hardening: Hardening,
+    /// Whether configuration and rules are read again when their files change.
     pub(crate) watch_config_files: bool,
 }
 
@@ -165,6 +171,8 @@ impl Default for Config {
             webserver: WebServer::default(),
             metrics: Metrics::default(),
             syscall_event_drops: EventDrops::default(),
+            log_level: "info".into(),
+            hardening: Hardening::default(),
             watch_config_files: true,
         }
     }
@@ -211,12 +219,17 @@ pub(crate) struct Loaded {
     pub(crate) engine: EngineOptions,
 }
 
-/// Puts file and command line together and checks the result.
-pub(crate) fn load(args: &Args) -> Result<Loaded, ConfigError> {
-    let main = match &args.config {
+/// The main file, if there is one.
+fn main_file(args: &Args) -> Option<&Path> {
+    match &args.config {
         Some(path) => Some(path.as_path()),
         None => Some(Path::new(DEFAULT_PATH)).filter(|path| path.exists()),
-    };
+    }
+}
+
+/// Puts file and command line together and checks the result.
+pub(crate) fn load(args: &Args) -> Result<Loaded, ConfigError> {
+    let main = main_file(args);
     let name = main.map_or("the default configuration".into(), |path| path.display().to_string());
     let (mut value, mut ignored) = sources::read(main)?;
     if !args.option.is_empty() {
@@ -234,6 +247,9 @@ pub(crate) fn load(args: &Args) -> Result<Loaded, ConfigError> {
         .map_err(|error| ConfigError::Value { name: name.clone(), why: error.to_string() })?;
     apply(&mut config, args);
     let engine = engine_options(&name, &config)?;
+    let wrong = |why| ConfigError::Value { name: name.clone(), why };
+    config.log_level.parse::<log::Level>().map_err(|why| wrong(format!("`log_level`: {why}")))?;
+    config.metrics.every().map_err(wrong)?;
     config.control_mode(&name)?;
     Ok(Loaded { config, ignored, engine })
 }
@@ -269,6 +285,44 @@ impl Config {
     pub(crate) fn base_syscalls(&self) -> BaseSyscalls {
         let Syscalls { custom_set, repair, all } = self.base_syscalls.clone();
         BaseSyscalls { custom_set, repair, all }
+    }
+
+    /// Puts back what cannot change while the daemon runs, and names it.
+    pub(crate) fn keep_fixed(&mut self, before: &Self) -> Vec<&'static str> {
+        let mut kept = Vec::new();
+        let mut keep = |key, changed: bool| {
+            if changed {
+                kept.push(key);
+            }
+        };
+        keep("control", self.control != before.control);
+        keep("probe", self.probe != before.probe);
+        keep("limits", self.limits != before.limits);
+        keep("containers", self.containers != before.containers);
+        keep("webserver", self.webserver != before.webserver);
+        keep("hardening", self.hardening != before.hardening);
+        self.control = before.control.clone();
+        self.probe = before.probe.clone();
+        self.limits = before.limits;
+        self.containers = before.containers.clone();
+        self.webserver = before.webserver.clone();
+        self.hardening = before.hardening;
+        kept
+    }
+
+    /// Files and folders whose content counts: of the configuration, of rules, of certificates.
+    pub(crate) fn watched(&self, args: &Args) -> Vec<PathBuf> {
+        let mut paths = sources::places(main_file(args));
+        paths.extend(self.rules_files.iter().cloned());
+        if self.http_output.enabled {
+            paths.extend(self.http_output.files());
+        }
+        paths
+    }
+
+    /// Which rules run, as the configuration says. What is no such entry was refused when it was read.
+    pub(crate) fn selections(&self) -> Vec<Selection> {
+        self.rules.iter().filter_map(|value| selection(value).ok()).collect()
     }
 
     /// Bounds of the table of processes.

@@ -292,6 +292,13 @@ impl HttpOutput {
         Ok(HttpTarget { post, program: (program, arguments), user: self.posting_user()? })
     }
 
+    /// Files that are read for it.
+    pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let files =
+            [&self.ca_cert, &self.ca_bundle, &self.ca_path, &self.client_cert, &self.client_key];
+        files.into_iter().flatten().cloned()
+    }
+
     fn authority_files(&self) -> Result<Vec<PathBuf>, ConfigError> {
         let mut files: Vec<PathBuf> =
             [&self.ca_cert, &self.ca_bundle].into_iter().flatten().cloned().collect();

@@ -1,5 +1,7 @@
 //! What the daemon tells about itself: the HTTP endpoint, periodic figures, lost events.
 
+use std::time::Duration;
+
 use eyas_metadata::Places;
 use serde::{Deserialize, Serialize};
 
@@ -75,24 +77,78 @@ pub(crate) struct ContainerSources {
     pub(crate) host_root: Option<std::path::PathBuf>,
     /// Sockets of Docker and of those who speak as it does.
     pub(crate) docker_sockets: Vec<std::path::PathBuf>,
+    /// Sockets of Kubernetes' runtimes.
+    pub(crate) cri_sockets: Vec<std::path::PathBuf>,
     /// Longest label that is kept, in bytes.
     pub(crate) label_max_len: usize,
 }
 
+/// What the daemon gives up once it has started. Each may be left out where something else needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
+pub(crate) struct Hardening {
+    /// Capabilities that are not needed.
+    pub(crate) capabilities: bool,
+    /// Gaining privileges by running a program.
+    pub(crate) no_new_privileges: bool,
+    /// System calls that are not needed.
+    pub(crate) seccomp: bool,
+    /// Writing to files elsewhere than where outputs write.
+    pub(crate) landlock: bool,
+}
+
+impl Default for Hardening {
+    fn default() -> Self {
+        Self { capabilities: true, no_new_privileges: true, seccomp: true, landlock: true }
+    }
+}
+
+/// Shortest time between two snapshots of figures.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
+impl Metrics {
+    /// The time between two; why not, if it is none.
+    pub(crate) fn every(&self) -> Result<Duration, String> {
+        let text = self.interval.trim();
+        let wrong = || {
+            format!(
+                "`metrics.interval` is `{text}`, expected a number and a unit such as `30s`, `15m` \
+                 or `1h`, at least `100ms`"
+            )
+        };
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
+        let every = match unit {
+            "ms" => Some(Duration::from_millis(number)),
+            "s" => seconds(1),
+            "m" => seconds(60),
+            "h" => seconds(3600),
+            "d" => seconds(86_400),
+            "w" => seconds(604_800),
+            _ => None,
+        };
+        every.filter(|every| *every >= SHORTEST_INTERVAL).ok_or_else(wrong)
+    }
+}
+
 impl Default for ContainerSources {
     fn default() -> Self {
-        let Places { docker_sockets, label_bytes, .. } = Places::default();
-        Self { host_root: None, docker_sockets, label_max_len: label_bytes }
+        let Places { docker_sockets, cri_sockets, label_bytes, .. } = Places::default();
+        Self { host_root: None, docker_sockets, cri_sockets, label_max_len: label_bytes }
     }
 }
 
 impl Config {
     /// Where container runtimes keep what they know.
     pub(crate) fn places(&self) -> Places {
-        let ContainerSources { host_root, docker_sockets, label_max_len } = self.containers.clone();
+        let ContainerSources { host_root, docker_sockets, cri_sockets, label_max_len } =
+            self.containers.clone();
         let variable = || std::env::var_os("HOST_ROOT").filter(|root| !root.is_empty());
         let root = host_root.or_else(|| variable().map(Into::into)).unwrap_or_else(|| "/".into());
-        Places { root, docker_sockets, label_bytes: label_max_len }
+        Places { root, docker_sockets, cri_sockets, label_bytes: label_max_len }
     }
 }
 

@@ -14,6 +14,18 @@ const KEY: &str = "config_files";
 /// Most files that are read.
 const MAX_FILES: usize = 256;
 
+/// Every file and folder that the configuration is read from, for whoever watches them.
+pub(super) fn places(main: Option<&Path>) -> Vec<PathBuf> {
+    let Some(main) = main else { return Vec::new() };
+    let mut places = vec![main.to_path_buf()];
+    let name = main.display().to_string();
+    let found = text_of(main).and_then(|text| check::parse(&name, &text)).unwrap_or_default();
+    // What is wrong with the entries is said by whoever reads them.
+    let named = entries(found.get(KEY).cloned(), true).unwrap_or_default();
+    places.extend(named.into_iter().map(|(path, _)| path));
+    places
+}
+
 /// How one more file changes what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Strategy {
@@ -114,7 +126,7 @@ fn entries(named: Option<Value>, has_main: bool) -> Result<Vec<(PathBuf, Strateg
 
 /// A file stands for itself, a directory for the `.yaml` and `.yml` files in it, by name. What is
 /// not there is passed over: a package or a chart may or may not put something in it.
-fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     if path.is_file() {
         return Ok(vec![path.to_path_buf()]);
     }
@@ -260,7 +272,7 @@ mod tests {
         assert_eq!(ignored, ["webserver.threadiness"]);
         std::fs::write(folder.join("3.yaml"), "prority: error\n").unwrap();
         let error = read(Some(&main)).unwrap_err().to_string();
-        assert!(error.contains("3.yaml:1: unknown key `prority`"), "{error}");
+        assert!(error.contains("3.yaml:1:1: unknown key `prority`"), "{error}");
         std::fs::write(folder.join("3.yaml"), "config_files: [/x]\n").unwrap();
         let error = read(Some(&main)).unwrap_err().to_string();
         assert!(error.contains("may stand in the main file only"), "{error}");

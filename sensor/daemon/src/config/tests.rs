@@ -61,8 +61,11 @@ fn keys_of_a_falco_configuration_mean_the_same_or_are_said_to_be_ignored() {
 #[test]
 fn unknown_keys_are_named_with_their_line_and_the_nearest_known_one() {
     let found = problem("store: /x\njson_ouput: true\ncontrol:\n  sockt: /y\n");
-    assert!(found.contains("2: unknown key `json_ouput`, did you mean `json_output`"), "{found}");
-    assert!(found.contains("4: unknown key `control.sockt`, did you mean `socket`"), "{found}");
+    assert!(
+        found.contains(":2:1: unknown key `json_ouput`, did you mean `json_output`"),
+        "{found}"
+    );
+    assert!(found.contains(":4:3: unknown key `control.sockt`, did you mean `socket`"), "{found}");
 }
 
 #[test]
@@ -116,4 +119,32 @@ fn settings_that_are_none_are_refused() {
 fn a_missing_file_is_an_error_only_when_it_was_named() {
     let found = load(&args(&["--config", "/no/such/file"])).unwrap_err();
     assert!(found.to_string().contains("/no/such/file"), "{found}");
+}
+
+#[test]
+fn a_key_is_pointed_at_where_it_stands_and_not_where_another_has_its_name() {
+    let text = "stdout_output:\n  enabled: true\nfile_output:\n  filename: /x\n  enabled: 7\n";
+    let found = problem(text);
+    assert!(found.contains(":5:3: `file_output.enabled` is the number `7`"), "{found}");
+    let found = problem("stdout_output: {enabled: true}\nfile_output: {filename: /x, enabld: 7}\n");
+    assert!(found.contains(":2:29: unknown key `file_output.enabld`"), "{found}");
+    let found = problem("# enabled: no\n\"webserver\":\n    enabled: 3\n");
+    assert!(found.contains(":3:5: `webserver.enabled`"), "{found}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    /// Whatever is done to a configuration, it is read or refused in words.
+    #[test]
+    fn any_text_is_read_or_refused(at in 0_usize..4000, cut in 0_usize..40, put in "[ -~\n]{0,12}") {
+        let mut text = serde_saphyr::to_string(&Config::default()).unwrap();
+        let at = at.min(text.len());
+        let end = (at + cut).min(text.len());
+        text.replace_range(at..end, &put);
+        match with_file(&text, &[]) {
+            Ok(loaded) => drop(loaded.config.targets()),
+            Err(error) => proptest::prop_assert!(!error.to_string().is_empty()),
+        }
+    }
 }

@@ -2,18 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use eyas_artifact::Digest;
 use eyas_control::{Report, RuleCounts, Severity};
-use eyas_rules::index::{BaseSyscalls, Names};
-use eyas_rules::{EngineOptions, LoadOutcome, RuleSet, SourceFile, load, report};
+use eyas_rules::index::{BaseSyscalls, IdSet, Names};
+use eyas_rules::{LoadOutcome, RuleSet, SourceFile, load, report};
 
+use super::Settings;
 use crate::generation::{self, Installed, MAX_RULES_FILE_BYTES, StoreError};
 use crate::log;
 
 /// Stack for compiling: conditions may nest deeply.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
+/// Longest time that compiling may take: the whole of the public rules take a fifth of a second.
+const LIMIT: Duration = Duration::from_secs(30);
 /// Words in rules that ask for environments of processes.
 const ENVIRONMENT_FIELDS: [&str; 2] = ["proc.env", "proc.aenv"];
 
@@ -31,6 +38,8 @@ const FOLLOWED: [(&[&str], &[&str]); 3] = [
 /// A compiled set and where it came from. Immutable; the event thread holds it through one pointer.
 #[derive(Debug)]
 pub(crate) struct Active {
+    /// What they were compiled with, and what alerts are written with.
+    pub(crate) settings: Arc<Settings>,
     /// The rules.
     pub(crate) rules: RuleSet,
     /// The generation they came from; `None` for plain files.
@@ -39,7 +48,9 @@ pub(crate) struct Active {
     pub(crate) lock_digest: Option<Digest>,
     /// How many rules.
     pub(crate) counts: RuleCounts,
-    /// Event types that can match.
+    /// Codes of the events that can match.
+    pub(crate) codes: IdSet,
+    /// Event types that the kernel is asked for.
     pub(crate) events: BTreeSet<&'static str>,
     /// Whether any rule looks at environments.
     pub(crate) wants_environment: bool,
@@ -73,41 +84,84 @@ impl Origin {
     }
 }
 
-/// Compiles on a thread of its own, so that neither a deep condition nor a fault of the compiler
-/// costs more than the request.
+/// Compiles on a thread of its own, so that neither a deep condition nor a fault of the compiler nor
+/// rules that take for ever cost more than the request.
 pub(crate) fn compile(
     files: Vec<SourceFile>,
-    options: &EngineOptions,
-    base: &BaseSyscalls,
+    settings: &Arc<Settings>,
     origin: Origin,
 ) -> Compiled {
-    let (options, base) = (options.clone(), base.clone());
+    static STUCK: AtomicBool = AtomicBool::new(false);
+    let settings = Arc::clone(settings);
+    let base = settings.config.base_syscalls();
     let work = move || {
-        let outcome = load(&files, &options);
+        let outcome = load(&files, &settings.options);
         let mut reports = wire_reports(&outcome, &files);
         let active = outcome.rule_set.map(|rules| {
             // The kernel says what a descriptor is, so few calls have to be captured for the state alone.
             let selected = base.select(&rules.syscalls_needed(), &followed(&files));
             reports.extend(left_out(&selected.left_out));
             reports.extend(invalid(&selected.invalid));
-            activate(rules, selected.captured, &files, &origin)
+            activate(rules, selected.captured, &files, &origin, settings)
         });
         Compiled { active, reports }
     };
-    let thread = thread::Builder::new().name("compile".into()).stack_size(STACK_BYTES).spawn(work);
-    let failed = |why: String| Compiled { active: None, reports: vec![fault(why)] };
-    match thread {
-        Ok(thread) => thread.join().unwrap_or_else(|_| failed("the rule compiler failed".into())),
-        Err(error) => failed(format!("cannot start compiling: {error}")),
+    apart(&STUCK, LIMIT, work)
+        .unwrap_or_else(|why| Compiled { active: None, reports: vec![fault(why)] })
+}
+
+/// Does some work on another thread, but waits no longer than `limit`; what takes longer is left to
+/// itself. `stuck` says that such work is still going on, and then no more is begun.
+fn apart<T: Send + 'static>(
+    stuck: &'static AtomicBool,
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    /// However the work ends, it is not stuck any more.
+    struct Ended(&'static AtomicBool);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.store(false, Ordering::Release);
+        }
+    }
+    if stuck.load(Ordering::Acquire) {
+        return Err("rules that took too long are still being compiled".into());
+    }
+    let (sender, done) = sync_channel(1);
+    let thread = thread::Builder::new().name("compile".into()).stack_size(STACK_BYTES);
+    let started = thread.spawn(move || {
+        let value = {
+            let _ended = Ended(stuck);
+            work()
+        };
+        // Nobody waits for it any more if this fails.
+        let _ = sender.send(value);
+    });
+    started.map_err(|error| format!("cannot start compiling: {error}"))?;
+    match done.recv_timeout(limit) {
+        Ok(value) => Ok(value),
+        Err(RecvTimeoutError::Disconnected) => Err("the rule compiler failed".into()),
+        Err(RecvTimeoutError::Timeout) => {
+            stuck.store(true, Ordering::Release);
+            Err(format!("compiling the rules took longer than {}s", limit.as_secs_f32()))
+        }
     }
 }
 
-fn activate(rules: RuleSet, events: Names, files: &[SourceFile], origin: &Origin) -> Active {
+fn activate(
+    rules: RuleSet,
+    events: Names,
+    files: &[SourceFile],
+    origin: &Origin,
+    settings: Arc<Settings>,
+) -> Active {
     let enabled = rules.rules().filter(|(_, rule)| rule.enabled).count() as u64;
     let counts = RuleCounts { loaded: rules.rules().len() as u64, enabled };
     let wants_environment =
         files.iter().any(|file| ENVIRONMENT_FIELDS.iter().any(|field| file.text.contains(field)));
     Active {
+        settings,
+        codes: rules.event_codes(),
         rules,
         generation: origin.generation,
         lock_digest: origin.lock_digest,
@@ -229,4 +283,31 @@ fn expand(path: &PathBuf) -> Result<Vec<PathBuf>, StoreError> {
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_told_and_the_next_attempt_may_work() {
+        static STUCK: AtomicBool = AtomicBool::new(false);
+        let failed = apart(&STUCK, LIMIT, || -> u32 { panic!("a fault of the compiler") });
+        assert_eq!(failed, Err("the rule compiler failed".into()));
+        assert_eq!(apart(&STUCK, LIMIT, || 7), Ok(7));
+    }
+
+    #[test]
+    fn what_takes_too_long_is_left_and_nothing_is_begun_beside_it() {
+        static STUCK: AtomicBool = AtomicBool::new(false);
+        let (go, wait) = sync_channel::<()>(0);
+        let slow = apart(&STUCK, Duration::from_millis(20), move || wait.recv().is_err());
+        assert!(slow.unwrap_err().contains("took longer than 0.02s"));
+        assert!(apart(&STUCK, LIMIT, || 7).unwrap_err().contains("still being compiled"));
+        drop(go);
+        while STUCK.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(apart(&STUCK, LIMIT, || 7), Ok(7));
+    }
 }

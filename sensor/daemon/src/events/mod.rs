@@ -18,14 +18,14 @@ use arc_swap::Cache;
 use eyas_abi::Event;
 use eyas_output::{Format, Hold, Message};
 use eyas_probe::{POLL_DEFAULT, ProbeError, Rings, Snapshot};
-use eyas_rules::Scratch;
+use eyas_rules::{RuleId, RuleSet, Scratch};
 use eyas_state::container::Place;
 use eyas_state::{Ctx, Tables};
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
 
-use crate::engine::{Active, Engine};
+use crate::busy::Count;
+use crate::engine::{Active, Engine, Settings};
 use crate::error::DaemonError;
+use crate::stats::OfRule;
 use crate::{host, log};
 
 pub(crate) use capture::Capture;
@@ -35,8 +35,8 @@ use waiting::Waiting;
 
 /// Stack of the event thread. Conditions are judged by recursion, one level for each parenthesis.
 const STACK_BYTES: usize = 4 * 1024 * 1024;
-/// Priority of the event thread, as `nice` counts: what it does not read in time, the kernel drops.
-const NICE: i32 = -10;
+/// One event in so many is measured, so that the cost of rules is known and costs nothing.
+const MEASURED: u64 = 1024;
 /// How often it is told what was held back.
 const HELD_REPORT: Duration = Duration::from_secs(10);
 
@@ -56,18 +56,13 @@ pub(crate) enum Source {
 pub(crate) fn start(
     engine: Arc<Engine>,
     source: Source,
-    format: Format,
     stop: Arc<AtomicBool>,
     ready: Sender<()>,
 ) -> Result<JoinHandle<Result<(), DaemonError>>, DaemonError> {
     thread::Builder::new()
         .name("events".into())
         .stack_size(STACK_BYTES)
-        .spawn(move || {
-            // Not permitted without privileges, where it only makes losses likelier under load.
-            let _ = setpriority_process(Some(gettid()), NICE);
-            Judge::new(&engine, format).run(source, &stop, &ready)
-        })
+        .spawn(move || Judge::new(&engine).run(source, &stop, &ready))
         .map_err(|source| DaemonError::System { doing: "start the event thread", source })
 }
 
@@ -79,35 +74,44 @@ struct Judge<'e> {
     scratch: Scratch,
     waiting: Waiting,
     told: Told,
+    busy: Count,
     records: u64,
     malformed: u64,
 }
 
 /// What is said, and how often.
 struct Told {
+    /// What the layout and the limits below were made from.
+    settings: Arc<Settings>,
     format: Format,
     hold: Hold,
     /// Clock of what is held back; event times of several CPUs are not in order.
     started: Instant,
     last_report: Instant,
+    judged: u64,
     matches: u64,
-    /// Matches of each rule since they were shown.
-    by_rule: HashMap<Arc<str>, u64>,
+    /// What was counted of each rule since it was shown.
+    by_rule: HashMap<Arc<str>, OfRule>,
 }
 
 impl<'e> Judge<'e> {
-    fn new(engine: &'e Engine, format: Format) -> Self {
+    fn new(engine: &'e Engine) -> Self {
+        let settings = engine.settings();
+        let config = &settings.config;
         Self {
             engine,
             active: Cache::new(&engine.active),
-            tables: Tables::new(engine.config().table_limits(), engine.host.load_full()),
+            tables: Tables::new(config.table_limits(), engine.host.load_full()),
             scratch: Scratch::new(),
             waiting: Waiting::default(),
+            busy: Count::new(),
             told: Told {
-                format,
-                hold: Hold::new(engine.config().hold_limits()),
+                format: config.format(&engine.host.load()),
+                hold: Hold::new(config.hold_limits()),
+                settings: Arc::clone(&settings),
                 started: Instant::now(),
                 last_report: Instant::now(),
+                judged: 0,
                 matches: 0,
                 by_rule: HashMap::new(),
             },
@@ -198,17 +202,19 @@ impl<'e> Judge<'e> {
             return;
         };
         self.engine.stats.by_type.count(event.code());
+        self.busy.event(event.header().tgid);
         let ctx = self.tables.apply(&event);
-        if !ctx.is_judged() {
+        // What no rule is about is worth no question either.
+        if !ctx.is_judged() || !self.active.load().codes.contains(event.code()) {
             return;
         }
         if let (Place::Unknown(_), Some(process)) = (ctx.place(), ctx.process())
             && let Some(claim) = &process.claim
         {
-            let asked = self.waiting.asked.contains(claim)
-                || self.engine.containers.ask((Arc::clone(claim), process.pid));
+            let book = &self.engine.containers;
+            let asked =
+                self.waiting.ask(claim, process.pid, || book.ask((Arc::clone(claim), process.pid)));
             if asked && self.waiting.keep(record, process, claim) {
-                self.waiting.asked.insert(Arc::clone(claim));
                 return;
             }
             self.engine.stats.unasked.add(1);
@@ -252,9 +258,11 @@ impl<'e> Judge<'e> {
         stats.malformed.set(self.malformed);
         stats.matches.set(self.told.matches);
         stats.processes.set(counts.processes);
+        stats.table_bytes.set(counts.bytes);
         stats.evicted.set(counts.evicted);
         stats.polls.add(1);
-        stats.add_matches(&mut self.told.by_rule);
+        stats.add_by_rule(&mut self.told.by_rule);
+        self.busy.show(&self.engine.busy, &self.tables);
         if self.told.last_report.elapsed() >= HELD_REPORT {
             self.told.last_report = Instant::now();
             self.tell_held();
@@ -280,21 +288,54 @@ fn judge(
     told: &mut Told,
     ctx: &Ctx<'_>,
 ) {
-    let rules = &active.load().rules;
-    for id in rules.eval(ctx, scratch) {
+    let active = active.load();
+    told.follow(&active.settings, engine);
+    let rules = &active.rules;
+    told.judged += 1;
+    let matched = if told.judged.is_multiple_of(MEASURED) {
+        let mut since = Instant::now();
+        rules.eval_with(ctx, scratch, |id| {
+            let now = Instant::now();
+            told.measured(rules, id, now.duration_since(since));
+            since = now;
+        })
+    } else {
+        rules.eval(ctx, scratch)
+    };
+    for id in matched {
         told.matches += 1;
         let Some(alert) = rules.alert(*id, ctx) else { continue };
-        match told.by_rule.get_mut(&alert.rule) {
-            Some(count) => *count += 1,
-            None => drop(told.by_rule.insert(Arc::clone(&alert.rule), 1)),
-        }
+        told.of_rule(&alert.rule).matches += 1;
         // 64 bits of nanoseconds are five centuries.
         let now = told.started.elapsed().as_nanos() as u64;
         if told.hold.admits(now, &alert) {
             let line = told.format.line(ctx.epoch_ns(), &alert);
             engine.sinks.send(Message::of(line, &alert));
+            engine.taps.offer(&alert, || told.format.whole().line(ctx.epoch_ns(), &alert));
         } else {
             engine.stats.held.add(1);
+        }
+    }
+}
+
+impl Told {
+    /// Layout and limits are those that the set in force came with, so that no alert is of a mix.
+    fn follow(&mut self, settings: &Arc<Settings>, engine: &Engine) {
+        if !Arc::ptr_eq(&self.settings, settings) {
+            self.settings = Arc::clone(settings);
+            self.format = settings.config.format(&engine.host.load());
+            self.hold.set_limits(settings.config.hold_limits());
+        }
+    }
+
+    fn of_rule(&mut self, rule: &Arc<str>) -> &mut OfRule {
+        self.by_rule.entry(Arc::clone(rule)).or_default()
+    }
+
+    /// Takes the time that was spent on a rule for that of all events that are not measured.
+    fn measured(&mut self, rules: &RuleSet, id: RuleId, spent: Duration) {
+        if let Some(rule) = rules.rule(id) {
+            self.of_rule(&rule.name).cost_ns += spent.as_nanos() as u64 * MEASURED;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Events of containers that nobody knows yet: each waits until the runtime has been asked, but not
 //! for long, and never in front of others.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,11 +29,26 @@ pub(super) struct Held {
 pub(super) struct Waiting {
     held: VecDeque<Held>,
     bytes: usize,
-    /// What was asked and not answered yet.
-    pub(super) asked: HashSet<Arc<Claim>>,
+    /// What was asked and not answered yet, and about which process last.
+    asked: HashMap<Arc<Claim>, u32>,
 }
 
 impl Waiting {
+    /// Asks who knows the container of a process, with `ask`; `false` when nobody could be asked. A claim
+    /// is asked about again when another process makes it: the first ones of a container are a
+    /// runtime's, and gone before anybody could look at them.
+    pub(super) fn ask(&mut self, claim: &Arc<Claim>, pid: u32, ask: impl FnOnce() -> bool) -> bool {
+        let before = self.asked.get(claim).copied();
+        if before == Some(pid) {
+            return true;
+        }
+        let asked = ask();
+        if asked {
+            self.asked.insert(Arc::clone(claim), pid);
+        }
+        asked || before.is_some()
+    }
+
     /// Keeps an event; `false` when there is no room, and it has to be judged as it is.
     pub(super) fn keep(&mut self, record: &[u8], process: &Process, claim: &Arc<Claim>) -> bool {
         if self.held.len() >= MAX_EVENTS || self.bytes + record.len() > MAX_BYTES {
@@ -71,6 +86,7 @@ impl Waiting {
                 (ready, rest)
             });
         self.held = rest;
+        self.asked.retain(|claim, _| !known.known.contains_key(&**claim));
         self.bytes -= ready.iter().map(|held| held.record.len()).sum::<usize>();
         (ready, in_vain)
     }
@@ -121,6 +137,25 @@ mod tests {
         assert_eq!((records, in_vain), (vec![&b"1"[..], &b"3"[..]], 0));
         assert_eq!(waiting.bytes, 1);
         assert_eq!(waiting.drain().len(), 1);
+    }
+
+    #[test]
+    fn a_claim_is_asked_about_once_for_each_process_that_makes_it() {
+        let (_, claim) = process("/a");
+        let mut waiting = Waiting::default();
+        let mut asked = Vec::new();
+        let mut ask = |pid, room| {
+            waiting.ask(&claim, pid, || {
+                asked.push(pid);
+                room
+            })
+        };
+        assert!(!ask(1, false), "nobody could be asked");
+        assert!(ask(1, true));
+        assert!(ask(1, true));
+        assert!(ask(2, false), "the first question still stands");
+        assert!(ask(3, true));
+        assert_eq!(asked, [1, 1, 2, 3]);
     }
 
     #[test]

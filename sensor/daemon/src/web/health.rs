@@ -16,21 +16,51 @@ const STEP: Duration = Duration::from_millis(10);
 /// started to see whether its start is reported.
 pub(super) fn alive(engine: &Engine) -> Answer {
     let stats = &engine.stats;
-    let polls = stats.polls.get();
-    if engine.has_probe() && !grows(PATIENCE, || stats.polls.get() > polls) {
-        return unwell("the event thread does not turn");
-    }
-    if engine.has_probe() && stats.events.get() == engine.seen_at_last_check() {
-        let before = stats.events.get();
-        if let Err(error) = canary() {
-            return unwell(&format!("a process to be seen cannot be started: {error}"));
-        }
-        if !grows(PATIENCE, || stats.events.get() > before) {
-            return unwell("a process was started and the kernel reported no event");
+    if engine.has_probe() {
+        let signs = Signs {
+            rounds: &|| stats.polls.get(),
+            events: &|| stats.events.get(),
+            seen: engine.seen_at_last_check(),
+            canary: &canary,
+        };
+        if let Err(why) = signs.check(PATIENCE) {
+            return unwell(&why);
         }
     }
     engine.checked(stats.events.get());
     Answer::json("200 OK", &serde_json::json!({ "status": "ok" }))
+}
+
+/// What a sensor that reads the kernel is judged by.
+struct Signs<'a> {
+    /// Rounds of the event thread.
+    rounds: &'a dyn Fn() -> u64,
+    /// Events read.
+    events: &'a dyn Fn() -> u64,
+    /// Events that had been read when this was last asked.
+    seen: u64,
+    /// Does something that the kernel must report.
+    canary: &'a dyn Fn() -> std::io::Result<()>,
+}
+
+impl Signs<'_> {
+    /// Why it is not alive, if it is not.
+    fn check(&self, patience: Duration) -> Result<(), String> {
+        let rounds = (self.rounds)();
+        if !grows(patience, || (self.rounds)() > rounds) {
+            return Err("the event thread does not turn".into());
+        }
+        let before = (self.events)();
+        if before != self.seen {
+            return Ok(());
+        }
+        (self.canary)()
+            .map_err(|error| format!("a process to be seen cannot be started: {error}"))?;
+        if grows(patience, || (self.events)() > before) {
+            return Ok(());
+        }
+        Err("a process was started and the kernel reported no event".into())
+    }
 }
 
 /// Ready: there are rules in force.
@@ -77,4 +107,42 @@ fn grows(limit: Duration, found: impl Fn() -> bool) -> bool {
         thread::sleep(STEP);
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(30);
+
+    /// A sensor whose thread turns or not, that reads events or not.
+    fn check(turns: bool, busy: bool, reports: bool, starts: bool) -> Result<(), String> {
+        let (rounds, events) = (Cell::new(5), Cell::new(if busy { 8 } else { 7 }));
+        let canary = || {
+            if reports {
+                events.set(events.get() + 1);
+            }
+            if starts { Ok(()) } else { Err(std::io::ErrorKind::OutOfMemory.into()) }
+        };
+        let turn = || {
+            rounds.set(rounds.get() + u64::from(turns));
+            rounds.get()
+        };
+        Signs { rounds: &turn, events: &|| events.get(), seen: 7, canary: &canary }.check(SHORT)
+    }
+
+    #[test]
+    fn a_sensor_is_alive_while_events_arrive_or_can_be_made_to() {
+        assert_eq!(check(true, true, false, false), Ok(()), "no canary is needed");
+        assert_eq!(check(true, false, true, true), Ok(()));
+    }
+
+    #[test]
+    fn a_sensor_that_sees_nothing_is_not_alive() {
+        assert!(check(true, false, false, true).unwrap_err().contains("reported no event"));
+        assert!(check(false, true, true, true).unwrap_err().contains("does not turn"));
+        assert!(check(true, false, false, false).unwrap_err().contains("cannot be started"));
+    }
 }

@@ -4,7 +4,6 @@
 //! configuration says otherwise, for there is no authentication.
 
 mod health;
-mod metrics;
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,9 +14,10 @@ use std::time::Duration;
 
 use eyas_rules::collect::ENGINE_VERSION;
 
+use crate::config::WebServer;
 use crate::engine::Engine;
 use crate::error::DaemonError;
-use crate::log;
+use crate::{figures, log};
 
 /// Requests answered at once; one more is told to come back.
 const MAX_CLIENTS: usize = 16;
@@ -47,11 +47,10 @@ impl Answer {
     }
 }
 
-/// Listens as the configuration says and serves until the process ends.
-pub(crate) fn serve(engine: &Arc<Engine>) -> Result<(), DaemonError> {
-    let settings = &engine.config().webserver;
+/// Listens as the configuration says, without answering yet; `None` if it wants none.
+pub(crate) fn listen(settings: &WebServer) -> Result<Option<TcpListener>, DaemonError> {
     if !settings.enabled {
-        return Ok(());
+        return Ok(None);
     }
     let address = (settings.listen_address.trim_matches(['[', ']']), settings.listen_port);
     let listener = TcpListener::bind(address).map_err(|source| DaemonError::Listen {
@@ -61,6 +60,11 @@ pub(crate) fn serve(engine: &Arc<Engine>) -> Result<(), DaemonError> {
     if let Ok(local) = listener.local_addr() {
         log::info(&format!("health and metrics at http://{local}"));
     }
+    Ok(Some(listener))
+}
+
+/// Answers until the process ends.
+pub(crate) fn serve(listener: TcpListener, engine: &Arc<Engine>) -> Result<(), DaemonError> {
     // Weak, so that the engine can be taken apart at the end while we wait for clients.
     let engine = Arc::downgrade(engine);
     let busy = Arc::new(AtomicUsize::new(0));
@@ -154,7 +158,8 @@ fn request(head: &[u8]) -> Parsed {
 }
 
 fn route(engine: &Engine, path: &str) -> Answer {
-    let settings = &engine.config().webserver;
+    let active = engine.settings();
+    let settings = &active.config.webserver;
     if path == settings.k8s_healthz_endpoint || path == "/healthz" || path == "/livez" {
         return health::alive(engine);
     }
@@ -164,7 +169,7 @@ fn route(engine: &Engine, path: &str) -> Answer {
         "/metrics" if settings.prometheus_metrics_enabled => Answer {
             status: "200 OK",
             kind: "text/plain; version=0.0.4; charset=utf-8",
-            body: metrics::text(engine),
+            body: figures::of(engine).to_string(),
         },
         _ => Answer::text(
             "404 Not Found",

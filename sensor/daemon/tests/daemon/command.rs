@@ -62,6 +62,20 @@ fn a_store_that_was_tampered_with_is_a_storage_error() {
 }
 
 #[test]
+fn the_last_generation_that_is_whole_runs_when_the_newest_was_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    store.activate(1, &[&rule("first", "/x")]);
+    store.activate(2, &[&rule("second", "/x")]);
+    fs::write(store.rules_file(2), rule("tampered", "/x")).unwrap();
+    let daemon = Daemon::start(dir.path(), &["--no-probe", "--store", store.path()]);
+    let status = daemon.client().status().unwrap();
+    assert_eq!(status.generation, Some(1));
+    let last = status.last_reload.unwrap();
+    assert!(!last.accepted && last.message.contains("the lock file says"), "{}", last.message);
+}
+
+#[test]
 fn hangup_reads_rules_files_again_and_keeps_the_old_ones_if_they_are_wrong() {
     let dir = tempfile::tempdir().unwrap();
     let rules = dir.path().join("r.yaml");
@@ -69,6 +83,8 @@ fn hangup_reads_rules_files_again_and_keeps_the_old_ones_if_they_are_wrong() {
     let mut feed = Feed::new(dir.path());
     let arguments =
         ["--no-probe", "--json", "-r", rules.to_str().unwrap(), "--replay-records", feed.path()];
+    // Nothing but the signal makes it read them.
+    let arguments = [&arguments[..], &["-o", "watch_config_files=false"]].concat();
     let daemon = Daemon::start(dir.path(), &arguments);
     let reloads = |daemon: &Daemon| {
         let counters = daemon.client().status().unwrap().counters;
@@ -153,8 +169,13 @@ fn the_service_manager_is_told_when_it_is_ready_and_when_it_stops() {
         let length = manager.recv(&mut buffer).unwrap();
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     };
-    assert_eq!(next(), "READY=1");
+    let ready = next();
+    assert!(ready.starts_with("READY=1\nSTATUS=no generation yet"), "{ready}");
     let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    let reloading = next();
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert_eq!(next(), "READY=1");
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     assert_eq!(next(), "STOPPING=1");
     assert_eq!(child.wait().unwrap().code(), Some(0));

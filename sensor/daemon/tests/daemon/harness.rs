@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -34,8 +35,13 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it and waits for its socket.
     pub(crate) fn start(dir: &Path, arguments: &[&str]) -> Self {
+        Self::start_by(eyasd(), dir, arguments)
+    }
+
+    /// The same by a command that runs it.
+    pub(crate) fn start_by(mut command: Command, dir: &Path, arguments: &[&str]) -> Self {
         let socket = dir.join("control.sock");
-        let mut child = eyasd()
+        let mut child = command
             .args(["--control-socket", socket.to_str().unwrap()])
             .args(["-o", "control.group=null"])
             .args(arguments)
@@ -65,7 +71,7 @@ impl Daemon {
 
     fn wait_for_socket(&mut self) {
         let start = Instant::now();
-        while Client::connect(&self.socket).is_err() {
+        while UnixStream::connect(&self.socket).is_err() {
             assert!(self.child.try_wait().unwrap().is_none(), "it ended: {}", self.rest());
             assert!(start.elapsed() < LONG, "no socket");
             thread::sleep(Duration::from_millis(10));
@@ -82,7 +88,9 @@ impl Daemon {
     }
 
     pub(crate) fn client(&self) -> Client {
-        let options = ClientOptions { timeout: LONG, reload_timeout: LONG, ..Default::default() };
+        // Some daemons run as nobody.
+        let trusted_uids = vec![65534];
+        let options = ClientOptions { timeout: LONG, reload_timeout: LONG, trusted_uids };
         Client::connect_with(&self.socket, options).unwrap()
     }
 

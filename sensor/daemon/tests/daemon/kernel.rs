@@ -190,3 +190,41 @@ fn a_probe_that_comes_with_a_reload_is_tried_and_used_from_the_next_start_on() {
     store.activate_with_probe(3, &[&exec], Some(eyas_probe::embedded()));
     assert_eq!(daemon.reload(3).probe.reason, None);
 }
+
+/// Whoever has these rights and no others reads events.
+#[test]
+fn three_capabilities_are_enough() {
+    if !permitted() {
+        return;
+    }
+    let rights = "-all,+bpf,+perfmon,+sys_ptrace";
+    let confined = |program: &Path| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        command.arg(format!("--inh-caps={rights}")).arg(format!("--ambient-caps={rights}"));
+        command.arg(format!("--bounding-set={rights}")).arg("--").arg(program);
+        command
+    };
+    let probed = confined(Path::new("/bin/true")).status();
+    if !probed.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: `setpriv` cannot hand out capabilities here");
+        return;
+    }
+    // Where another user reaches everything.
+    let dir = tempfile::Builder::new().prefix("eyasd").tempdir_in("/tmp").unwrap();
+    let (program, rules) = (dir.path().join("eyasd"), dir.path().join("rules.yaml"));
+    fs::copy(crate::harness::eyasd().get_program(), &program).unwrap();
+    let text = rule("exec", "evt.type = execve and proc.name = eyas-three-caps", "\"%proc.name\"");
+    fs::write(&rules, text).unwrap();
+    let opened = Command::new("chmod").args(["-R", "a+rwX"]).arg(dir.path()).status().unwrap();
+    assert!(opened.success());
+    let arguments = ["--json", "-r", rules.to_str().unwrap()];
+    let daemon = Daemon::start_by(confined(&program), dir.path(), &arguments);
+    let run = dir.path().join("eyas-three-caps");
+    copy_of_true(&run);
+    assert!(Command::new(&run).status().unwrap().success());
+    assert_eq!(daemon.alert_of("exec")["output_fields"]["proc.name"], "eyas-three-caps");
+    let (code, _, text) = daemon.stop();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("runs with cap_bpf, cap_perfmon, cap_sys_ptrace;"), "{text}");
+}

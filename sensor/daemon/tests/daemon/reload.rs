@@ -16,14 +16,17 @@ struct Setup {
 }
 
 fn setup(first: &str) -> Setup {
+    setup_with(first, &[])
+}
+
+fn setup_with(first: &str, more: &[&str]) -> Setup {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::new(dir.path());
     store.activate(1, &[first]);
     let feed = Feed::new(dir.path());
-    let daemon = Daemon::start(
-        dir.path(),
-        &["--no-probe", "--json", "--store", store.path(), "--replay-records", feed.path()],
-    );
+    let arguments =
+        ["--no-probe", "--json", "--store", store.path(), "--replay-records", feed.path()];
+    let daemon = Daemon::start(dir.path(), &[&arguments, more].concat());
     Setup { _dir: dir, store, feed, daemon }
 }
 
@@ -161,7 +164,7 @@ fn validation_changes_nothing() {
 
 #[test]
 fn every_event_is_judged_once_by_one_set_while_sets_are_swapped() {
-    const EVENTS: usize = 4000;
+    const EVENTS: usize = 40_000;
     const RELOADS: u64 = 20;
     let either = |name: &str| {
         let condition = "evt.type = openat and fd.name startswith /n/";
@@ -170,10 +173,13 @@ fn every_event_is_judged_once_by_one_set_while_sets_are_swapped() {
              priority: WARNING\n"
         )
     };
-    let Setup { _dir, store, mut feed, daemon } = setup(&either("set 1"));
+    // Room for all, so that a reader that is behind costs nothing.
+    let room = ["-o", "outputs_queue.capacity=50000", "-o", "outputs_queue.max_bytes=100000000"];
+    let Setup { _dir, store, mut feed, daemon } = setup_with(&either("set 1"), &room);
     let writer = std::thread::spawn(move || {
-        for number in 0..EVENTS {
-            feed.send(&[open(&format!("/n/{number}"))]);
+        for first in (0..EVENTS).step_by(50) {
+            let numbers = first..first + 50;
+            feed.send(&numbers.map(|number| open(&format!("/n/{number}"))).collect::<Vec<_>>());
         }
         feed
     });
@@ -191,7 +197,14 @@ fn every_event_is_judged_once_by_one_set_while_sets_are_swapped() {
     }
     let _feed = writer.join().unwrap();
     assert!(daemon.alerts_so_far().is_empty());
-    let counters = daemon.client().status().unwrap().counters;
+    // Totals are shown after each round of reading, alerts at once.
+    let counters = loop {
+        let counters = daemon.client().status().unwrap().counters;
+        if counters.events >= EVENTS as u64 {
+            break counters;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
     assert_eq!((counters.events, counters.matches), (EVENTS as u64, EVENTS as u64));
     assert_eq!((counters.alerts_written, counters.alerts_dropped), (EVENTS as u64, 0));
     assert_eq!(counters.reloads, RELOADS);

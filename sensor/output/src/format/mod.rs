@@ -70,6 +70,18 @@ struct Line<'a> {
 }
 
 impl Format {
+    /// The same as JSON with all that may be left out, for those who watch.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        Self {
+            json: true,
+            include_output: true,
+            include_fields: true,
+            include_tags: true,
+            ..self.clone()
+        }
+    }
+
     /// The line of `alert`, without a line feed at its end and with none inside. `time_ns` is the
     /// event's time, nanoseconds since the epoch.
     pub fn line(&self, time_ns: u64, alert: &RenderedAlert) -> String {

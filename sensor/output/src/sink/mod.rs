@@ -11,10 +11,12 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
 
 use crate::error::OutputError;
 use crate::message::Message;
@@ -106,6 +108,26 @@ impl Target {
             Self::Http(target) => format!("http {}", without_secrets(&target.post.url)),
         }
     }
+
+    fn open(&self) -> Result<Box<dyn Writer>, OutputError> {
+        Ok(match self {
+            Self::Stdout => Box::new(stdout()?),
+            Self::File(path) => Box::new(Reopening::open(path)?),
+            Self::Syslog(target) => {
+                let path = target.socket.as_deref().unwrap_or(Path::new(SYSLOG_SOCKET));
+                let facility = target.facility.0 << 3;
+                let layout = Layout::Syslog { facility, tag: target.tag.clone() };
+                Box::new(Datagrams::to(path, layout))
+            }
+            Self::Journal { socket, tag } => {
+                let path = socket.as_deref().unwrap_or(Path::new(JOURNAL_SOCKET));
+                Box::new(Datagrams::to(path, Layout::Journal { tag: tag.clone() }))
+            }
+            Self::Datagram(path) => Box::new(Datagrams::to(path, Layout::Line)),
+            Self::Program(target) => Box::new(Program::new(target.clone())),
+            Self::Http(target) => Box::new(Http::new((**target).clone())),
+        })
+    }
 }
 
 /// Totals of one sink.
@@ -139,11 +161,14 @@ struct Totals {
     written: AtomicU64,
     dropped: AtomicU64,
     failed: AtomicU64,
-    last_error: std::sync::Mutex<Option<String>>,
+    last_error: Mutex<Option<String>>,
 }
 
+/// A sink at work. Its thread ends when nobody can put anything into it any more.
 #[derive(Debug)]
 struct Sink {
+    target: Target,
+    limits: QueueLimits,
     name: String,
     inlet: Inlet,
     totals: Arc<Totals>,
@@ -153,42 +178,154 @@ struct Sink {
 /// All sinks. Sending goes to each of them.
 #[derive(Debug, Default)]
 pub struct Sinks {
-    sinks: Vec<Sink>,
+    /// Replaced as a whole, so that whoever sends never waits.
+    list: ArcSwap<Vec<Arc<Sink>>>,
+    /// What became of alerts in sinks that were taken out.
+    gone: Mutex<SinkCounts>,
+}
+
+/// Sinks that were opened and are not at work yet.
+#[derive(Debug)]
+pub struct Prepared(Vec<Place>);
+
+/// One sink of a new list.
+#[derive(Debug)]
+enum Place {
+    /// One that is at work already.
+    Kept(Arc<Sink>),
+    /// One to start.
+    Opened(Target, Box<dyn Writer>, QueueLimits),
 }
 
 impl Sinks {
     /// Opens the targets and starts a thread for each.
     pub fn open(targets: &[Target], limits: QueueLimits) -> Result<Self, OutputError> {
-        let mut sinks = Self::default();
-        for target in targets {
-            let writer: Box<dyn Writer> = match target {
-                Target::Stdout => Box::new(stdout()?),
-                Target::File(path) => Box::new(Reopening::open(path)?),
-                Target::Syslog(target) => {
-                    let path = target.socket.as_deref().unwrap_or(Path::new(SYSLOG_SOCKET));
-                    let facility = target.facility.0 << 3;
-                    let layout = Layout::Syslog { facility, tag: target.tag.clone() };
-                    Box::new(Datagrams::to(path, layout))
-                }
-                Target::Journal { socket, tag } => {
-                    let path = socket.as_deref().unwrap_or(Path::new(JOURNAL_SOCKET));
-                    Box::new(Datagrams::to(path, Layout::Journal { tag: tag.clone() }))
-                }
-                Target::Datagram(path) => Box::new(Datagrams::to(path, Layout::Line)),
-                Target::Program(target) => Box::new(Program::new(target.clone())),
-                Target::Http(target) => Box::new(Http::new((**target).clone())),
-            };
-            sinks.add(target.name(), writer, limits)?;
-        }
+        let sinks = Self::default();
+        let prepared = sinks.prepare(targets, limits)?;
+        sinks.replace(prepared)?;
         Ok(sinks)
     }
 
-    fn add(
-        &mut self,
-        name: String,
+    /// Opens what is new in a list of targets. Nothing is started, stopped or sent yet; a sink whose
+    /// target and limits stay the same goes on with all that waits for it.
+    pub fn prepare(
+        &self,
+        targets: &[Target],
+        limits: QueueLimits,
+    ) -> Result<Prepared, OutputError> {
+        let present = self.list.load();
+        let mut places = Vec::new();
+        for target in targets {
+            let same = |sink: &&Arc<Sink>| sink.target == *target && sink.limits == limits;
+            places.push(match present.iter().find(same) {
+                Some(sink) => Place::Kept(Arc::clone(sink)),
+                None => Place::Opened(target.clone(), target.open()?, limits),
+            });
+        }
+        Ok(Prepared(places))
+    }
+
+    /// Puts a prepared list in the place of the present one. Sinks that are not in it write what waits
+    /// for them and end.
+    pub fn replace(&self, prepared: Prepared) -> Result<(), OutputError> {
+        let mut list = Vec::new();
+        for place in prepared.0 {
+            list.push(match place {
+                Place::Kept(sink) => sink,
+                Place::Opened(target, writer, limits) => {
+                    Arc::new(Sink::start(target, writer, limits)?)
+                }
+            });
+        }
+        let before = self.list.swap(Arc::new(list));
+        let now = self.list.load();
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        for sink in before.iter().filter(|sink| !now.iter().any(|one| Arc::ptr_eq(one, sink))) {
+            let SinkCounts { written, dropped, failed, .. } = sink.counts();
+            gone.written += written;
+            gone.dropped += dropped;
+            gone.failed += failed;
+        }
+        Ok(())
+    }
+
+    /// Hands an alert to every sink that has room for it. Never waits; returns how many took it.
+    pub fn send(&self, message: Message) -> usize {
+        let line: Line = Arc::new(message);
+        let took = |sink: &&Arc<Sink>| {
+            let taken = sink.inlet.offer(&line);
+            if !taken {
+                sink.totals.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            taken
+        };
+        self.list.load().iter().filter(took).count()
+    }
+
+    /// Totals of each sink that is at work.
+    pub fn counts(&self) -> Vec<SinkCounts> {
+        self.list.load().iter().map(|sink| sink.counts()).collect()
+    }
+
+    /// Totals over all sinks there ever were, as far as they were counted when they were taken out.
+    pub fn total(&self) -> SinkCounts {
+        let mut all = self.gone.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for sink in self.counts() {
+            all.written += sink.written;
+            all.dropped += sink.dropped;
+            all.failed += sink.failed;
+            all.waiting_bytes += sink.waiting_bytes;
+        }
+        all
+    }
+
+    /// Waits until everything waiting is written, but no longer than `limit`; returns the totals.
+    /// What a hanging sink still holds then is told as waiting.
+    pub fn finish(self, limit: Duration) -> Vec<SinkCounts> {
+        let end = Instant::now() + limit;
+        let list = Arc::unwrap_or_clone(self.list.into_inner());
+        // All are told at once that nothing more comes, so that one that hangs costs the others nothing.
+        let ending: Vec<Ending> = list.into_iter().filter_map(Ending::of).collect();
+        ending.into_iter().map(|sink| sink.wait(end, limit)).collect()
+    }
+}
+
+/// A sink that gets nothing more.
+struct Ending {
+    name: String,
+    waiting: u64,
+    totals: Arc<Totals>,
+    thread: JoinHandle<()>,
+}
+
+impl Ending {
+    /// `None` when somebody still holds it, which nobody does once sending has ended.
+    fn of(sink: Arc<Sink>) -> Option<Self> {
+        let Sink { name, inlet, totals, thread, .. } = Arc::into_inner(sink)?;
+        Some(Self { name, waiting: inlet.waiting_bytes(), totals, thread })
+    }
+
+    fn wait(self, end: Instant, limit: Duration) -> SinkCounts {
+        while !self.thread.is_finished() && Instant::now() < end {
+            thread::sleep(FINISH_STEP);
+        }
+        let hangs = !self.thread.is_finished();
+        let mut found = self.totals.read(self.name);
+        if hangs {
+            found.waiting_bytes = self.waiting;
+            found.last_error = Some(format!("did not finish within {}s", limit.as_secs_f32()));
+        }
+        found
+    }
+}
+
+impl Sink {
+    fn start(
+        target: Target,
         writer: Box<dyn Writer>,
         limits: QueueLimits,
-    ) -> Result<(), OutputError> {
+    ) -> Result<Self, OutputError> {
+        let name = target.name();
         let (inlet, outlet) = queue(limits);
         let totals = Arc::new(Totals::default());
         let theirs = Arc::clone(&totals);
@@ -197,53 +334,9 @@ impl Sinks {
             .stack_size(STACK_BYTES)
             .spawn(move || drain(&outlet, writer, &theirs))
             .map_err(|source| OutputError::Thread { sink: name.clone(), source })?;
-        self.sinks.push(Sink { name, inlet, totals, thread });
-        Ok(())
+        Ok(Self { target, limits, name, inlet, totals, thread })
     }
 
-    /// Hands an alert to every sink that has room for it. Never waits; returns how many took it.
-    pub fn send(&self, message: Message) -> usize {
-        let line: Line = Arc::new(message);
-        let took = |sink: &&Sink| {
-            let taken = sink.inlet.offer(&line);
-            if !taken {
-                sink.totals.dropped.fetch_add(1, Ordering::Relaxed);
-            }
-            taken
-        };
-        self.sinks.iter().filter(took).count()
-    }
-
-    /// Totals of each sink.
-    pub fn counts(&self) -> Vec<SinkCounts> {
-        self.sinks.iter().map(Sink::counts).collect()
-    }
-
-    /// Waits until everything waiting is written, but no longer than `limit`; returns the totals.
-    /// What a hanging sink still holds then is counted as failed.
-    pub fn finish(self, limit: Duration) -> Vec<SinkCounts> {
-        let end = Instant::now() + limit;
-        let mut counts = Vec::new();
-        for sink in self.sinks {
-            let Sink { name, inlet, totals, thread } = sink;
-            let waiting = inlet.waiting_bytes();
-            drop(inlet);
-            while !thread.is_finished() && Instant::now() < end {
-                thread::sleep(FINISH_STEP);
-            }
-            let hangs = !thread.is_finished();
-            let mut found = totals.read(name);
-            if hangs {
-                found.waiting_bytes = waiting;
-                found.last_error = Some(format!("did not finish within {}s", limit.as_secs_f32()));
-            }
-            counts.push(found);
-        }
-        counts
-    }
-}
-
-impl Sink {
     fn counts(&self) -> SinkCounts {
         let counts = self.totals.read(self.name.clone());
         SinkCounts { waiting_bytes: self.inlet.waiting_bytes(), ..counts }
@@ -252,7 +345,7 @@ impl Sink {
 
 impl Totals {
     fn read(&self, name: String) -> SinkCounts {
-        let error = self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         SinkCounts {
             name,
             written: self.written.load(Ordering::Relaxed),
@@ -264,7 +357,7 @@ impl Totals {
     }
 
     fn note(&self, error: &io::Error) {
-        let mut last = self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(error.to_string());
     }
 }

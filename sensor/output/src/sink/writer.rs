@@ -14,7 +14,7 @@ pub(super) struct Delivery {
 }
 
 /// Where alerts go.
-pub(super) trait Writer: Send {
+pub(super) trait Writer: Send + std::fmt::Debug {
     /// Takes a batch, oldest first.
     fn deliver(&mut self, batch: &[Line]) -> Delivery;
 

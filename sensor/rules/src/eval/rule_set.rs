@@ -147,11 +147,24 @@ impl RuleSet {
 
     /// The rules that match an event. Allocates only when more match than ever before.
     pub fn eval<'s>(&self, facts: &dyn Facts, scratch: &'s mut Scratch) -> &'s [RuleId] {
+        self.eval_with(facts, scratch, |_| {})
+    }
+
+    /// The same, and tells of each rule when it has been looked at, for whoever measures. What several
+    /// rules ask is answered where it is first asked.
+    pub fn eval_with<'s>(
+        &self,
+        facts: &dyn Facts,
+        scratch: &'s mut Scratch,
+        mut looked_at: impl FnMut(RuleId),
+    ) -> &'s [RuleId] {
         scratch.begin(&self.graph);
         let mut walk = Walk::new(&self.graph, facts, scratch);
         for place in self.candidates.of(facts.event_code()) {
             let Some(each) = self.rules.get(*place as usize) else { continue };
-            if walk.holds(each.root) {
+            let holds = walk.holds(each.root);
+            looked_at(RuleId(*place));
+            if holds {
                 walk.matched(RuleId(*place));
                 if self.options.matching == Matching::First {
                     break;

@@ -93,6 +93,7 @@ fn named<'p>(part: &'p str, parent: &str) -> Option<(Engine, &'p str)> {
         ("cri-containerd-", Engine::Containerd),
         ("nerdctl-", Engine::Containerd),
         ("crio-", Engine::Crio),
+        ("libpod-payload-", Engine::Podman),
         ("libpod-", Engine::Podman),
     ] {
         if let Some(id) = scope.strip_prefix(prefix).filter(|id| is_id(id)) {
@@ -186,6 +187,7 @@ mod tests {
                 Engine::Podman,
             ),
             ("/libpod_parent/libpod-ID", Engine::Podman),
+            ("/libpod_parent/libpod-payload-ID/container", Engine::Podman),
         ] {
             assert_eq!(claim(path), Some((engine, "ID".into())), "{path}");
         }

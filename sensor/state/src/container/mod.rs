@@ -10,6 +10,17 @@ use std::sync::Arc;
 
 pub use cgroup::{Claim, Engine};
 
+use crate::host::{Group, User};
+
+/// Users and groups that a container's own files name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accounts {
+    /// Users by id.
+    pub users: HashMap<u32, User>,
+    /// Groups by id.
+    pub groups: HashMap<u32, Group>,
+}
+
 /// One mount of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mount {
@@ -73,6 +84,8 @@ pub struct Container {
     pub host_ipc: Option<bool>,
     /// The pod, if it is one's.
     pub pod: Option<Pod>,
+    /// Users and groups; `None` when nobody has looked.
+    pub accounts: Option<Arc<Accounts>>,
 }
 
 impl Container {

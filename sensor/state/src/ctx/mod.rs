@@ -9,9 +9,9 @@ use eyas_abi::schema::{EventType, ParamType, Source};
 use eyas_abi::value::{SockAddr, SockTuple};
 use eyas_abi::{Event, value};
 
-use crate::container::Place;
+use crate::container::{Accounts, Place};
 use crate::fd::{Fd, address_text, tuple_text};
-use crate::host::Host;
+use crate::host::{Group, Host, User};
 use crate::path::absolute;
 use crate::process::Process;
 use crate::slots::FdSlots;
@@ -123,6 +123,29 @@ impl<'a> Ctx<'a> {
     /// The process the event happened in; `None` for what happens in none.
     pub fn process(&self) -> Option<&'a Process> {
         self.process
+    }
+
+    /// The user of this id: of the container's own table, or of the host's where there is none.
+    pub fn user(&self, uid: u32) -> Option<&'a User> {
+        match self.accounts() {
+            Some(accounts) if !accounts.users.is_empty() => accounts.users.get(&uid),
+            _ => self.host().users.get(&uid),
+        }
+    }
+
+    /// The group of this id, in the same way.
+    pub fn group(&self, gid: u32) -> Option<&'a Group> {
+        match self.accounts() {
+            Some(accounts) if !accounts.groups.is_empty() => accounts.groups.get(&gid),
+            _ => self.host().groups.get(&gid),
+        }
+    }
+
+    fn accounts(&self) -> Option<&'a Accounts> {
+        match self.place() {
+            Place::Container(container) => container.accounts.as_deref(),
+            _ => None,
+        }
     }
 
     /// Whether the process is in a container, and in which.

@@ -11,9 +11,10 @@ use super::*;
 const LONG: Duration = Duration::from_secs(20);
 
 /// Blocks in every write until told to go on; then everything goes through.
+#[derive(Debug)]
 struct Gate {
     go: mpsc::Receiver<()>,
-    into: Arc<std::sync::Mutex<Vec<u8>>>,
+    into: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Writer for Gate {
@@ -36,12 +37,20 @@ fn batch(lines: &[&str]) -> Vec<Line> {
     lines.iter().map(|line| Arc::new(message(*line))).collect()
 }
 
-fn gated(limits: QueueLimits) -> (Sinks, mpsc::Sender<()>, Arc<std::sync::Mutex<Vec<u8>>>) {
+fn gated(limits: QueueLimits) -> (Sinks, mpsc::Sender<()>, Arc<Mutex<Vec<u8>>>) {
     let (open, go) = mpsc::channel();
-    let into = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let mut sinks = Sinks::default();
-    sinks.add("gate".into(), Box::new(Gate { go, into: Arc::clone(&into) }), limits).unwrap();
+    let into = Arc::new(Mutex::new(Vec::new()));
+    let gate = Box::new(Gate { go, into: Arc::clone(&into) });
+    let sinks = Sinks::default();
+    sinks.replace(Prepared(vec![Place::Opened(Target::Stdout, gate, limits)])).unwrap();
     (sinks, open, into)
+}
+
+/// A list with one more target at its end.
+fn add(sinks: &Sinks, target: Target, limits: QueueLimits) {
+    let mut all: Vec<Target> = sinks.list.load().iter().map(|sink| sink.target.clone()).collect();
+    all.push(target);
+    sinks.replace(sinks.prepare(&all, limits).unwrap()).unwrap();
 }
 
 #[test]
@@ -66,9 +75,8 @@ fn a_hanging_sink_is_never_waited_for_and_what_it_misses_is_counted() {
 fn a_hanging_sink_does_not_keep_lines_from_the_others_nor_the_end_from_coming() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("alerts");
-    let (mut sinks, open, _) = gated(QueueLimits::default());
-    let file = Box::new(Reopening::open(&path).unwrap());
-    sinks.add("file".into(), file, QueueLimits::default()).unwrap();
+    let (sinks, open, _) = gated(QueueLimits::default());
+    add(&sinks, Target::File(path.clone()), QueueLimits::default());
     for n in 0..50 {
         sinks.send(message(format!("{n}")));
     }
@@ -83,6 +91,7 @@ fn a_hanging_sink_does_not_keep_lines_from_the_others_nor_the_end_from_coming() 
 
 #[test]
 fn a_sink_that_fails_counts_lines_by_what_went_through() {
+    #[derive(Debug)]
     struct TwoBytes(usize);
     impl io::Write for TwoBytes {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -144,4 +153,37 @@ fn a_full_device_is_counted_and_said() {
     let counts = sinks.finish(LONG).remove(0);
     assert_eq!((counts.written, counts.failed), (0, 1));
     assert!(counts.last_error.unwrap().contains("No space left"));
+}
+
+#[test]
+fn a_new_list_keeps_what_stays_ends_what_goes_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = |name: &str| Target::File(dir.path().join(name));
+    let lines = |name: &str| {
+        let text = std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let limits = QueueLimits::default();
+    let sinks = Sinks::open(&[target("a"), target("b")], limits).unwrap();
+    let first = Arc::clone(&sinks.list.load()[0]);
+    sinks.send(message("1"));
+    sinks.replace(sinks.prepare(&[target("a"), target("c")], limits).unwrap()).unwrap();
+    assert!(Arc::ptr_eq(&first, &sinks.list.load()[0]), "what stays is not opened again");
+    drop(first);
+    sinks.send(message("2"));
+    // A list that cannot be opened changes nothing.
+    let missing = Target::File("/no/such/dir/x".into());
+    assert!(sinks.prepare(&[target("a"), missing], limits).is_err());
+    sinks.send(message("3"));
+    let counts = sinks.finish(LONG);
+    assert_eq!(counts.iter().map(|sink| sink.written).collect::<Vec<_>>(), [3, 2]);
+    assert_eq!(
+        (lines("a"), lines("c")),
+        (vec!["1".into(), "2".into(), "3".into()], vec!["2".into(), "3".into()])
+    );
+    let start = Instant::now();
+    while lines("b") != ["1"] {
+        assert!(start.elapsed() < LONG, "{:?}", lines("b"));
+        thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -166,11 +166,11 @@ fn resolved<'a>(ctx: &'a Ctx<'_>, index: usize, param: &'static Param) -> Option
         }
         ParamType::RelTime => seconds(number()? as u64),
         ParamType::Uid => {
-            Some(identity(number()? as u32, |id| ctx.host().users.get(&id).map(|user| &*user.name)))
+            Some(identity(number()? as u32, |id| ctx.user(id).map(|user| &*user.name)))
         }
-        ParamType::Gid => Some(identity(number()? as u32, |id| {
-            ctx.host().groups.get(&id).map(|group| &*group.name)
-        })),
+        ParamType::Gid => {
+            Some(identity(number()? as u32, |id| ctx.group(id).map(|group| &*group.name)))
+        }
         ParamType::Flags8 | ParamType::Flags16 | ParamType::Flags32 => {
             Some(flags(param.table?, number()? as u32, false))
         }

@@ -13,7 +13,7 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId) -> Option<Value<'a>> {
     let header = ctx.event().header();
     // What happens in no process has no user.
     let process = ctx.process()?;
-    let user = |uid: u32| ctx.host().users.get(&uid);
+    let user = |uid: u32| ctx.user(uid);
     let text = |uid: u32, field: fn(&User) -> &[u8], root: &'static [u8]| {
         let default = if uid == 0 { root } else { NOT_AVAILABLE };
         Some(Value::text(user(uid).map_or(default, field)))
@@ -34,7 +34,7 @@ pub(super) fn value<'a>(ctx: &'a Ctx<'_>, field: FieldId) -> Option<Value<'a>> {
         FieldId::GroupGid => Some(Value::Uint(u64::from(header.egid))),
         FieldId::GroupName => {
             let default = if header.egid == 0 { b"root".as_slice() } else { NOT_AVAILABLE };
-            let group = ctx.host().groups.get(&header.egid);
+            let group = ctx.group(header.egid);
             Some(Value::text(group.map_or(default, |group| &group.name)))
         }
         _ => None,

@@ -1,14 +1,19 @@
-//! `eyas sensor …`.
+//! `eyas sensor …`: the client of the running sensor.
+
+mod rules;
+mod tail;
+mod top;
+mod validate;
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use eyas_control::{Client, ControlError, ProbeSource, Status};
+use eyas_control::{Client, ControlError, Figures, ProbeSource, Status};
 use eyas_ops::{Class, OpsError};
 use serde::Serialize;
 
 use super::install::store;
-use crate::args::{Global, Sensor};
+use crate::args::{Global, Sensor, SocketArgs};
 use crate::exit::Failure;
 use crate::listener::Teller;
 use crate::printer::{Document, Printer};
@@ -23,19 +28,65 @@ pub(super) fn run(
     settings: &Settings,
     printer: &Printer,
 ) -> anyhow::Result<()> {
+    let path = |socket: &SocketArgs| settings.sensor_socket(socket.sensor_socket.as_deref());
     match command {
         Sensor::Status(args) => {
-            let path = settings.sensor_socket(args.socket.sensor_socket.as_deref());
+            let path = path(&args.socket);
             let status = ask(&path)?;
             Ok(printer.data(&StatusDocument { socket: path.display().to_string(), status })?)
         }
         Sensor::Reload(args) => {
-            let path = settings.sensor_socket(args.socket.sensor_socket.as_deref());
-            reload(&SocketSensor::new(path, true), global, settings, printer)
+            reload(&SocketSensor::new(path(&args.socket), true), global, settings, printer)
+        }
+        Sensor::Tail(args) => tail::run(args, &path(&args.socket), printer),
+        Sensor::Rules(args) => rules::run(args, &path(&args.socket), printer),
+        Sensor::Top(args) => top::run(args, &path(&args.socket), printer),
+        Sensor::Metrics(args) => {
+            let figures = asked(&path(&args.socket), Client::metrics)?;
+            Ok(printer.data(&MetricsDocument(figures))?)
+        }
+        Sensor::Validate(args) => validate::run(args, &path(&args.socket), printer),
+        Sensor::LogLevel(args) => {
+            let found = asked(&path(&args.socket), |client| client.log_level(args.level.clone()))?;
+            Ok(printer.data(&LogLevelDocument { level: found.level })?)
         }
         Sensor::PostAlerts => {
             wiring::block_on(poster::run(io::stdin().lock(), io::stdout().lock()))
         }
+    }
+}
+
+/// Asks the sensor one thing.
+fn asked<T>(
+    path: &Path,
+    question: impl FnOnce(&mut Client) -> Result<T, ControlError>,
+) -> Result<T, Failure> {
+    Client::connect(path)
+        .and_then(|mut client| question(&mut client))
+        .map_err(|error| failure(&error, path))
+}
+
+#[derive(Serialize)]
+struct MetricsDocument(Figures);
+
+impl Document for MetricsDocument {
+    const KIND: &'static str = "sensor.metrics";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "{}", self.0)
+    }
+}
+
+#[derive(Serialize)]
+struct LogLevelDocument {
+    level: String,
+}
+
+impl Document for LogLevelDocument {
+    const KIND: &'static str = "sensor.log-level";
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.level)
     }
 }
 
@@ -91,9 +142,7 @@ fn probe(status: &Status) -> String {
 
 /// Asks the sensor what it runs.
 pub(super) fn ask(path: &Path) -> Result<Status, Failure> {
-    Client::connect(path)
-        .and_then(|mut client| client.status())
-        .map_err(|error| failure(&error, path))
+    asked(path, Client::status)
 }
 
 fn failure(error: &ControlError, path: &Path) -> Failure {

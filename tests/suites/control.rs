@@ -1,0 +1,230 @@
+//! The real `eyas` and `eyasd` over the control socket: what people and programs see of a running sensor.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use eyas_abi::{EventBuilder, Header};
+use eyas_tests::{Sensor, eyas, skip, workspace_root};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A sensor without a kernel and a pipe into it.
+struct World {
+    folder: tempfile::TempDir,
+    sensor: Sensor,
+    pipe: fs::File,
+}
+
+fn rule(name: &str, path: &str) -> String {
+    format!(
+        "- rule: {name}\n  desc: d\n  condition: evt.type = openat and fd.name = {path}\n  \
+         output: opened %fd.name\n  priority: WARNING\n  tags: [t]\n"
+    )
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rules = folder.path().join("rules.yaml");
+        fs::write(&rules, rule("first", "/a") + &rule("second", "/b")).expect("rules");
+        let records = folder.path().join("records");
+        let made = Command::new("mkfifo").arg(&records).status().expect("mkfifo");
+        assert!(made.success());
+        let (rules, pipe) = (rules.display().to_string(), records.display().to_string());
+        let arguments =
+            ["--no-probe", "-r", &rules, "--replay-records", &pipe, "-o", "control.group=null"];
+        let sensor = Sensor::start(&folder.path().join("store"), folder.path(), &arguments);
+        let pipe = fs::OpenOptions::new().write(true).open(records).expect("the pipe");
+        fs::write(folder.path().join("eyas.yaml"), "").expect("a configuration");
+        Self { folder, sensor, pipe }
+    }
+
+    /// Process 10 opens a file.
+    fn open(&mut self, path: &str) {
+        let header =
+            Header { time: 5_000_000_000, start: 1, tgid: 10, tid: 10, ..Header::default() };
+        let record = EventBuilder::new(307)
+            .header(header)
+            .int(3)
+            .int(-100)
+            .text(path.as_bytes())
+            .int(1)
+            .int(0)
+            .skip_to("eyas_fd_type")
+            .bytes(b"f")
+            .build();
+        self.pipe.write_all(&record).expect("fed");
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(eyas());
+        command.args(line.split(' ')).arg("--sensor-socket").arg(self.sensor.socket());
+        command.env("EYAS_CONFIG", self.path("eyas.yaml")).stdin(Stdio::null());
+        command
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, line: &str, code: i32) -> String {
+        let Output { status, stdout, stderr } = self.command(line).output().expect("eyas runs");
+        let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        assert_eq!(status.code(), Some(code), "{line}: {out}{err}");
+        out.into_owned()
+    }
+
+    fn document(&self, line: &str) -> Value {
+        serde_json::from_str(&self.run(&format!("{line} --output json"), 0)).expect("a document")
+    }
+}
+
+/// Fields by kind, as `docs/output.md` promises them.
+fn promised() -> BTreeMap<String, BTreeSet<String>> {
+    let text = fs::read_to_string(workspace_root().join("docs/output.md")).expect("the page");
+    let quoted = |cell: &str| -> Vec<String> {
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
+        (quoted(cells[0]).remove(0), quoted(cells[2]).into_iter().collect())
+    })
+    .collect()
+}
+
+#[test]
+fn documents_about_a_running_sensor_are_as_promised() {
+    let mut world = World::new();
+    world.open("/a");
+    world.sensor.expect_alert("first", "/a");
+    let rules = world.path("rules.yaml").display().to_string();
+    for (line, kind) in [
+        ("sensor metrics".to_owned(), "sensor.metrics"),
+        ("sensor rules".to_owned(), "sensor.rules"),
+        ("sensor log-level".to_owned(), "sensor.log-level"),
+        (format!("sensor validate {rules}"), "sensor.validate"),
+    ] {
+        let document = world.document(&line);
+        let fields = document.as_object().expect("an object").keys();
+        let found: BTreeSet<String> =
+            fields.filter(|name| !matches!(name.as_str(), "schema" | "kind")).cloned().collect();
+        assert_eq!(document["kind"], kind);
+        assert_eq!(Some(&found), promised().get(kind), "{kind}");
+    }
+    let top = world.document("sensor top --once --interval 1");
+    assert_eq!(top["kind"], "sensor.top");
+    assert_eq!((&top["rules_enabled"], &top["rules"][0]["name"]), (&2.into(), &"first".into()));
+    assert_eq!(world.document("sensor status")["kind"], "sensor.status");
+}
+
+#[test]
+fn tail_shows_alerts_as_they_come() {
+    let mut world = World::new();
+    let mut child = world
+        .command("sensor tail --rule second --count 2")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("eyas runs");
+    let start = Instant::now();
+    while !world.run("sensor metrics", 0).contains("eyas_sensor_watchers 1") {
+        assert!(start.elapsed() < PATIENCE, "nobody watches");
+        thread::sleep(Duration::from_millis(20));
+    }
+    world.open("/a");
+    world.open("/b");
+    world.open("/b");
+    let lines: Vec<String> = BufReader::new(child.stdout.take().expect("piped"))
+        .lines()
+        .collect::<Result<_, _>>()
+        .expect("text");
+    assert_eq!(child.wait().expect("ended").code(), Some(0));
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("Warning opened /b") && lines[0].ends_with("[second]"), "{lines:?}");
+    // A sensor that ends is told from a reader that has enough.
+    let mut child = world
+        .command("sensor tail --output json")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("eyas runs");
+    while !world.run("sensor metrics", 0).contains("eyas_sensor_watchers 1") {
+        assert!(start.elapsed() < PATIENCE, "nobody watches");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let World { sensor, .. } = world;
+    assert_eq!(sensor.stop(), 0);
+    assert_eq!(child.wait().expect("ended").code(), Some(7));
+}
+
+#[test]
+fn rules_are_listed_and_switched() {
+    let world = World::new();
+    let listed = world.run("sensor rules", 0);
+    assert!(listed.starts_with("ENABLED  PRIORITY"), "{listed}");
+    assert_eq!(listed.lines().filter(|line| line.starts_with("yes")).count(), 2, "{listed}");
+    let switched = world.run("sensor rules --disable-tag t --enable first", 0);
+    assert_eq!(switched.lines().filter(|line| line.starts_with("yes")).count(), 1, "{switched}");
+    assert!(
+        switched.contains("switched off until the sensor ends: rules with tag `t`"),
+        "{switched}"
+    );
+    let reset = world.run("sensor rules --reset", 0);
+    assert_eq!(reset, listed);
+}
+
+#[test]
+fn rules_are_tried_without_running_them() {
+    let world = World::new();
+    let good = world.path("good.yaml");
+    fs::write(&good, rule("third", "/c")).expect("rules");
+    let said = world.run(&format!("sensor validate {}", good.display()), 0);
+    assert_eq!(said, "the sensor would take them: 1 rules, 1 enabled\n");
+    fs::write(&good, rule("third", "/c").replace("fd.name =", "fd.nam =")).expect("rules");
+    let said = world.run(&format!("sensor validate {}", good.display()), 6);
+    assert!(said.contains("fd.nam"), "{said}");
+    assert_eq!(world.document("sensor rules")["rules"].as_array().expect("rules").len(), 2);
+    world.run("sensor validate absent.yaml", 2);
+}
+
+#[test]
+fn figures_are_clean_for_those_who_check_them() {
+    let name = "figures_are_clean_for_those_who_check_them";
+    let mut world = World::new();
+    world.open("/a");
+    world.sensor.expect_alert("first", "/a");
+    let text = world.run("sensor metrics", 0);
+    assert!(text.contains("# TYPE eyas_sensor_events_total counter\n"), "{text}");
+    let program = Path::new("/usr/bin/promtool");
+    if !program.exists() {
+        skip(name, "promtool (Debian's package `prometheus`) is not installed");
+        return;
+    }
+    let mut child = Command::new(program)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool runs");
+    child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("written");
+    let Output { status, stdout, stderr } = child.wait_with_output().expect("ended");
+    let said = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
+    assert!(status.success() && said.is_empty(), "{said}\n{text}");
+}
+
+#[test]
+fn the_log_level_is_shown_and_set() {
+    let world = World::new();
+    assert_eq!(world.run("sensor log-level", 0), "info\n");
+    assert_eq!(world.run("sensor log-level debug", 0), "debug\n");
+    world.run("sensor log-level loud", 7);
+}
