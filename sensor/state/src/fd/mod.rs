@@ -221,8 +221,10 @@ impl<'a> Fd<'a> {
         Self {
             number,
             kind: None,
+            nameless: false,
             path: None,
             tuple: None,
+            kernel_tuple: None,
             protocol: None,
             device: None,
             inode: None,
