@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Config;
 
 /// Keys of a Falco configuration that are accepted and have no meaning here, or none yet.
-const IGNORED: [&str; 35] = [
+const IGNORED: [&str; 34] = [
     "append_output_suggested",
     "buffered_outputs",
     "capture",

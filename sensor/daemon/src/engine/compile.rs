@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use eyas_artifact::Digest;
 use eyas_control::{Report, RuleCounts, Severity};
-use eyas_rules::index::{BaseSyscalls, IdSet, Names};
+use eyas_rules::index::{IdSet, Names};
 use eyas_rules::{LoadOutcome, RuleSet, SourceFile, load, report};
 
 use super::Settings;

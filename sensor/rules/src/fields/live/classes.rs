@@ -487,6 +487,7 @@ fn in_container(record: &[u8], expected: &[(&str, &str)]) {
         host_pid: Some(false),
         host_network: Some(true),
         host_ipc: None,
+        accounts: None,
         pod: Some(Pod {
             name: text("web-1"),
             namespace: text("prod"),
