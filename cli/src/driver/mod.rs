@@ -17,6 +17,7 @@ mod names;
 mod os_release;
 mod programs;
 pub(crate) mod proof;
+mod remembered;
 mod selection;
 mod source;
 
@@ -25,5 +26,6 @@ pub(crate) use self::facts::Facts;
 pub(crate) use self::kernel::Kernel;
 pub(crate) use self::names::{Names, is_plain};
 pub(crate) use self::programs::{Ran, run};
+pub(crate) use self::remembered::Remembered;
 pub(crate) use self::selection::{DriverKind, choose};
 pub(crate) use self::source::{newest_version, source};

@@ -220,6 +220,32 @@ fn the_environment_of_drivers_is_the_same() {
 }
 
 #[test]
+fn the_driver_that_was_chosen_is_remembered() {
+    let remembered = |world: &World| {
+        fs::create_dir(world.path("falco")).expect("directory");
+        world.write("falco/falco.yaml", "engine:\n  kind: modern_ebpf\n");
+        world
+            .run("driver config --type kmod --version 1.0.0 --falco-config-dir falco")
+            .expect_code(0);
+        let printed = world.run("driver printenv --kernelrelease 5.10.0 --kernelversion 1");
+        printed.expect_code(0);
+        assert!(printed.stdout.contains("DRIVER=\"kmod\""), "{}", printed.stdout);
+        let text = fs::read_to_string(world.path("falcoctl.yaml")).expect("configuration");
+        let tree: serde_json::Value = serde_saphyr::from_str(&text).expect("YAML");
+        assert!(tree["indexes"].is_array(), "what was there stays: {text}");
+        let engine = fs::read_to_string(world.path("falco/config.d/engine-kind-falcoctl.yaml"));
+        let engine: serde_json::Value =
+            serde_saphyr::from_str(&engine.expect("written")).expect("YAML");
+        let driver = &tree["driver"];
+        (driver["type"].clone(), driver["name"].clone(), driver["version"].clone(), engine)
+    };
+    let ours = remembered(&World::ours());
+    if let Some(theirs) = World::theirs("falcoctl::driver_config") {
+        assert_eq!(ours, remembered(&theirs));
+    }
+}
+
+#[test]
 fn failures_of_indexes_and_logins_are_error_records() {
     let ours = World::ours();
     let theirs = World::theirs("falcoctl::failures_elsewhere");

@@ -9,9 +9,11 @@ use serde::Serialize;
 
 use super::Host;
 use crate::args::DriverConfigArgs;
+use crate::driver::Remembered;
 use crate::driver::engine::{self, CONFIGURATION, MAX_CONFIGURATION_BYTES};
 use crate::driver::kubernetes::{Cluster, SERVICE_ACCOUNT};
 use crate::exit::Failure;
+use crate::personality::IndexLists;
 use crate::printer::{Document, Printer};
 use crate::settings::Settings;
 use crate::wiring;
@@ -64,6 +66,9 @@ pub(super) fn run(
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let (driver, dry_run) = (host.kind.as_str(), args.dry_run);
+    if !dry_run {
+        remember(host, settings, printer);
+    }
     let update = settings.driver_switch(args.update_falco, "driver.config.update_falco")?;
     if update == Some(false) {
         let skipped = Some("Falco's configuration stays as it is, as asked".to_owned());
@@ -91,6 +96,45 @@ pub(super) fn run(
     };
     let file = Some(file.display().to_string());
     Ok(printer.data(&Configured { dry_run, driver, file, skipped: None })?)
+}
+
+/// Keeps the choice for later commands in the configuration file, where that is the habit. A file that cannot be
+/// written, such as a mounted one, is told and no more.
+fn remember(host: &Host, settings: &Settings, printer: &Printer) {
+    let habit = settings.character().index_lists == IndexLists::BookAndConfiguration;
+    let Some(file) = settings.config_file().filter(|_| habit) else { return };
+    let failed = |why: String| {
+        printer.warn(format!("`{}` does not remember the driver: {why}", file.display()));
+    };
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            failed(error.to_string());
+            return;
+        }
+    };
+    let remembered = Remembered {
+        kind: host.kind.as_str(),
+        name: &host.settings.name,
+        repositories: &host.settings.repositories,
+        version: &host.version,
+        host_root: &host.settings.host_root.to_string_lossy(),
+    };
+    let Some(changed) = remembered.within(&text) else {
+        failed("its key `driver` is yours, change it there".to_owned());
+        return;
+    };
+    if changed == text {
+        return;
+    }
+    let made = file.parent().map_or(Ok(()), fs::create_dir_all);
+    match made.map_err(|error| error.to_string()).and_then(|()| {
+        eyas_ops::replace_file(&file, changed.as_bytes()).map_err(|error| error.to_string())
+    }) {
+        Ok(()) => printer.aside(format!("`{}` remembers the driver", file.display())),
+        Err(why) => failed(why),
+    }
 }
 
 fn place(args: &DriverConfigArgs, settings: &Settings) -> anyhow::Result<Place> {
