@@ -20,14 +20,15 @@ impl Collection {
     ) -> Refused {
         let message = format!("{kind} `{name}` is changed here, but no earlier item defines it");
         let refused = reader.error(Code::NotDefined, LoadCode::ErrValidate, head(item), message);
-        let names = match kind {
-            "list" => &self.names.lists,
-            "macro" => &self.names.macros,
-            _ => &self.names.rules,
-        };
-        let mut known: Vec<&str> = names.keys().map(String::as_str).collect();
-        known.sort_unstable();
-        reader.hint(nearest(name, known).map(|meant| format!("did you mean `{meant}`?")));
+        if reader.was_told() {
+            let meant = match kind {
+                "list" => nearest(name, self.lists.iter().map(|list| list.header.name.as_str())),
+                "macro" => nearest(name, self.macros.iter().map(|one| one.header.name.as_str())),
+                _ => nearest(name, self.rules.iter().map(|rule| rule.header.name.as_str())),
+            };
+            let meant = meant.map(|meant| format!("did you mean `{meant}`?"));
+            reader.hint(meant);
+        }
         refused
     }
 
@@ -82,7 +83,12 @@ impl Collection {
         let Some(&known) = self.names.rules.get(name) else {
             return Err(self.not_defined(reader, item, "rule", name));
         };
-        let mut rule = self.rules[known].clone();
+        // Only exceptions can be refused, and then nothing else is changed either.
+        if let Some(exceptions) = given.exceptions.filter(|exceptions| !exceptions.is_empty()) {
+            self.append_exceptions(reader, item, known, exceptions)?;
+        }
+        let position = self.next_position();
+        let rule = &mut self.rules[known];
         if let Some(condition) = &given.condition {
             rule.condition.append(condition);
         }
@@ -90,15 +96,39 @@ impl Collection {
             rule.output.append(output);
         }
         if let Some(desc) = &given.desc {
-            rule.desc = format!("{} {desc}", rule.desc);
+            rule.desc.extend([" ", desc.as_str()]);
         }
         rule.tags.extend(given.tags.into_iter().flatten());
-        for exception in given.exceptions.into_iter().flatten() {
-            append_exception(reader, &mut rule, exception, &self.statics)?;
-        }
-        rule.header.visibility = self.next_position();
-        self.rules[known] = rule;
+        rule.header.visibility = position;
         Ok(())
+    }
+
+    /// All of them, or none if one is refused.
+    fn append_exceptions(
+        &mut self,
+        reader: &mut Reader<'_>,
+        item: &Node,
+        known: usize,
+        given: Vec<GivenException>,
+    ) -> Result<(), Refused> {
+        let Self { rules, statics, .. } = self;
+        let rule = &mut rules[known];
+        let before = rule.exceptions.len();
+        let mut extended = Vec::new();
+        let append = || {
+            for exception in given {
+                extended.extend(append_exception(reader, rule, exception, statics)?);
+            }
+            exceptions::check_count(reader, item, rule.exceptions.len())
+        };
+        let result = append();
+        if result.is_err() {
+            for (place, values) in extended.into_iter().rev() {
+                rule.exceptions[place].values.truncate(values);
+            }
+            rule.exceptions.truncate(before);
+        }
+        result
     }
 
     fn replace_rule(
@@ -191,13 +221,15 @@ fn given_text(
     item.get(key).map(|_| reader.required(item, key)).transpose()
 }
 
+/// Adds an exception, or values to one that exists; of that one it gives the place and how many values
+/// it had.
 fn append_exception(
     reader: &mut Reader<'_>,
     rule: &mut Rule,
     given: GivenException,
     statics: &StaticFields,
-) -> Result<(), Refused> {
-    let Some(known) = rule.exceptions.iter_mut().find(|known| known.name == given.name) else {
+) -> Result<Option<(usize, usize)>, Refused> {
+    let Some(place) = rule.exceptions.iter().position(|known| known.name == given.name) else {
         if given.fields.is_none() || given.values.is_empty() {
             let message = format!(
                 "exception `{}` is new to the rule and needs `fields` and `values`",
@@ -213,9 +245,11 @@ fn append_exception(
         let scope = Scope { source: &rule.source, statics };
         let exception = given.complete(reader, rule.known_source.then_some(scope))?;
         rule.exceptions.push(exception);
-        return Ok(());
+        return Ok(None);
     };
-    extend_exception(reader, known, given)
+    let values = rule.exceptions[place].values.len();
+    extend_exception(reader, &mut rule.exceptions[place], given)?;
+    Ok(Some((place, values)))
 }
 
 fn extend_exception(

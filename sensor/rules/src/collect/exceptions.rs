@@ -1,4 +1,6 @@
 //! Exceptions of rule items: shapes, defaults, operators, fields.
+use std::collections::HashSet;
+
 use super::Text;
 use super::item::{Exception, ExceptionValue, OneOrMany};
 use super::reader::{Reader, Refused, head};
@@ -7,6 +9,9 @@ use crate::report::{Code, LoadCode, nearest};
 use crate::source::{Kind, Node, Place};
 use crate::syntax::ast::{Modifier, Operand, Operator};
 use crate::syntax::{Limits, parse_operand};
+
+/// Most exceptions of one rule.
+pub(super) const EXCEPTION_LIMIT: usize = 5000;
 
 /// What an exception may say.
 const KEYS: [&str; 4] = ["name", "fields", "comps", "values"];
@@ -41,9 +46,10 @@ pub(super) fn read(
     };
     reader.within("exceptions", "", node, |reader| {
         let mut given: Vec<GivenException> = Vec::with_capacity(items.len());
+        let mut names = HashSet::new();
         for item in items {
             let exception = read_one(reader, item, mode)?;
-            if given.iter().any(|known| known.name == exception.name) {
+            if !names.insert(exception.name.clone()) {
                 let message =
                     format!("exception `{}` is defined twice in this item", exception.name);
                 reader.warning(
@@ -55,8 +61,22 @@ pub(super) fn read(
             }
             given.push(exception);
         }
+        check_count(reader, node, given.len())?;
         Ok(Some(given))
     })
+}
+
+/// A rule may have only so many exceptions.
+pub(super) fn check_count(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    count: usize,
+) -> Result<(), Refused> {
+    if count <= EXCEPTION_LIMIT {
+        return Ok(());
+    }
+    let message = format!("a rule has at most {EXCEPTION_LIMIT} exceptions, found {count}");
+    Err(reader.error(Code::TooLarge, LoadCode::ErrValidate, node.place, message))
 }
 
 fn read_one(reader: &mut Reader<'_>, item: &Node, mode: Mode) -> Result<GivenException, Refused> {

@@ -1,6 +1,9 @@
 //! Typed access to the keys of an item, with a report for each that is not as it must be.
 use super::Text;
-use crate::report::{Code, LoadCode, Location, Position, Report, Severity, nearest, snippet};
+use crate::report::{
+    Code, LoadCode, Location, Position, Report, Severity, has_room, nearest, readable,
+    readable_name, snippet,
+};
 use crate::source::{Node, Place, SourceFile};
 
 /// Kind of location: the value of a key.
@@ -15,11 +18,13 @@ pub(super) struct Reader<'f> {
     file: &'f SourceFile,
     path: Vec<Location>,
     pub(super) reports: Vec<Report>,
+    /// The report made last is among them.
+    told: bool,
 }
 
 impl<'f> Reader<'f> {
     pub(super) fn new(file: &'f SourceFile) -> Self {
-        Self { file, path: Vec::new(), reports: Vec::new() }
+        Self { file, path: Vec::new(), reports: Vec::new(), told: false }
     }
 
     /// Runs with one more step on the way.
@@ -38,7 +43,7 @@ impl<'f> Reader<'f> {
 
     fn location(&self, item_type: &'static str, name: &str, place: Place) -> Location {
         let position = Position::of(&self.file.name, place.start);
-        Location { item_type, item_name: name.to_owned(), position }
+        Location { item_type, item_name: readable_name(name), position }
     }
 
     pub(super) fn error(
@@ -64,9 +69,14 @@ impl<'f> Reader<'f> {
 
     /// Sets the hint of the report made last.
     pub(super) fn hint(&mut self, hint: Option<String>) {
-        if let Some(last) = self.reports.last_mut() {
-            last.hint = hint;
+        if let Some(last) = self.reports.last_mut().filter(|_| self.told) {
+            last.hint = hint.map(readable);
         }
+    }
+
+    /// Whether the report made last was told. A hint that takes a search is not worth it else.
+    pub(super) fn was_told(&self) -> bool {
+        self.told
     }
 
     pub(super) fn report(
@@ -77,11 +87,15 @@ impl<'f> Reader<'f> {
         place: Place,
         message: String,
     ) {
+        self.told = has_room(&self.reports, severity);
+        if !self.told {
+            return;
+        }
         self.reports.push(Report {
             severity,
             code,
             load_code,
-            message,
+            message: readable(message),
             hint: None,
             file: self.file.name.clone(),
             locations: self.path.clone(),
@@ -181,15 +195,17 @@ impl<'f> Reader<'f> {
         severity: Severity,
         load_code: Option<LoadCode>,
     ) {
-        let entries = item.entries().unwrap_or_default();
-        for (n, (key, _)) in entries.iter().enumerate() {
+        let mut seen = Vec::new();
+        for (key, _) in item.entries().unwrap_or_default() {
             let name = key.text().unwrap_or_default();
             if !known.contains(&name) {
                 let message = format!("unknown key `{name}` is ignored");
                 self.report(severity, Code::UnknownKey, load_code, key.place, message);
-                let meant = nearest(name, known.iter().copied());
+                let meant = self.was_told().then(|| nearest(name, known.iter().copied())).flatten();
                 self.hint(meant.map(|meant| format!("did you mean `{meant}`?")));
-            } else if entries[..n].iter().any(|(earlier, _)| earlier.text() == Some(name)) {
+            } else if !seen.contains(&name) {
+                seen.push(name);
+            } else {
                 let message = format!("key `{name}` is given twice, the first one counts");
                 self.report(Severity::Lint, Code::DuplicateKey, None, key.place, message);
             }

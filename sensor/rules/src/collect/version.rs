@@ -1,4 +1,6 @@
 //! What rules files require of the engine and of plugins.
+use std::collections::HashSet;
+
 use semver::Version;
 
 use super::reader::{Reader, Refused, head};
@@ -144,6 +146,7 @@ impl Collection {
 
 fn plugin_requirement(reader: &mut Reader<'_>, entry: &Node) -> Result<PluginRequirement, Refused> {
     let mut any_of = vec![requirement(reader, entry)?];
+    let mut names: HashSet<String> = any_of.iter().map(|wanted| wanted.name.clone()).collect();
     if let Some(node) = entry.get("alternatives") {
         let Some(alternatives) = node.items() else {
             return Err(reader.wrong_type("`alternatives`", "a sequence", node));
@@ -152,7 +155,7 @@ fn plugin_requirement(reader: &mut Reader<'_>, entry: &Node) -> Result<PluginReq
             let kind = "required plugin versions alternative";
             let next =
                 reader.within(kind, "", alternative, |reader| requirement(reader, alternative))?;
-            if any_of.iter().any(|known| known.name == next.name) {
+            if !names.insert(next.name.clone()) {
                 let message = format!("plugin `{}` is named twice in one requirement", next.name);
                 let place = head(alternative);
                 return Err(reader.error(

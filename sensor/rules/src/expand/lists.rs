@@ -6,6 +6,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
+use aho_corasick::{AhoCorasick, Match, MatchKind};
+
 use super::{ITEM_LIMIT, LIST_DEPTH, PART_COST, TEXT_LIMIT, TOTAL_TEXT_LIMIT, TooLarge};
 use crate::collect::{Collection, List, Text};
 
@@ -13,8 +15,8 @@ use crate::collect::{Collection, List, Text};
 pub struct Lists<'c> {
     all: &'c [List],
     by_name: HashMap<&'c str, usize>,
-    /// Lists whose names are several words; they need a search of their own.
-    odd: Vec<usize>,
+    /// Lists whose names are several words, and a search for all of them.
+    odd: Option<(AhoCorasick, Vec<usize>)>,
     /// Lists as texts, from their first use on.
     resolved: Vec<Option<Result<Text, TooLarge>>>,
     used: BTreeSet<usize>,
@@ -32,10 +34,9 @@ impl<'c> Lists<'c> {
             let items = list.items.iter().filter_map(|item| by_name.get(item.as_str()).copied());
             items.filter(move |item| *item != n).collect::<Vec<_>>()
         };
-        let odd = |list: &List| list.header.name.contains(is_delimiter);
         Self {
             all,
-            odd: (0..all.len()).filter(|&n| odd(&all[n])).collect(),
+            odd: odd(all),
             resolved: vec![None; all.len()],
             used: all.iter().enumerate().flat_map(nested).collect(),
             by_name,
@@ -63,26 +64,25 @@ impl<'c> Lists<'c> {
 
     /// Replaces every list name in a text, and notes the lists as used.
     pub fn replace(&mut self, text: &Text) -> Result<Text, TooLarge> {
-        let mut text = text.clone();
-        for n in self.odd.clone() {
-            text = self.replace_odd(&text, n)?;
-        }
+        let text = self.replace_odd(text)?;
         let found: Vec<(Range<usize>, usize)> = words(text.as_str())
             .filter_map(|range| Some((range.clone(), *self.by_name.get(&text.as_str()[range])?)))
             .collect();
         self.replace_at(&text, &found)
     }
 
-    fn replace_odd(&mut self, text: &Text, n: usize) -> Result<Text, TooLarge> {
-        let name = self.all[n].header.name.as_str();
+    /// Names of several words, all found in one search: the longest one that begins first.
+    fn replace_odd(&mut self, text: &Text) -> Result<Text, TooLarge> {
+        let Some((search, lists)) = &self.odd else { return Ok(text.clone()) };
         let within = text.as_str();
-        let free = |at: usize| {
-            let before = within[..at].chars().next_back();
-            let after = within[at + name.len()..].chars().next();
+        let free = |found: &Match| {
+            let before = within[..found.start()].chars().next_back();
+            let after = within[found.end()..].chars().next();
             before.is_none_or(is_delimiter) && after.is_none_or(is_delimiter)
         };
-        let places = within.match_indices(name).map(|(at, _)| at).filter(|&at| free(at));
-        let found: Vec<_> = places.map(|at| (at..at + name.len(), n)).collect();
+        let places = search.find_iter(within).filter(free);
+        let found: Vec<_> =
+            places.map(|found| (found.range(), lists[found.pattern().as_usize()])).collect();
         self.replace_at(text, &found)
     }
 
@@ -167,6 +167,17 @@ impl<'c> Lists<'c> {
         }
         Ok(())
     }
+}
+
+/// A search for names that are several words. There is none for more of them than it can hold: names
+/// that a warning was given for stay what they are then.
+fn odd(lists: &[List]) -> Option<(AhoCorasick, Vec<usize>)> {
+    let odd = |n: &usize| lists[*n].header.name.contains(is_delimiter);
+    let numbers: Vec<usize> = (0..lists.len()).filter(odd).collect();
+    let names = numbers.iter().map(|&n| lists[n].header.name.as_str());
+    let search = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(names);
+    (!numbers.is_empty()).then_some(())?;
+    Some((search.ok()?, numbers))
 }
 
 /// Adds a value as it stands in a condition: in quotes if it has a space and none yet.

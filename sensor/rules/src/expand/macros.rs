@@ -181,7 +181,12 @@ impl Macros {
         if open.len() > TREE_DEPTH {
             return Err(MacroError::TooLarge(TooLarge::Depth));
         }
-        self.size_of(n, open)
+        // A macro that is nothing but another one nests, too: it is expanded step by step.
+        let Size { nodes, depth } = self.size_of(n, open)?;
+        if depth >= TREE_DEPTH {
+            return Err(MacroError::TooLarge(TooLarge::Depth));
+        }
+        Ok(Size { nodes, depth: depth + 1 })
     }
 
     fn build(&self, tree: &Expr, used: &mut Vec<String>) -> Option<Expr> {
@@ -281,9 +286,10 @@ mod tests {
         let borrowed: Vec<(&str, &str)> =
             conditions.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let mut macros = macros(&borrowed);
-        let edge = format!("m{}", TREE_DEPTH - 1);
+        // Each step is a negation and a name.
+        let edge = format!("m{}", TREE_DEPTH / 2 - 1);
         assert!(expanded(&mut macros, &edge).is_ok());
-        let over = format!("m{TREE_DEPTH}");
+        let over = format!("m{}", TREE_DEPTH / 2);
         assert_eq!(expanded(&mut macros, &over), Err(MacroError::TooLarge(TooLarge::Depth)));
         assert_eq!(expanded(&mut macros, "m4999"), Err(MacroError::TooLarge(TooLarge::Depth)));
     }

@@ -11,5 +11,5 @@ mod text;
 
 pub use append::{AppendOutput, ExtraField, RETIRED, RuleOutput, RuleView};
 pub use json::FieldJson;
-pub use template::{FormatError, Rendered, Style, Template, TemplateField, WIDEST};
+pub use template::{FormatError, LONGEST, Rendered, Style, Template, TemplateField, WIDEST};
 pub use text::LONGEST_BUFFER;

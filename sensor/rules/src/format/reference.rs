@@ -4,6 +4,10 @@ use crate::check::{Scope, Typed, operand};
 use crate::syntax::ast::Operand;
 use crate::syntax::{Limits, canonical_operand, parse_operand, parse_operand_prefix};
 
+/// Longest beginning of a name that is tried when the whole of it is none, in bytes: no field and no
+/// parameter comes near it.
+const LONGEST_FIELD: usize = 256;
+
 /// A reference that was found.
 pub(super) struct Found {
     /// The field or call as parsed.
@@ -33,6 +37,7 @@ pub(super) fn find(text: &str, scope: Scope<'_>) -> Result<Found, (String, bool)
     };
     // Shorter prefixes: without the bracket, then letter by letter.
     let mut end = text[..len].rfind('[').filter(|_| text[..len].ends_with(']')).unwrap_or(len - 1);
+    end = end.min(LONGEST_FIELD);
     while end > 0 {
         if text.is_char_boundary(end)
             && let Ok(shorter) = parse_operand(&text[..end], Limits::filter())

@@ -15,6 +15,9 @@ const UNSET: &str = "<NA>";
 /// Widest column that a template may ask for; more is refused.
 pub const WIDEST: usize = 65_535;
 
+/// Longest text of a template, in bytes.
+pub const LONGEST: usize = 65_536;
+
 /// Why a text is not a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
@@ -31,6 +34,12 @@ pub enum FormatError {
         /// The field does not exist, rather than being misspelled in form.
         unknown_field: bool,
     },
+    /// Longer than any message can be meant.
+    #[error("an output has at most {LONGEST} bytes, found {found}")]
+    TooLong {
+        /// Its bytes.
+        found: usize,
+    },
     /// The column is wider than can be meant.
     #[error("a column is at most {WIDEST} wide, found `{found}`")]
     Width {
@@ -45,7 +54,7 @@ impl FormatError {
     /// Byte offset into the text.
     pub fn offset(&self) -> usize {
         match self {
-            Self::Empty => 0,
+            Self::Empty | Self::TooLong { .. } => 0,
             Self::Reference { offset, .. } | Self::Width { offset, .. } => *offset,
         }
     }
@@ -124,6 +133,9 @@ impl Template {
         };
         if body.is_empty() {
             return Err(FormatError::Empty);
+        }
+        if text.len() > LONGEST {
+            return Err(FormatError::TooLong { found: text.len() });
         }
         let mut template = Self { pieces: Vec::new(), lenient, fields: Vec::new() };
         let mut at = text.len() - body.len();

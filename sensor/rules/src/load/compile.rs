@@ -11,7 +11,7 @@ use crate::expand::{BadValue, Lists, MacroError, Macros, TooLarge, with_exceptio
 use crate::fields::{self, Flags};
 use crate::format::{FormatError, RETIRED, RuleOutput, RuleView};
 use crate::index::{BROAD, IdSet, event_codes, rule_codes, system_calls};
-use crate::report::{Code, LoadCode, Report, Severity};
+use crate::report::{Code, LoadCode, Report, Severity, has_room};
 use crate::source::SourceFile;
 use crate::syntax::ast::{Expr, Operand, Right, Span, TransformArg};
 use crate::syntax::canonical;
@@ -115,10 +115,16 @@ struct Compiler<'c> {
 }
 
 impl<'c> Compiler<'c> {
+    fn tell(&mut self, report: Report) {
+        if has_room(&self.reports, report.severity) {
+            self.reports.push(report);
+        }
+    }
+
     fn parse_macros(&mut self) {
         let collection = self.collection;
         for item in &collection.macros {
-            let tree = self.macro_tree(item).map_err(|report| self.reports.push(*report)).ok();
+            let tree = self.macro_tree(item).map_err(|report| self.tell(*report)).ok();
             let header = &item.header;
             if let Some(tree) = &tree {
                 add_macro_names(tree, &mut self.used);
@@ -200,7 +206,11 @@ impl<'c> Compiler<'c> {
             return false;
         }
         self.used.extend(kept.compiled.macros.iter().cloned());
-        self.reports.extend(kept.reports.iter().cloned());
+        for report in &kept.reports {
+            if has_room(&self.reports, report.severity) {
+                self.reports.push(report.clone());
+            }
+        }
         self.rules.push(kept.compiled.clone());
         true
     }
@@ -240,7 +250,7 @@ impl<'c> Compiler<'c> {
         let start = error.offset().min(text.len());
         let end = text.len().min(start + 1);
         let part = ["rule output", "rule output expression"];
-        self.reports.push(self.subject(rule).within(told, part, &rule.output, start..end));
+        self.tell(self.subject(rule).within(told, part, &rule.output, start..end));
         None
     }
 
@@ -248,7 +258,7 @@ impl<'c> Compiler<'c> {
         match text.and_then(|text| self.expand_condition(rule, text)) {
             Ok(condition) => condition,
             Err(report) => {
-                self.reports.push(*report);
+                self.tell(*report);
                 None
             }
         }
@@ -285,7 +295,7 @@ impl<'c> Compiler<'c> {
             let told = Told::warning(Code::Suspicious, LoadCode::CompileCondition, message)
                 .hint(Some(warning.hint()));
             let report = self.conditions.report("rule", &rule.header, told, warning.span());
-            self.reports.push(report);
+            self.tell(report);
         }
         let broad = rule.warn_evttypes && rule.source == "syscall";
         if broad && event_codes(tree).is_ok_and(|codes| codes.len() > BROAD) {
@@ -300,7 +310,7 @@ impl<'c> Compiler<'c> {
                 &rule.condition,
                 0..rule.condition.as_str().len(),
             );
-            self.reports.push(report);
+            self.tell(report);
         }
         Some((checked.ir, codes, calls))
     }
@@ -308,15 +318,20 @@ impl<'c> Compiler<'c> {
     /// Every mistake of a condition. The first one decides whether the rule is dropped for it.
     fn mistakes(&mut self, rule: &'c Rule, tree: &Expr, first: CheckError) {
         let drops = |error: &CheckError| rule.skip_if_unknown_filter && error.is_unknown_filter();
-        let mut all = if drops(&first) { Vec::new() } else { mistakes(tree, self.scope(rule)) };
+        let room = has_room(&self.reports, Severity::Error);
+        let all_of = |tree| if room { mistakes(tree, self.scope(rule)) } else { Vec::new() };
+        let mut all = if drops(&first) { Vec::new() } else { all_of(tree) };
         all.retain(|error| !drops(error));
         if all.is_empty() {
             all.push(first);
         }
         for error in all {
+            if !has_room(&self.reports, Severity::Error) {
+                break;
+            }
             let told = condition_error(rule, &error);
             let report = self.conditions.report("rule", &rule.header, told, error.span());
-            self.reports.push(report);
+            self.tell(report);
         }
     }
 
@@ -327,7 +342,7 @@ impl<'c> Compiler<'c> {
             let told = deprecated(&name, "the condition");
             let mut report = self.conditions.report("rule", &rule.header, told, span);
             report.deprecated_field = Some(name);
-            self.reports.push(report);
+            self.tell(report);
         }
         let output = &rule.output;
         let names = deprecated_fields().chain([RETIRED.trim_start_matches('%')]);
@@ -337,7 +352,7 @@ impl<'c> Compiler<'c> {
                 let told = deprecated(name, "the output");
                 let mut report = self.subject(rule).within(told, part, output, at..at + name.len());
                 report.deprecated_field = Some(name.to_owned());
-                self.reports.push(report);
+                self.tell(report);
             }
         }
     }
@@ -352,7 +367,7 @@ impl<'c> Compiler<'c> {
             // Everything that uses the first one is too large, too.
             if self.reports.iter().all(|report| report.code != Code::TooLarge) {
                 let told = Told::error(Code::TooLarge, LoadCode::ErrValidate, error.to_string());
-                self.reports.push(Subject { files: self.files, kind, header }.whole(told));
+                self.tell(Subject { files: self.files, kind, header }.whole(told));
             }
             return;
         };
@@ -367,6 +382,7 @@ impl<'c> Compiler<'c> {
             MacroError::Later { .. } => {
                 (Code::UnknownMacro, Some("define it before the macro that uses it".to_owned()))
             }
+            _ if !has_room(&self.reports, Severity::Error) => return,
             _ => {
                 let meant = crate::report::nearest(&used.name, self.macros.names());
                 (Code::UnknownMacro, meant.map(|meant| format!("did you mean `{meant}`?")))
@@ -374,7 +390,7 @@ impl<'c> Compiler<'c> {
         };
         let told = Told::error(code, LoadCode::ErrValidate, error.to_string()).hint(hint);
         let report = self.conditions.report(kind, header, told, used.span);
-        self.reports.push(report);
+        self.tell(report);
     }
 
     fn unused(&mut self) {
@@ -386,16 +402,17 @@ impl<'c> Compiler<'c> {
                 let told = Told::warning(Code::UnusedMacro, LoadCode::UnusedMacro, message);
                 let header = &item.header;
                 let report = Subject { files: self.files, kind: "macro", header }.whole(told);
-                self.reports.push(report);
+                self.tell(report);
             }
         }
-        for item in self.lists.unused() {
+        let unused: Vec<_> = self.lists.unused().collect();
+        for item in unused {
             let message =
                 format!("list `{}` is not used by any list, rule or macro", item.header.name);
             let told = Told::warning(Code::UnusedList, LoadCode::UnusedList, message);
             let header = &item.header;
             let report = Subject { files: self.files, kind: "list", header }.whole(told);
-            self.reports.push(report);
+            self.tell(report);
         }
     }
 

@@ -1,6 +1,8 @@
 //! Reports about conditions and outputs: from a place in a glued text to a place in a file.
 use crate::collect::{Header, Text};
-use crate::report::{Code, LoadCode, Location, Position, Report, Severity, snippet};
+use crate::report::{
+    Code, LoadCode, Location, Position, Report, Severity, readable, readable_name, snippet,
+};
 use crate::source::{Place, SourceFile};
 
 /// Most characters of a condition that name it.
@@ -117,8 +119,8 @@ impl Subject<'_> {
             severity,
             code,
             load_code,
-            message,
-            hint,
+            message: readable(message),
+            hint: hint.map(readable),
             file: self.file(place).map_or_else(String::new, |file| file.name.clone()),
             locations,
             snippet,
@@ -133,5 +135,5 @@ impl Subject<'_> {
 }
 
 fn location(item_type: &'static str, name: &str, position: Position) -> Location {
-    Location { item_type, item_name: name.to_owned(), position }
+    Location { item_type, item_name: readable_name(name), position }
 }

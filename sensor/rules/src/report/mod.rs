@@ -58,6 +58,43 @@ pub struct Report {
     pub place: Option<Place>,
 }
 
+/// Most problems of a file that reading tells, and most of a load that compiling does. The first error
+/// is told whatever came before it.
+pub const MOST: usize = 1000;
+
+/// Longest message, in characters; what is longer repeats the file.
+const LONGEST_MESSAGE: usize = 600;
+
+/// Longest name of an item in a location, in characters.
+const LONGEST_NAME: usize = 200;
+
+/// Whether there is room for another report among those told.
+pub(crate) fn has_room(told: &[Report], severity: Severity) -> bool {
+    told.len() < MOST
+        || severity == Severity::Error && told.iter().all(|one| one.severity != Severity::Error)
+}
+
+/// A text at a length that can be read.
+pub(crate) fn readable(text: String) -> String {
+    shortened(text, LONGEST_MESSAGE)
+}
+
+/// A name at a length that can be read.
+pub(crate) fn readable_name(name: &str) -> String {
+    match name.len() {
+        0..=LONGEST_NAME => name.to_owned(),
+        _ => shortened(name.to_owned(), LONGEST_NAME),
+    }
+}
+
+fn shortened(mut text: String, longest: usize) -> String {
+    if let Some((at, _)) = text.char_indices().nth(longest) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
+}
+
 /// One step of the way to a problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Location {

@@ -3,6 +3,9 @@
 /// Longest name that is compared; longer ones are no typing mistakes.
 const LONGEST: usize = 64;
 
+/// Most candidates that are compared: behind them nobody is waiting for a guess.
+const COMPARED: usize = 2000;
+
 /// The candidate closest to `word`, if it is close enough to have been meant: at most one edit in
 /// three characters. The first of several equally close ones wins.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -12,6 +15,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     }
     candidates
         .into_iter()
+        .take(COMPARED)
         .filter(|candidate| candidate.len() <= LONGEST && *candidate != word)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.len())
