@@ -5,7 +5,7 @@
 #include "hooks/exit.h"
 #include "hooks/fork.h"
 #include "iter/task.h"
-#include "syscalls/generic.h"
+#include "syscalls/messages.h"
 #include "syscalls/open.h"
 #include "syscalls/socket.h"
 #include "hooks/io_uring.h"

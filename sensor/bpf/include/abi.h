@@ -106,8 +106,8 @@ enum eyas_from {
 	EYAS_FROM_MESSAGE_IN,  /* the same three for a msghdr */
 	EYAS_FROM_MESSAGE_OUT,
 	EYAS_FROM_MESSAGE_SIZE,
-	EYAS_FROM_ADDRESS,    /* user sockaddr of length aux */
-	EYAS_FROM_TUPLE_IN,   /* both ends of the socket in an argument, remote end first */
+	EYAS_FROM_ADDRESS,  /* user sockaddr of length aux */
+	EYAS_FROM_TUPLE_IN, /* both ends of the socket in an argument, remote end first; aux: argument with the sender */
 	EYAS_FROM_TUPLE_OUT,  /* local end first; aux: argument with the address asked for */
 	EYAS_FROM_FD,	      /* the eight facts of the descriptor in an argument */
 	EYAS_FROM_NEW_FD,     /* the same of the descriptor returned */
@@ -119,7 +119,23 @@ enum eyas_from {
 	EYAS_FROM_DYNAMIC,    /* argument as variant aux of a dyn value */
 	EYAS_FROM_CAPABILITY, /* set aux of the task: inheritable, permitted, effective */
 	EYAS_FROM_VM_SIZE,
-	EYAS_FROM_NEW_NAME, /* the task's name, if the call has just set it */
+	EYAS_FROM_NEW_NAME,	    /* the task's name, if the call has just set it */
+	EYAS_FROM_ZERO,		    /* a number that the call has no argument for */
+	EYAS_FROM_PWD,		    /* the task's working directory */
+	EYAS_FROM_SPLIT,	    /* 64-bit argument; of two arguments, low one first, in 32-bit calls */
+	EYAS_FROM_HIGH_LOW,	    /* 64-bit number of two arguments, high one first */
+	EYAS_FROM_GIVEN,	    /* as POINTED, but put there by the caller, so read after a failure too */
+	EYAS_FROM_GIVEN_BITS,	    /* the same through bit table aux; arg: argument, and words of distance above it */
+	EYAS_FROM_TUPLE_MESSAGE_IN, /* as TUPLE_IN and TUPLE_OUT, the address being in the msghdr in argument aux */
+	EYAS_FROM_TUPLE_MESSAGE_OUT,
+	EYAS_FROM_MESSAGE_CONTROL, /* ancillary data of a msghdr */
+	EYAS_FROM_POINTED_FILE,	  /* the eight facts of the descriptor at distance aux from where the argument points */
+	EYAS_FROM_POINTED_INODE,  /* its inode number */
+	EYAS_FROM_POINTED_SOCKET, /* the kernel's address of its socket */
+	EYAS_FROM_FD_LIST,	  /* pollfd array of length aux, with what came of it */
+	EYAS_FROM_OPTION,	  /* socket option, if the argument before it names the sockets' own level */
+	EYAS_FROM_OPTION_VALUE,	  /* its value; argument before: option; aux: 1 if the kernel put it there */
+	EYAS_FROM_TRACE_DATA,	  /* data of a ptrace request: what was read, a signal, or the number itself */
 };
 
 /* Tables of bits that handlers of their own use; their place is that in sensor/probe/translation.tsv. */

@@ -20,12 +20,12 @@ static __always_inline void put_task_args(struct scratch *s, struct task_struct 
 		put_nothing(s);
 		return;
 	}
-	if (len > EYAS_PATH_MAX) {
+	if (len > EYAS_ARGS_MAX) {
 		s->flags |= EYAS_RECORD_TRUNCATED;
-		len = EYAS_PATH_MAX;
+		len = EYAS_ARGS_MAX;
 	}
-	BOUND(len, (EYAS_PATH_MAX * 2 - 1));
-	if (len > EYAS_PATH_MAX || bpf_copy_from_user_task(room(s), len, (void *)start, task, 0)) {
+	BOUND(len, ARGS_MASK);
+	if (len > EYAS_ARGS_MAX || bpf_copy_from_user_task(room(s), len, (void *)start, task, 0)) {
 		put_user_failed(s);
 		return;
 	}

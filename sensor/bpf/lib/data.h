@@ -125,6 +125,31 @@ static __always_inline void read_message(struct vector *array, __u64 address, in
 	}
 }
 
+/* Where a message names its other end. */
+static __always_inline __u64 message_name(__u64 address, int compat)
+{
+	__u64 name = 0;
+
+	bpf_probe_read_user(&name, compat ? 4 : 8, (void *)address);
+	return name;
+}
+
+/* Ancillary data: handed-over descriptors and credentials among it. */
+static __always_inline void put_message_control(struct scratch *s, __u64 address, int compat)
+{
+	if (compat) {
+		struct user_msghdr32 small = {};
+
+		bpf_probe_read_user(&small, sizeof(small), (void *)address);
+		put_data(s, small.control, small.controllen);
+	} else {
+		struct user_msghdr message = {};
+
+		bpf_probe_read_user(&message, sizeof(message), (void *)address);
+		put_data(s, message.control, message.controllen);
+	}
+}
+
 static __always_inline void put_vector(struct scratch *s, struct vector *array, __s64 most, int compat)
 {
 	struct vector first;
@@ -176,25 +201,167 @@ static __always_inline void put_vector_fact(struct scratch *s, struct eyas_param
 static __always_inline void put_pointed(struct scratch *s, struct eyas_param *param, struct call *call)
 {
 	__u64 address = call->args[param->arg & 7];
+	__u32 distance = param->aux;
 	__u64 value = 0;
 
-	if (!address || call->result < 0) {
+	if (param->from == EYAS_FROM_GIVEN_BITS)
+		distance = (param->arg >> 3) * 4;
+	if (!address || (call->result < 0 && param->from < EYAS_FROM_GIVEN)) {
 		put_nothing(s);
 		return;
 	}
 	if (param->from == EYAS_FROM_POINTED_FD || param->size == 4) {
 		__s32 small = 0;
 
-		if (bpf_probe_read_user(&small, sizeof(small), (void *)(address + param->aux))) {
+		if (bpf_probe_read_user(&small, sizeof(small), (void *)(address + distance))) {
 			put_user_failed(s);
 			return;
 		}
 		value = (__s64)small;
-	} else if (bpf_probe_read_user(&value, sizeof(value), (void *)(address + param->aux))) {
+	} else if (param->size == 2) {
+		if (bpf_probe_read_user(&value, 2, (void *)(address + distance))) {
+			put_user_failed(s);
+			return;
+		}
+	} else if (bpf_probe_read_user(&value, sizeof(value), (void *)(address + distance))) {
 		put_user_failed(s);
 		return;
 	}
-	put_sized(s, value, param->size);
+	if (param->from == EYAS_FROM_GIVEN_BITS)
+		put_translated(s, param, value);
+	else
+		put_sized(s, value, param->size);
+}
+
+/* The descriptor that a call has put into user memory. */
+static __always_inline struct file *pointed_file(struct eyas_param *param, struct call *call, struct task_struct *task)
+{
+	__u64 address = call->args[param->arg & 7];
+	__s32 fd = -1;
+
+	if (!address || call->result < 0)
+		return 0;
+	if (bpf_probe_read_user(&fd, sizeof(fd), (void *)(address + param->aux)))
+		return 0;
+	return file_of_fd(task, fd);
+}
+
+#define FD_LIST_MAX 16
+
+struct user_pollfd {
+	__s32 fd;
+	__s16 events;
+	__s16 revents;
+};
+
+/* What poll reports, in the schema's numbering. */
+static __always_inline __u16 poll_flags(__u16 events)
+{
+	/* POLLIN, POLLPRI, POLLOUT as they are; ERR, HUP, NVAL, RDNORM, RDBAND, WRNORM, WRBAND one up; RDHUP between */
+	return (events & 0x7) | (events & 0x2000 ? 0x8 : 0) | ((events & 0x3f8) << 1);
+}
+
+static __always_inline void put_fd_list(struct scratch *s, __u64 address, __u32 len)
+{
+	__u32 before = s->at, count, i;
+
+	count = len > FD_LIST_MAX ? FD_LIST_MAX : len;
+	if (!address) {
+		put_nothing(s);
+		return;
+	}
+	*(__u16 *)room(s) = count;
+	s->at += 2;
+	for (i = 0; i < FD_LIST_MAX; i++) {
+		struct user_pollfd one = {};
+
+		if (i >= count)
+			break;
+		bpf_probe_read_user(&one, sizeof(one), (void *)(address + i * sizeof(one)));
+		*(__s64 *)room(s) = one.fd;
+		s->at += 8;
+		*(__u16 *)room(s) = poll_flags(one.revents);
+		s->at += 2;
+	}
+	len = s->at - before;
+	s->at = before;
+	put_length(s, len);
+}
+
+/* Variants of a `dyn` value, in the order of sensor/abi/build.rs. */
+#define OPTION_BYTES 0
+#define OPTION_ERROR 1
+#define OPTION_U32 2
+#define OPTION_U64 3
+#define OPTION_TIME 4
+#define TRACE_NUMBER 0
+#define TRACE_SIGNAL 1
+
+static __always_inline void put_variant(struct scratch *s, __u8 variant, __u64 value, __u32 size)
+{
+	__u8 *out = room(s);
+
+	out[0] = variant;
+	*(__u64 *)&out[1] = value;
+	put_length(s, 1 + size);
+}
+
+#define SOL_SOCKET 1
+#define SO_ERROR 4
+#define SO_RCVTIMEO 20
+#define SO_SNDTIMEO 21
+#define SO_COOKIE 57
+
+static __always_inline void put_option_value(struct scratch *s, struct eyas_param *param, struct call *call)
+{
+	__u64 address = call->args[param->arg & 7];
+	__u32 option = call->args[(param->arg - 1) & 7];
+	int known = (__u32)call->args[(param->arg - 2) & 7] == SOL_SOCKET;
+	__u64 value[2] = {};
+
+	if (!address || (param->aux && call->result < 0)) {
+		put_nothing(s);
+		return;
+	}
+	if (known && (option == SO_RCVTIMEO || option == SO_SNDTIMEO)) {
+		bpf_probe_read_user(value, sizeof(value), (void *)address);
+		put_variant(s, OPTION_TIME, value[0] * NS_PER_SEC + value[1] * 1000, 8);
+	} else if (known && option == SO_COOKIE) {
+		bpf_probe_read_user(value, 8, (void *)address);
+		put_variant(s, OPTION_U64, value[0], 8);
+	} else if (bpf_probe_read_user(value, 4, (void *)address)) {
+		put_user_failed(s);
+	} else if (known && option == SO_ERROR) {
+		put_variant(s, OPTION_ERROR, -(__s64)(__s32)value[0], 8);
+	} else if (known) {
+		put_variant(s, OPTION_U32, value[0], 4);
+	} else {
+		put_variant(s, OPTION_BYTES, value[0], 4);
+	}
+}
+
+#define PTRACE_PEEKUSR 3
+#define PTRACE_CONT 7
+#define PTRACE_SINGLESTEP 9
+#define PTRACE_DETACH 17
+#define PTRACE_SYSCALL 24
+
+static __always_inline void put_trace_data(struct scratch *s, __u64 data, struct call *call)
+{
+	__u32 request = call->args[0];
+
+	switch (request) {
+	case PTRACE_CONT:
+	case PTRACE_SINGLESTEP:
+	case PTRACE_DETACH:
+	case PTRACE_SYSCALL:
+		put_variant(s, TRACE_SIGNAL, data, 1);
+		return;
+	}
+	/* the call puts what it read where data points; 1 to 3 are the peeks */
+	if (request && request <= PTRACE_PEEKUSR && call->result >= 0)
+		bpf_probe_read_user(&data, sizeof(data), (void *)data);
+	put_variant(s, TRACE_NUMBER, data, 8);
 }
 
 static __always_inline void put_timespec(struct scratch *s, __u64 address, int compat)

@@ -4,6 +4,9 @@
  * store_param() makes them one by one. It is global, so the verifier walks it once and not once for each
  * parameter.
  */
+#ifndef EYAS_GENERIC_H
+#define EYAS_GENERIC_H
+
 #include "../hooks/sys_exit.h"
 #include "../lib/data.h"
 #include "../lib/process.h"
@@ -35,6 +38,93 @@ static __always_inline void put_vm_size(struct scratch *s, struct task_struct *t
 	struct mm_struct *mm = LOAD(task, mm);
 
 	put_u32(s, mm ? READ(mm, total_vm) * settings.page_kib : 0);
+}
+
+static __always_inline void put_message_tuple(struct scratch *s, __u32 slot, __s32 fd, __u64 message, int in)
+{
+	int compat = s->call.flags & EYAS_RECORD_COMPAT;
+
+	store_tuple(slot, sock_of(current_task(), fd), in, message_name(message, compat));
+}
+
+/* The rarer sources, apart so that neither function grows too much for the verifier. */
+__noinline int store_more(__u32 slot, __u32 index)
+{
+	struct scratch *s = scratch_of(slot);
+	struct task_struct *task = current_task();
+	struct eyas_descriptor *descriptor;
+	struct eyas_param *param;
+	struct call *call;
+	struct socket *socket;
+	struct file *file;
+	__u64 value;
+
+	if (!s)
+		return -1;
+	call = &s->call;
+	descriptor = bpf_map_lookup_elem(&descriptors, &call->index);
+	if (!descriptor)
+		return -1;
+	param = &descriptor->params[index & (EYAS_PARAMS_MAX - 1)];
+	value = call->args[param->arg & 7];
+	switch (param->from) {
+	case EYAS_FROM_ZERO:
+		put_sized(s, 0, param->size);
+		break;
+	case EYAS_FROM_PWD:
+		put_cwd(s, slot, task);
+		break;
+	case EYAS_FROM_SPLIT:
+		if (call->flags & EYAS_RECORD_COMPAT)
+			value = (__u32)value | call->args[(param->arg + 1) & 7] << 32;
+		put_sized(s, value, param->size);
+		break;
+	case EYAS_FROM_HIGH_LOW:
+		put_sized(s, value << 32 | (__u32)call->args[(param->arg + 1) & 7], param->size);
+		break;
+	case EYAS_FROM_TUPLE_MESSAGE_IN:
+		put_message_tuple(s, slot, value, call->args[param->aux & 7], 1);
+		break;
+	case EYAS_FROM_TUPLE_MESSAGE_OUT:
+		put_message_tuple(s, slot, value, call->args[param->aux & 7], 0);
+		break;
+	case EYAS_FROM_MESSAGE_CONTROL:
+		put_message_control(s, value, call->flags & EYAS_RECORD_COMPAT);
+		break;
+	case EYAS_FROM_POINTED_FILE:
+		store_file_facts(slot, (__u64)pointed_file(param, call, task), 0);
+		break;
+	case EYAS_FROM_POINTED_INODE:
+		file = pointed_file(param, call, task);
+		if (file)
+			put_u64(s, READ(READ(file, f_inode), i_ino));
+		else
+			put_nothing(s);
+		break;
+	case EYAS_FROM_POINTED_SOCKET:
+		file = pointed_file(param, call, task);
+		socket = file ? socket_of_file(file) : 0;
+		if (socket)
+			put_u64(s, (__u64)READ(socket, sk));
+		else
+			put_nothing(s);
+		break;
+	case EYAS_FROM_FD_LIST:
+		put_fd_list(s, value, call->args[param->aux & 7]);
+		break;
+	case EYAS_FROM_OPTION:
+		put_sized(s, (__u32)call->args[(param->arg - 1) & 7] == SOL_SOCKET ? value : 0, param->size);
+		break;
+	case EYAS_FROM_OPTION_VALUE:
+		put_option_value(s, param, call);
+		break;
+	case EYAS_FROM_TRACE_DATA:
+		put_trace_data(s, value, call);
+		break;
+	default:
+		put_nothing(s);
+	}
+	return 0;
 }
 
 /* Parameter `index` of the descriptor for the call in the scratch space. */
@@ -99,7 +189,7 @@ __noinline int store_param(__u32 slot, __u32 index)
 		put_user_address(s, value, call->args[param->aux & 7]);
 		break;
 	case EYAS_FROM_TUPLE_IN:
-		store_tuple(slot, sock_of(task, (__s32)value), 1, 0);
+		store_tuple(slot, sock_of(task, (__s32)value), 1, param->aux ? call->args[param->aux & 7] : 0);
 		break;
 	case EYAS_FROM_TUPLE_OUT:
 		store_tuple(slot, sock_of(task, (__s32)value), 0, param->aux ? call->args[param->aux & 7] : 0);
@@ -118,19 +208,16 @@ __noinline int store_param(__u32 slot, __u32 index)
 		break;
 	case EYAS_FROM_POINTED:
 	case EYAS_FROM_POINTED_FD:
+	case EYAS_FROM_GIVEN:
+	case EYAS_FROM_GIVEN_BITS:
 		put_pointed(s, param, call);
 		break;
 	case EYAS_FROM_TIMESPEC:
 		put_timespec(s, value, call->flags & EYAS_RECORD_COMPAT);
 		break;
-	case EYAS_FROM_DYNAMIC: {
-		__u8 *out = room(s);
-
-		out[0] = param->aux;
-		*(__u64 *)&out[1] = value;
-		put_length(s, 9);
+	case EYAS_FROM_DYNAMIC:
+		put_variant(s, param->aux, value, 8);
 		break;
-	}
 	case EYAS_FROM_CAPABILITY:
 		put_capability(s, task, param->aux);
 		break;
@@ -144,7 +231,7 @@ __noinline int store_param(__u32 slot, __u32 index)
 			put_nothing(s);
 		break;
 	default:
-		put_nothing(s);
+		return store_more(slot, index);
 	}
 	return 0;
 }
@@ -170,3 +257,5 @@ HANDLER(generic)
 	}
 	finish_call(s, slot);
 }
+
+#endif

@@ -25,7 +25,8 @@ const FD_FACTS: usize = 8;
 /// Words of `extraction.tsv` in the order of `enum eyas_from`.
 const SOURCES: &[&str] = &[
     "-", "r", "u", "s", "l", "t", "b", "v", "id", "nr", "di", "do", "vi", "vo", "vs", "mi", "mo",
-    "ms", "ad", "ti", "to", "f", "n", "D", "c", "p", "q", "ts", "y", "cap", "vm", "comm",
+    "ms", "ad", "ti", "to", "f", "n", "D", "c", "p", "q", "ts", "y", "cap", "vm", "comm", "z",
+    "pwd", "w", "h", "g", "B", "Ti", "To", "mc", "F", "i", "k", "L", "o", "O", "pd",
 ];
 
 /// One entry of a descriptor: `struct eyas_param`.
@@ -41,7 +42,7 @@ impl Source {
     /// How many parameters it makes.
     fn params(self) -> usize {
         match SOURCES.get(usize::from(self.from)) {
-            Some(&("f" | "n")) => FD_FACTS,
+            Some(&("f" | "n" | "F")) => FD_FACTS,
             _ => 1,
         }
     }
@@ -118,10 +119,17 @@ fn parse(word: &str, event: &EventType, param: usize, tables: &[&str]) -> Option
     let split = word.find(|c: char| c.is_ascii_digit()).unwrap_or(word.len());
     let (name, rest) = word.split_at(split);
     let from = SOURCES.iter().position(|source| *source == name)? as u8;
+    let table = |wanted: &str| tables.iter().position(|name| *name == wanted).map(|at| at as u8);
+    if name == "B" {
+        let (arg, rest) = rest.split_once(',')?;
+        let (distance, wanted) = rest.split_once(':')?;
+        let distance: u8 = distance.parse().ok().filter(|distance| distance % 4 == 0)?;
+        let arg = arg.parse::<u8>().ok().filter(|arg| *arg < 6)? | (distance / 4) << 3;
+        let size = event.params.get(param)?.ty.fixed_len()? as u8;
+        return Some(vec![Source { from, arg, size, aux: table(wanted)? }]);
+    }
     let (arg, aux) = match rest.split_once([',', ':']) {
-        Some((arg, table)) if rest.contains(':') => {
-            (arg, tables.iter().position(|name| *name == table)? as u8)
-        }
+        Some((arg, wanted)) if rest.contains(':') => (arg, table(wanted)?),
         Some((arg, aux)) => (arg, aux.parse().ok()?),
         None => (rest, 0),
     };

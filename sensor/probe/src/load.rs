@@ -44,6 +44,7 @@ const HANDLERS: &[&str] = &[
     "on_connect",
     "on_accept",
     "on_accept4",
+    "on_messages",
     "on_generic",
 ];
 
@@ -354,6 +355,7 @@ pub(crate) fn handler_of(event: u16) -> Option<&'static str> {
     Some(match event {
         3 => "on_open",
         23 => "on_connect",
+        51 | 55 => "on_messages",
         59 => "on_creat",
         223 | 225 | 227 | 335 => "on_clone",
         247 => "on_accept",

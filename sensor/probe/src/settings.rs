@@ -30,7 +30,7 @@ pub(crate) const FIELDS: &[(&str, usize)] = &[
 /// Most bytes of arguments that a record can carry.
 pub const ARGS_MAX: u32 = 16384;
 /// Bytes of arguments kept unless the options say otherwise.
-pub const ARGS_DEFAULT: u32 = 4096;
+pub const ARGS_DEFAULT: u32 = ARGS_MAX;
 /// Most bytes of input and output that a record can carry.
 pub const DATA_MAX: u32 = 4096;
 /// Bytes of input and output kept unless the options say otherwise.

@@ -118,6 +118,9 @@ pub(crate) mod code {
     pub(crate) const CLONE: u16 = 223;
     pub(crate) const FORK: u16 = 225;
     pub(crate) const VFORK: u16 = 227;
+    pub(crate) const SETRESUID: u16 = 193;
+    pub(crate) const SETUID: u16 = 199;
+    pub(crate) const SETREUID: u16 = 427;
     pub(crate) const SETSID: u16 = 275;
     pub(crate) const EXECVE: u16 = 293;
     pub(crate) const SETPGID: u16 = 295;
@@ -141,6 +144,9 @@ mod tests {
             (code::CLONE, "clone"),
             (code::FORK, "fork"),
             (code::VFORK, "vfork"),
+            (code::SETRESUID, "setresuid"),
+            (code::SETUID, "setuid"),
+            (code::SETREUID, "setreuid"),
             (code::SETSID, "setsid"),
             (code::EXECVE, "execve"),
             (code::SETPGID, "setpgid"),

@@ -18,12 +18,16 @@ mod rows;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use eyas_tests::{Sensor, kernel_gate, shared, skip, workspace_root};
 use serde_json::Value;
 
 use place::{Place, Side};
 use rows::{NOT_PERFORMED, OURS, Row, UPSTREAM, Where};
+
+/// One table after the other: the sensors of one would see the actions of the other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Text of a rules file for one of the two worlds.
 fn for_world(text: &str, world: Where) -> String {
@@ -136,6 +140,7 @@ fn check(test: &str, rows: &[Row], files: &[PathBuf]) {
     if let Err(why) = place::possible() {
         return skip(test, &why);
     }
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let wrong = perform(rows, files);
     assert!(wrong.is_empty(), "{} of {}:\n  {}", wrong.len(), rows.len(), wrong.join("\n  "));
 }

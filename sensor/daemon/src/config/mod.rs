@@ -35,6 +35,8 @@ pub(crate) use sources::files as files_of;
 
 /// Read when no other file is named.
 const DEFAULT_PATH: &str = "/etc/eyas/eyasd.yaml";
+/// Bytes of environment kept when a rule asks for it, unless the configuration says otherwise.
+const ENV_BYTES: u32 = 4096;
 /// Largest configuration file that is read, in bytes.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 
@@ -197,7 +199,7 @@ impl Default for Probe {
             ring_events_bytes: eyas_probe::RING_EVENTS_DEFAULT,
             ring_lifecycle_bytes: eyas_probe::RING_LIFECYCLE_DEFAULT,
             args_bytes: eyas_probe::ARGS_DEFAULT,
-            env_bytes: eyas_probe::ARGS_DEFAULT,
+            env_bytes: ENV_BYTES,
         }
     }
 }

@@ -19,6 +19,8 @@ mod live;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod open;
 #[cfg(test)]
 mod rings;

@@ -62,7 +62,10 @@ impl Tables {
             code::CHDIR | code::FCHDIR if succeeded => self.move_to(event),
             code::SETSID if succeeded => self.lead_session(event),
             code::SETPGID if succeeded => self.join_group(event),
-            code::CAPSET if succeeded => self.set_capabilities(event),
+            code::CAPSET if succeeded => self.set_capabilities(event, ""),
+            code::SETUID | code::SETREUID | code::SETRESUID if succeeded => {
+                self.set_capabilities(event, "eyas_");
+            }
             code::PRCTL if succeeded => self.rename(event),
             _ => {}
         }
@@ -244,6 +247,10 @@ impl Tables {
 
     fn move_to(&mut self, event: &Event<'_>) {
         let Some(process) = self.get_mut(event.header().tgid) else { return };
+        if let Some(path) = value::text(event.param_named("eyas_cwd")) {
+            process.cwd = Arc::from(path);
+            return;
+        }
         let written = event.param_named("path");
         let path = match value::text(written) {
             Some(path) => absolute(Some(&process.cwd), path),
@@ -286,8 +293,13 @@ impl Tables {
         }
     }
 
-    fn set_capabilities(&mut self, event: &Event<'_>) {
-        let number = |name| value::int(event.param_named(name), false).map(|n| n as u64);
+    /// The sets that a call left behind. A change of user takes sets away without a word, so the probe says which
+    /// are left, in parameters of its own.
+    fn set_capabilities(&mut self, event: &Event<'_>, prefix: &str) {
+        let number = |name: &str| {
+            let name = format!("{prefix}{name}");
+            value::int(event.param_named(&name), false).map(|n| n as u64)
+        };
         if let Some(process) = self.get_mut(event.header().tgid) {
             process.cap_inheritable = number("cap_inheritable").unwrap_or(process.cap_inheritable);
             process.cap_permitted = number("cap_permitted").unwrap_or(process.cap_permitted);

@@ -287,6 +287,39 @@ fn directory_session_group_capabilities_and_name_are_followed() {
     assert_eq!(tables.get(10).unwrap().image.command_line(), b"worker -l");
 }
 
+#[test]
+fn the_kernels_word_counts_where_the_program_names_something_else() {
+    let mut tables = tables();
+    feed(&mut tables, &exec(9, 10, &Exec::default()));
+    // the name was rewritten while the call was under way
+    let moved = record(code::CHDIR, 9, 11).int(0).text(b"/innocent");
+    feed(&mut tables, &moved.skip_to("eyas_cwd").text(b"/real").build());
+    assert_eq!(&*tables.get(9).unwrap().cwd, b"/real");
+    let dropped = record(code::SETUID, 9, 12).int(0).int(1000).int(0).int(0x3).int(0x1).build();
+    feed(&mut tables, &dropped);
+    let process = tables.get(9).unwrap();
+    assert_eq!((process.cap_permitted, process.cap_effective), (0x3, 0x1));
+    let refused = record(code::SETUID, 9, 13).int(-1).int(0).int(0).int(0).int(0).build();
+    feed(&mut tables, &refused);
+    assert_eq!(tables.get(9).unwrap().cap_permitted, 0x3, "nothing changed");
+}
+
+#[test]
+fn a_tree_ten_thousand_deep_is_known_and_its_line_of_ancestors_ends() {
+    const DEPTH: u32 = 10_000;
+    let mut tables = tables();
+    feed(&mut tables, &exec(1, 1, &Exec { comm: "init", ..Exec::default() }));
+    for pid in 2..=DEPTH {
+        feed(&mut tables, &birth(pid, pid - 1, 20_000 + u64::from(pid)));
+    }
+    assert_eq!(tables.counts().processes, u64::from(DEPTH));
+    assert_eq!(tables.counts().evicted, 0);
+    let line: Vec<u32> = tables.ancestors(tables.get(DEPTH).unwrap()).map(|p| p.pid).collect();
+    assert_eq!(line[..3], [DEPTH - 1, DEPTH - 2, DEPTH - 3]);
+    assert_eq!(line.len(), 1024);
+    assert_eq!(tables.ancestors(tables.get(900).unwrap()).last().unwrap().pid, 1);
+}
+
 fn snapshot(pid: u32, at: u64, comm: &str) -> Vec<u8> {
     record(code::TASK, pid, at)
         .int(1)

@@ -25,8 +25,9 @@ pub const DEFAULT_MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_DEPARTED: usize = 8192;
 /// Processes waiting to be looked up elsewhere.
 const MAX_WANTED: usize = 1024;
-/// Longest line of ancestors that is followed.
-const MAX_ANCESTORS: usize = 128;
+/// Longest line of ancestors that is followed: more than a program can hide behind without standing out, few enough
+/// that nobody can keep the sensor busy with looking them up.
+const MAX_ANCESTORS: usize = 1024;
 /// Longest chain of departed parents that is followed.
 const MAX_ADOPTIONS: usize = 16;
 /// Control groups whose claims are remembered.

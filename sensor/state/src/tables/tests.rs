@@ -151,21 +151,21 @@ fn the_memory_of_departed_parents_is_bounded() {
 
 #[test]
 fn loops_and_endless_lines_of_ancestors_end() {
-    let mut tables = tables(1000, 1 << 20);
+    let mut tables = tables(4000, 1 << 20);
     tables.insert(process(1, 1 << 30, Some((3, 3 << 30))));
     tables.insert(process(2, 2 << 30, Some((1, 1 << 30))));
     tables.insert(process(3, 3 << 30, Some((2, 2 << 30))));
     assert_eq!(names(&tables, 3), [2, 1]);
     tables.insert(process(4, 4 << 30, Some((4, 4 << 30))));
     assert_eq!(names(&tables, 4), Vec::<u32>::new());
-    for pid in 100..400_u32 {
+    for pid in 100..2000_u32 {
         tables.insert(process(
             pid,
             u64::from(pid) << 30,
             Some((pid - 1, u64::from(pid - 1) << 30)),
         ));
     }
-    assert_eq!(names(&tables, 399).len(), MAX_ANCESTORS);
+    assert_eq!(names(&tables, 1999).len(), MAX_ANCESTORS);
 }
 
 #[derive(Debug, Clone)]
