@@ -18,6 +18,7 @@ const ARCHITECTURES: &[(&str, &str)] = &[("x86_64", "x86"), ("aarch64", "arm64")
 
 const STRIP: &[&str] = &[
     "-g",
+    "--strip-unneeded",
     "--remove-section=.rel.BTF",
     "--remove-section=.rel.BTF.ext",
     "--remove-section=.llvm_addrsig",
@@ -88,14 +89,67 @@ fn compile(sources: &Path, architecture: &str, object: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Takes away the debug sections, and the relocations of the type information, which no loader reads. Without
-/// the tool the object is larger, nothing else.
+/// Takes away what no loader reads: debug sections, local symbols, relocations of the type information, and the
+/// lines of the sources, which are two fifths of the object (`EYAS_KEEP_LINES` keeps them, for the verifier's log).
+/// Without the tools the object is larger, nothing else.
 fn strip(object: &Path) -> Result<()> {
-    for tool in ["llvm-strip", "llvm-strip-14", "llvm-strip-16", "llvm-strip-19"] {
-        if let Ok(status) = Command::new(tool).args(STRIP).arg(object).status() {
-            return if status.success() { Ok(()) } else { Err(format!("`{tool}` failed").into()) };
+    println!("cargo::rerun-if-env-changed=EYAS_KEEP_LINES");
+    for version in ["", "-14", "-16", "-19"] {
+        if let Ok(status) =
+            Command::new(format!("llvm-strip{version}")).args(STRIP).arg(object).status()
+        {
+            if !status.success() {
+                return Err(format!("`llvm-strip{version}` failed").into());
+            }
+            if env::var_os("EYAS_KEEP_LINES").is_some() {
+                return Ok(());
+            }
+            return drop_lines(&format!("llvm-objcopy{version}"), object);
         }
     }
     println!("cargo::warning=no llvm-strip: the embedded probe keeps its debug sections");
     Ok(())
+}
+
+/// Writes `.BTF.ext` anew without line information. Its header (magic, version, flags, own length) is followed by
+/// offset and length of three parts: functions, lines, relocations.
+fn drop_lines(objcopy: &str, object: &Path) -> Result<()> {
+    const WORDS: usize = 8;
+    let part = object.with_extension("ext");
+    let section = |flag: &str| -> Result<bool> {
+        let argument = format!("{flag}=.BTF.ext={}", part.display());
+        Ok(Command::new(objcopy).arg(argument).arg(object).status()?.success())
+    };
+    if !section("--dump-section")? {
+        return Err(format!("`{objcopy}` could not read `.BTF.ext`").into());
+    }
+    let old = fs::read(&part)?;
+    let word = |at: usize| old.get(4 * at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+    let header: Vec<u32> =
+        (0..WORDS).map(word).collect::<Option<_>>().ok_or("`.BTF.ext` is too short")?;
+    let start = header[1] as usize;
+    let taken = |offset: u32, len: u32| {
+        old.get(start + offset as usize..start + (offset + len) as usize).ok_or("`.BTF.ext` is cut")
+    };
+    let (functions, relocations) = (taken(header[2], header[3])?, taken(header[6], header[7])?);
+    // An empty part is the size of its records and nothing else.
+    let lines = taken(header[4], 4)?;
+    let at = |part: usize| part as u32;
+    let words = [
+        header[0],
+        4 * at(WORDS),
+        0,
+        header[3],
+        header[3],
+        at(lines.len()),
+        header[3] + at(lines.len()),
+        header[7],
+    ];
+    let mut new: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    new.extend(functions.iter().chain(lines).chain(relocations));
+    fs::write(&part, new)?;
+    if section("--update-section")? {
+        return Ok(());
+    }
+    Err(format!("`{objcopy}` could not write `.BTF.ext`").into())
 }

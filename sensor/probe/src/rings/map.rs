@@ -11,7 +11,7 @@ use std::slice;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 /// Set in a record's length while the kernel still writes it.
 const BUSY: u32 = 1 << 31;
@@ -34,6 +34,9 @@ impl Pages {
         let start = unsafe {
             mmap(std::ptr::null_mut(), len.get(), prot, MapFlags::SHARED, fd, offset as u64)?
         };
+        // A child has no use for them, and copying their tables at each fork costs more than the fork.
+        // SAFETY: the range is the mapping just made; it stays readable here.
+        let _ = unsafe { madvise(start, len.get(), Advice::LinuxDontFork) };
         let start = NonNull::new(start.cast()).ok_or(Errno::FAULT)?;
         Ok(Self { start, len })
     }
