@@ -6,6 +6,7 @@
 
 #[cfg(feature = "registry")]
 mod archive;
+mod capture;
 #[allow(dead_code, reason = "only reading is of interest here")]
 #[path = "../../../cli/src/settings/tree.rs"]
 mod configuration;
@@ -48,6 +49,8 @@ impl Target {
         Self { name: "rules", run: language::rules },
         Self { name: "condition", run: language::condition },
         Self { name: "output", run: language::output },
+        Self { name: "capture", run: capture::blocks },
+        Self { name: "replay", run: capture::replay },
     ];
 
     /// The target of this name.

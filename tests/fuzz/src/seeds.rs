@@ -29,6 +29,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "rules" => with(texts(RULES), &["rules"]),
         "condition" => texts(CONDITIONS),
         "output" => texts(OUTPUTS),
+        "capture" | "replay" => vec![crate::capture::seed()],
         _ => Vec::new(),
     };
     seeds.retain(|seed| seed.len() <= MAX_SEED_BYTES);

@@ -30,6 +30,11 @@ impl Tables {
         self.tidy_clock();
     }
 
+    /// Every process, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values().map(|entry| &entry.process)
+    }
+
     /// Changes what is known under an id.
     pub fn edit(&mut self, id: u32, change: impl FnOnce(&mut Process)) {
         let Some(entry) = self.processes.get_mut(&id) else { return };
