@@ -16,6 +16,8 @@ use crate::error::DaemonError;
 const MAX_QUESTIONS: usize = 1024;
 /// Verdicts that are remembered.
 const MAX_KNOWN: usize = 8192;
+/// Processes of one claim that are remembered.
+const MAX_PIDS: usize = 8;
 /// How long a runtime that should know is asked again before it is believed that it does not.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// Between two times of asking.
@@ -79,10 +81,38 @@ fn is_whole(container: &Container) -> bool {
 struct Clerk {
     places: Places,
     known: Arc<ArcSwap<Containers>>,
-    /// Claims that a runtime should know and does not yet, with the process and the end of patience.
-    pending: BTreeMap<Arc<Claim>, (u32, Instant)>,
+    /// Claims of which more may become known in a moment.
+    pending: BTreeMap<Arc<Claim>, Pending>,
     /// Claims that were found to be of the host.
     hosts: HashMap<Claim, OfHost>,
+}
+
+/// A claim that is looked up again until all is known or patience ends.
+#[derive(Debug)]
+struct Pending {
+    /// Processes that make it, the newest last: many are gone before anybody looks.
+    pids: Vec<u32>,
+    end: Instant,
+    /// The most that was found so far, for a container may be gone before patience ends.
+    best: Option<Arc<Container>>,
+}
+
+impl Pending {
+    /// The verdict once nothing more is to be expected.
+    fn verdict(&self) -> Verdict {
+        self.best.clone().map_or(Verdict::Host, Verdict::Container)
+    }
+
+    /// Looks once more; whether that is enough.
+    fn look(&mut self, places: &Places, claim: &Claim) -> bool {
+        let Verdict::Container(found) = look_up(places, claim, &self.pids) else { return false };
+        let more =
+            |best: &Arc<Container>| is_whole(&found) || !is_whole(best) && best.name.is_empty();
+        if self.best.as_ref().is_none_or(more) {
+            self.best = Some(Arc::clone(&found));
+        }
+        is_whole(&found)
+    }
 }
 
 /// Until when a claim is believed to be of the host, and how long it was believed.
@@ -124,24 +154,23 @@ impl Clerk {
         if self.known.load().known.contains_key(&*claim) {
             return;
         }
-        if let Some((asked, _)) = self.pending.get_mut(&claim) {
-            // The one before may be gone.
-            *asked = pid;
+        if let Some(pending) = self.pending.get_mut(&claim) {
+            if pending.pids.len() >= MAX_PIDS {
+                // The first is the likeliest to stay, for it may be the container's own first process.
+                pending.pids.remove(1);
+            }
+            pending.pids.push(pid);
             return;
         }
-        match look_up(&self.places, &claim, pid) {
-            Verdict::Container(found) if is_whole(&found) => {
-                verdicts.push(((*claim).clone(), Verdict::Container(found)));
-            }
-            // The first process of a container may not have entered its root yet.
-            Verdict::Container(_) => {
-                self.pending.insert(claim, (pid, Instant::now() + PATIENCE));
-            }
-            // A runtime may be about to write down what it starts.
-            _ if may_come(&self.places, &claim, pid) => {
-                self.pending.insert(claim, (pid, Instant::now() + PATIENCE));
-            }
-            Verdict::Host => verdicts.push(((*claim).clone(), Verdict::Host)),
+        let now = Instant::now();
+        let mut pending = Pending { pids: vec![pid], end: now + PATIENCE, best: None };
+        let enough = pending.look(&self.places, &claim);
+        // A runtime may be about to write down what it starts, and a first process to enter its root.
+        let more = pending.best.is_some() || may_come(&self.places, &claim, pid);
+        if enough || !more {
+            verdicts.push(((*claim).clone(), pending.verdict()));
+        } else {
+            self.pending.insert(claim, pending);
         }
     }
 
@@ -149,13 +178,11 @@ impl Clerk {
         let mut verdicts = Vec::new();
         let now = Instant::now();
         let places = &self.places;
-        self.pending.retain(|claim, (pid, end)| {
-            let verdict = look_up(places, claim, *pid);
-            let whole = matches!(&verdict, Verdict::Container(found) if is_whole(found));
-            if !whole && now < *end {
+        self.pending.retain(|claim, pending| {
+            if !pending.look(places, claim) && now < pending.end {
                 return true;
             }
-            verdicts.push(((**claim).clone(), verdict));
+            verdicts.push(((**claim).clone(), pending.verdict()));
             false
         });
         self.publish(verdicts);

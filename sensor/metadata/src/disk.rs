@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use eyas_state::container::{Claim, Container, Engine};
 use serde_json::Value;
 
-use crate::{Places, docker, evidence, kind, spec};
+use crate::{Places, docker, kind, spec};
 
 /// containerd's bundles, by namespace and id.
 const CONTAINERD: [&str; 2] = [
@@ -32,7 +32,11 @@ const MAX_NAMESPACES: usize = 64;
 const MAX_USERS: usize = 256;
 
 /// What is on disk about a claim.
-pub(crate) fn look_up(places: &Places, claim: &Claim, pid: u32) -> Option<Container> {
+pub(crate) fn look_up(
+    places: &Places,
+    claim: &Claim,
+    evidence: &dyn Fn() -> Option<Container>,
+) -> Option<Container> {
     let root = Root(&places.root);
     let id = plain(&claim.id)?;
     match claim.engine {
@@ -41,7 +45,7 @@ pub(crate) fn look_up(places: &Places, claim: &Claim, pid: u32) -> Option<Contai
         Engine::Crio => storage(&root, id, claim.engine),
         Engine::Podman => storage(&root, id, claim.engine).or_else(|| {
             // Users write these files themselves, so that they prove nothing alone.
-            evidence::look_up(places, claim, pid).and_then(|_| of_users(&root, id))
+            evidence().and_then(|_| of_users(&root, id))
         }),
         Engine::Lxc => lxc(&root, id),
         Engine::LibvirtLxc => None,

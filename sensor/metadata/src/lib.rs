@@ -49,17 +49,19 @@ impl Default for Places {
     }
 }
 
-/// Finds out what is true of a claim. `pid` is a process that makes it, which is evidence when no
-/// runtime answers.
-pub fn look_up(places: &Places, claim: &Claim, pid: u32) -> Verdict {
-    let found = disk::look_up(places, claim, pid)
+/// Finds out what is true of a claim. `pids` are processes that make it, some of which may be gone: they are
+/// evidence when no runtime answers, and show the container's own files.
+pub fn look_up(places: &Places, claim: &Claim, pids: &[u32]) -> Verdict {
+    let evidence = || pids.iter().find_map(|pid| evidence::look_up(places, claim, *pid));
+    let found = disk::look_up(places, claim, &evidence)
         .or_else(|| socket::look_up(places, claim))
         .map(|container| socket::complete(places, claim, container))
         .or_else(|| socket::look_up_cri(places, claim))
-        .or_else(|| evidence::look_up(places, claim, pid));
+        .or_else(&evidence);
     match found {
         Some(mut container) => {
-            container.accounts = accounts::of_process(places, pid).map(Arc::new);
+            let accounts = pids.iter().find_map(|pid| accounts::of_process(places, *pid));
+            container.accounts = accounts.map(Arc::new);
             Verdict::Container(Arc::new(tidy(container, places.label_bytes)))
         }
         None => Verdict::Host,

@@ -118,6 +118,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(30);
 
     /// A sensor whose thread turns or not, that reads events or not.
+    #[expect(clippy::fn_params_excessive_bools, reason = "each is one thing that may fail")]
     fn check(turns: bool, busy: bool, reports: bool, starts: bool) -> Result<(), String> {
         let (rounds, events) = (Cell::new(5), Cell::new(if busy { 8 } else { 7 }));
         let canary = || {
