@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use eyas_ops::{Event, Listener, SignerWords};
+use eyas_trust::UNSIGNED;
 
 use crate::args::LogLevel;
 use crate::personality::Words;
 use crate::phrases;
 use crate::printer::{Printer, Record};
-
-/// Form of the record of a signer when none was needed.
-const UNSIGNED: &str = "unsigned-accepted";
 
 /// Passes what happens on to the printer.
 pub(crate) struct Teller {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use eyas_artifact::{Digest, Reference};
-use eyas_trust::{Candidate, Evidence, Policy, RootSource, Roots, Verifier};
+use eyas_trust::{Candidate, Evidence, KeySource, Policy, RootSource, Roots, Verifier};
 
 /// Who has to have signed. Nobody who writes a seed here can be that.
 const POLICY: &str = "version: 1
@@ -23,9 +23,21 @@ static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
     Verifier::new(policy).expect("the embedded root")
 });
 
-/// A policy file. It names key files, none of which is there.
+/// Keys and roots are not there, and no command that a policy names is run.
+struct Nothing;
+
+impl KeySource for Nothing {
+    fn file(&self, name: &str) -> Result<String, String> {
+        Err(format!("no `{name}`"))
+    }
+    fn env(&self, name: &str) -> Result<String, String> {
+        Err(format!("no `{name}`"))
+    }
+}
+
+/// A policy file.
 pub fn policy(input: &[u8]) {
-    match Policy::parse(input, "/nowhere/trust.yaml") {
+    match Policy::parse_with(input, "trust.yaml", &Nothing) {
         Ok(policy) => {
             for rule in policy.rules() {
                 assert!(!rule.describe().is_empty() && !rule.pattern().as_str().is_empty());
