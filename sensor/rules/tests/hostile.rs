@@ -3,7 +3,7 @@
 use eyas_rules::report::{Code, MOST};
 use eyas_rules::{EngineOptions, LoadOutcome, Severity, SourceFile, load};
 
-const MANY: usize = 40_000;
+const MANY: usize = 20_000;
 
 fn loaded(text: String) -> LoadOutcome {
     let files = [SourceFile { name: "rules.yaml".to_owned(), text }];
