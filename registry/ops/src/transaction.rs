@@ -249,7 +249,7 @@ fn plan_for(
 fn with_cases(artifact: &Found) -> Option<String> {
     let wanted = artifact.verified.requires_rule_cases();
     let candidate = &artifact.candidate;
-    (wanted && candidate.kind == Kind::Rulesfile).then(|| candidate.name.to_string())
+    (wanted && candidate.kind == Kind::Rulesfile).then(|| candidate.name.clone())
 }
 
 fn changes(plan: &Plan, artifact: &Found) -> bool {
