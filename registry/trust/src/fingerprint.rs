@@ -14,7 +14,7 @@ impl Verifier {
     pub fn fingerprint(&self, asked: &Reference) -> Option<Digest> {
         let policy = self.policy();
         let rule = policy.rule_for(asked)?;
-        if rule.maximum_age_seconds.is_some() || rule.wants_cases || !rule.attestations.is_empty() {
+        if rule.maximum_age_seconds.is_some() || rule.needs_cases || !rule.attestations.is_empty() {
             return None;
         }
         let mut text = format!(

@@ -120,7 +120,7 @@ impl Verifier {
         };
         self.attested(rule, &case, &mut explanation)?;
         let minimum_version = rule.minimum_version.clone();
-        Ok(Decision { signers, explanation, minimum_version, rule_cases: rule.wants_cases })
+        Ok(Decision { signers, explanation, minimum_version, rule_cases: rule.needs_cases })
     }
 
     /// Decides about an index file, by the bundle beside it. `None` when the policy says nothing

@@ -193,7 +193,7 @@ impl Builder<'_> {
             value.maximum_age.as_ref().map(|age| self.age(age)).transpose()?;
         rule.minimum_version =
             value.minimum_version.as_ref().map(|version| self.version(version)).transpose()?;
-        rule.wants_cases = self.rule_cases(value.rule_cases.as_ref())?;
+        rule.needs_cases = self.rule_cases(value.rule_cases.as_ref())?;
         Ok(rule)
     }
 

@@ -89,7 +89,7 @@ pub struct Rule {
     pub(crate) digests: Option<BTreeSet<Digest>>,
     pub(crate) maximum_age_seconds: Option<i64>,
     pub(crate) minimum_version: Option<Version>,
-    pub(crate) wants_cases: bool,
+    pub(crate) needs_cases: bool,
     pub(crate) attestations: Vec<Attestation>,
 }
 
@@ -232,7 +232,7 @@ impl Rule {
             digests: None,
             maximum_age_seconds: None,
             minimum_version: None,
-            wants_cases: false,
+            needs_cases: false,
             attestations: Vec::new(),
         }
     }
@@ -254,7 +254,7 @@ impl Rule {
 
     /// Whether rules have to come with cases that hold; enforced by whoever can run them.
     pub fn requires_rule_cases(&self) -> bool {
-        self.wants_cases
+        self.needs_cases
     }
 
     /// Whether the rule accepts artifacts without any signature.

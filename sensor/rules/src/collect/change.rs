@@ -20,7 +20,7 @@ impl Collection {
     ) -> Refused {
         let message = format!("{kind} `{name}` is changed here, but no earlier item defines it");
         let refused = reader.error(Code::NotDefined, LoadCode::ErrValidate, head(item), message);
-        if reader.was_told() {
+        if reader.is_hinted() {
             let meant = match kind {
                 "list" => nearest(name, self.lists.iter().map(|list| list.header.name.as_str())),
                 "macro" => nearest(name, self.macros.iter().map(|one| one.header.name.as_str())),

@@ -13,7 +13,7 @@ mod schema;
 mod text;
 mod version;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub use item::{
     DEFAULT_SOURCE, Exception, ExceptionValue, Header, List, Macro, OneOrMany, Priority, Rule,
@@ -50,7 +50,7 @@ pub struct Collection {
     /// The highest engine version asked for.
     pub engine: Option<semver::Version>,
     /// Names whose definition was refused: that they are missing is not worth another report.
-    pub refused: Vec<String>,
+    pub refused: HashSet<String>,
     names: Names,
     position: u32,
     sources: Vec<String>,

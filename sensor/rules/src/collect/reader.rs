@@ -1,7 +1,7 @@
 //! Typed access to the keys of an item, with a report for each that is not as it must be.
 use super::Text;
 use crate::report::{
-    Code, LoadCode, Location, Position, Report, Severity, has_room, nearest, readable,
+    Code, LoadCode, Location, Position, Report, Severity, has_room, is_hinted, nearest, readable,
     readable_name, snippet,
 };
 use crate::source::{Node, Place, SourceFile};
@@ -74,9 +74,9 @@ impl<'f> Reader<'f> {
         }
     }
 
-    /// Whether the report made last was told. A hint that takes a search is not worth it else.
-    pub(super) fn was_told(&self) -> bool {
-        self.told
+    /// Whether a hint that takes a search is worth it for the report made last.
+    pub(super) fn is_hinted(&self) -> bool {
+        self.told && is_hinted(&self.reports)
     }
 
     pub(super) fn report(
@@ -201,7 +201,8 @@ impl<'f> Reader<'f> {
             if !known.contains(&name) {
                 let message = format!("unknown key `{name}` is ignored");
                 self.report(severity, Code::UnknownKey, load_code, key.place, message);
-                let meant = self.was_told().then(|| nearest(name, known.iter().copied())).flatten();
+                let meant =
+                    self.is_hinted().then(|| nearest(name, known.iter().copied())).flatten();
                 self.hint(meant.map(|meant| format!("did you mean `{meant}`?")));
             } else if !seen.contains(&name) {
                 seen.push(name);

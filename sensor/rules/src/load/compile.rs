@@ -11,7 +11,7 @@ use crate::expand::{BadValue, Lists, MacroError, Macros, TooLarge, with_exceptio
 use crate::fields::{self, Flags};
 use crate::format::{FormatError, RETIRED, RuleOutput, RuleView};
 use crate::index::{BROAD, IdSet, event_codes, rule_codes, system_calls};
-use crate::report::{Code, LoadCode, Report, Severity, has_room};
+use crate::report::{Code, LoadCode, Report, Severity, has_room, is_hinted};
 use crate::source::SourceFile;
 use crate::syntax::ast::{Expr, Operand, Right, Span, TransformArg};
 use crate::syntax::canonical;
@@ -329,7 +329,7 @@ impl<'c> Compiler<'c> {
             if !has_room(&self.reports, Severity::Error) {
                 break;
             }
-            let told = condition_error(rule, &error);
+            let told = condition_error(rule, &error, is_hinted(&self.reports));
             let report = self.conditions.report("rule", &rule.header, told, error.span());
             self.tell(report);
         }
@@ -383,6 +383,7 @@ impl<'c> Compiler<'c> {
                 (Code::UnknownMacro, Some("define it before the macro that uses it".to_owned()))
             }
             _ if !has_room(&self.reports, Severity::Error) => return,
+            _ if !is_hinted(&self.reports) => (Code::UnknownMacro, None),
             _ => {
                 let meant = crate::report::nearest(&used.name, self.macros.names());
                 (Code::UnknownMacro, meant.map(|meant| format!("did you mean `{meant}`?")))
@@ -417,11 +418,13 @@ impl<'c> Compiler<'c> {
     }
 
     fn compiled_macros(&mut self) -> Vec<CompiledMacro> {
+        let names = self.rules.iter().flat_map(|rule| &rule.macros);
+        let in_rules: HashSet<String> = names.cloned().collect();
         let mut compiled = Vec::new();
         for (place, item) in self.collection.macros.iter().enumerate() {
             let Some(written) = self.macros.tree(&item.header.name).cloned() else { continue };
             let tree = self.macros.expand(&written, &mut Vec::new()).ok().flatten();
-            let used = self.rules.iter().any(|rule| rule.macros.contains(&item.header.name));
+            let used = in_rules.contains(&item.header.name);
             compiled.push(CompiledMacro { place, written, tree, used });
         }
         compiled
@@ -451,11 +454,12 @@ fn bad_value(subject: Subject<'_>, error: &BadValue) -> Report {
     subject.inside(told, place, &steps)
 }
 
-fn condition_error(rule: &Rule, error: &CheckError) -> Told {
+fn condition_error(rule: &Rule, error: &CheckError, hinted: bool) -> Told {
+    let hint = hinted.then(|| error.hint()).flatten();
     if rule.skip_if_unknown_filter && error.is_unknown_filter() {
-        return skipped(&error.to_string()).hint(error.hint());
+        return skipped(&error.to_string()).hint(hint);
     }
-    Told::error(error.code(), LoadCode::ErrCompileCondition, error.to_string()).hint(error.hint())
+    Told::error(error.code(), LoadCode::ErrCompileCondition, error.to_string()).hint(hint)
 }
 
 fn output_error(rule: &Rule, error: &FormatError) -> Told {

@@ -62,6 +62,9 @@ pub struct Report {
 /// is told whatever came before it.
 pub const MOST: usize = 1000;
 
+/// Most problems for which is looked for what was meant.
+const HINTED: usize = 100;
+
 /// Longest message, in characters; what is longer repeats the file.
 const LONGEST_MESSAGE: usize = 600;
 
@@ -72,6 +75,11 @@ const LONGEST_NAME: usize = 200;
 pub(crate) fn has_room(told: &[Report], severity: Severity) -> bool {
     told.len() < MOST
         || severity == Severity::Error && told.iter().all(|one| one.severity != Severity::Error)
+}
+
+/// Whether what was meant is still looked for.
+pub(crate) fn is_hinted(told: &[Report]) -> bool {
+    told.len() <= HINTED
 }
 
 /// A text at a length that can be read.
