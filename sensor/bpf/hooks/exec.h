@@ -37,7 +37,7 @@ static __always_inline void put_exec_middle(struct scratch *s, __u32 slot, struc
 {
 	put_exec_ids(s, task);
 	put_cwd(s, slot, task);
-	put_resources(s, task);
+	put_resources(s, slot, task);
 	put_comm(s, task);
 	put_cgroups(s, slot, task);
 }

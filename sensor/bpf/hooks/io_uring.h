@@ -352,9 +352,12 @@ static __always_inline void report_symlink(struct io_link *link, struct task_str
 	finish_call(s, slot);
 }
 
-static __always_inline void report(struct io_kiocb *request, struct task_struct *task, __u32 slot, __u32 number,
-				   __s64 result)
+/* Global: verified once, and there once for both programs. */
+__noinline int report(__u32 slot, __u64 address, __u32 number, __s64 result)
 {
+	struct io_kiocb *request = (void *)address;
+	struct task_struct *task = current_task();
+
 	switch (number) {
 	case NR_OPENAT:
 	case NR_OPENAT2:
@@ -384,6 +387,7 @@ static __always_inline void report(struct io_kiocb *request, struct task_struct 
 		report_symlink((void *)request, task, slot, result);
 		break;
 	}
+	return 0;
 }
 
 /* An argument as a mere number: the verifier lets functions of their own have no pointers to kernel types. */
@@ -409,7 +413,7 @@ int uring_submit(unsigned long long *ctx)
 	keep_names(request, slot);
 	/* Its success will not be told, so it is told now, as one. A failure is told twice. */
 	if (READ(request, flags) & REQUEST_TELLS_NOTHING)
-		report(request, task, slot, number, 0);
+		report(slot, (__u64)request, number, 0);
 	return 0;
 }
 
@@ -425,6 +429,6 @@ int uring_complete(unsigned long long *ctx)
 		return 0;
 	number = wanted(request, task);
 	if (number)
-		report(request, task, bpf_get_smp_processor_id(), number, READ(request, cqe.res));
+		report(bpf_get_smp_processor_id(), (__u64)request, number, READ(request, cqe.res));
 	return 0;
 }
