@@ -399,6 +399,9 @@ static __always_inline void *request_at(unsigned long long *argument)
 	return request;
 }
 
+/* Before 5.19 the tracepoints give something else, and requests have no completion in them. */
+#define GIVES_REQUESTS bpf_core_field_exists(((struct io_kiocb *)0)->cqe)
+
 /* 6.4 renamed the tracepoint (submit_sqe); user space attaches the program to the one there is. */
 SEC("tp_btf/io_uring_submit_req")
 int uring_submit(unsigned long long *ctx)
@@ -406,8 +409,11 @@ int uring_submit(unsigned long long *ctx)
 	struct io_kiocb *request = request_at(&ctx[0]);
 	__u32 slot = bpf_get_smp_processor_id();
 	struct task_struct *task = current_task();
-	__u32 number = wanted(request, task);
+	__u32 number;
 
+	if (!GIVES_REQUESTS)
+		return 0;
+	number = wanted(request, task);
 	if (!number)
 		return 0;
 	keep_names(request, slot);
@@ -425,7 +431,7 @@ int uring_complete(unsigned long long *ctx)
 	struct task_struct *task = current_task();
 	__u32 number;
 
-	if (!request)
+	if (!GIVES_REQUESTS || !request)
 		return 0;
 	number = wanted(request, task);
 	if (number)
