@@ -18,8 +18,6 @@ const ARCHITECTURES: &[(&str, &str)] = &[("x86_64", "x86"), ("aarch64", "arm64")
 
 const STRIP: &[&str] = &[
     "-g",
-    // labels inside of functions, which nothing refers to
-    "--discard-all",
     "--remove-section=.rel.BTF",
     "--remove-section=.rel.BTF.ext",
     "--remove-section=.llvm_addrsig",
