@@ -32,14 +32,52 @@ static __always_inline void put_exec_ids(struct scratch *s, struct task_struct *
 	put_s64(s, LOAD(parent, tgid));
 }
 
-/* Everything between the arguments and the environment. */
-static __always_inline void put_exec_middle(struct scratch *s, __u32 slot, struct task_struct *task)
+/* Everything between the arguments and the environment. Global, as the next two: a success and a failure share it. */
+__noinline int store_exec_middle(__u32 slot)
 {
+	struct scratch *s = scratch_of(slot);
+	struct task_struct *task = current_task();
+
+	if (!s)
+		return -1;
 	put_exec_ids(s, task);
 	put_cwd(s, slot, task);
-	put_resources(s, task);
+	put_resources(s, slot, task);
 	put_comm(s, task);
 	put_cgroups(s, slot, task);
+	return 0;
+}
+
+/* What the task is and runs: from tty to gid. */
+__noinline int store_exec_identity(__u32 slot)
+{
+	struct scratch *s = scratch_of(slot);
+	struct task_struct *task = current_task();
+	struct ids ids = {};
+	struct exe exe = {};
+
+	if (!s)
+		return -1;
+	read_ids(&ids, task);
+	read_exe(&exe, (struct mm_struct *)memory_of(task));
+	put_identity(s, slot, task, &ids, &exe);
+	return 0;
+}
+
+/* What eyas adds to that. */
+__noinline int store_exec_namespaces(__u32 slot)
+{
+	struct scratch *s = scratch_of(slot);
+	struct task_struct *task = current_task();
+	struct ids ids = {};
+	struct exe exe = {};
+
+	if (!s)
+		return -1;
+	read_ids(&ids, task);
+	read_exe(&exe, (struct mm_struct *)memory_of(task));
+	put_namespaces(s, task, &ids, &exe);
+	return 0;
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -50,8 +88,6 @@ int process_exec(unsigned long long *ctx)
 	__u32 slot = bpf_get_smp_processor_id();
 	struct mm_struct *mm = LOAD(task, mm);
 	struct eyas_header *header;
-	struct ids ids = {};
-	struct exe exe = {};
 	struct scratch *s;
 	__u64 start, end;
 	const char *filename;
@@ -73,8 +109,6 @@ int process_exec(unsigned long long *ctx)
 		header->syscall = number & ~X32_BIT;
 		s->flags |= compat ? EYAS_RECORD_COMPAT : 0;
 	}
-	read_ids(&ids, task);
-	read_exe(&exe, mm);
 
 	start = READ(mm, arg_start);
 	end = READ(mm, arg_end);
@@ -83,16 +117,16 @@ int process_exec(unsigned long long *ctx)
 	put_user_text(s, start);
 	start += s->at - len;
 	put_user_range(s, start, end, settings.args_bytes, EYAS_CUT_ARGUMENTS);
-	put_exec_middle(s, slot, task);
+	store_exec_middle(slot);
 	if (settings.env_bytes)
 		put_user_range(s, READ(mm, env_start), READ(mm, env_end), settings.env_bytes, EYAS_CUT_ENVIRONMENT);
 	else
 		put_nothing(s);
-	put_identity(s, slot, task, &ids, &exe);
+	store_exec_identity(slot);
 	filename = LOAD(bprm, filename);
 	len = bpf_probe_read_kernel_str(room(s), EYAS_PATH_MAX, filename);
 	put_length(s, len > 0 ? len : 0);
-	put_namespaces(s, task, &ids, &exe);
+	store_exec_namespaces(slot);
 	put_u64(s, end - READ(mm, arg_start));
 	put_u64(s, READ(mm, env_end) - READ(mm, env_start));
 	if (len > 0) {
@@ -147,8 +181,6 @@ static __always_inline void exec_failed(struct call *call, struct task_struct *t
 {
 	int compat = call->flags & EYAS_RECORD_COMPAT;
 	struct scratch *s;
-	struct ids ids = {};
-	struct exe exe = {};
 
 	/* a success has been reported by the other hook */
 	if (call->result >= 0)
@@ -156,16 +188,14 @@ static __always_inline void exec_failed(struct call *call, struct task_struct *t
 	s = begin_call(call, slot, task, type, EXEC_PARAMS);
 	if (!s)
 		return;
-	read_ids(&ids, task);
-	read_exe(&exe, LOAD(task, mm));
 	put_s64(s, call->result);
 	put_user_text(s, argv ? argument_address(argv, 0, compat) : 0);
 	put_failed_arguments(s, argv, compat);
-	put_exec_middle(s, slot, task);
+	store_exec_middle(slot);
 	put_nothing(s);
-	put_identity(s, slot, task, &ids, &exe);
+	store_exec_identity(slot);
 	put_user_text(s, filename);
-	put_namespaces(s, task, &ids, &exe);
+	store_exec_namespaces(slot);
 	put_nothing(s);
 	put_nothing(s);
 	store_dir(slot, dirfd, filename);

@@ -42,8 +42,8 @@ static __always_inline __u32 shared_flags(struct task_struct *parent, struct tas
 }
 
 /* Arguments, executable and directory are the parent's: user space has them, so they are not sent again. */
-static __always_inline void put_clone(struct scratch *s, struct task_struct *task, __s64 result, __u32 flags,
-				      struct ids *ids)
+static __always_inline void put_clone(struct scratch *s, __u32 slot, struct task_struct *task, __s64 result,
+				      __u32 flags, struct ids *ids)
 {
 	struct task_struct *leader = LOAD(task, group_leader);
 	struct task_struct *parent = LOAD(task, real_parent);
@@ -56,7 +56,7 @@ static __always_inline void put_clone(struct scratch *s, struct task_struct *tas
 	put_s64(s, LOAD(task, tgid));
 	put_s64(s, LOAD(parent, tgid));
 	put_nothing(s);
-	put_resources(s, task);
+	put_resources(s, slot, task);
 	put_comm(s, task);
 	put_nothing(s);
 	put_u32(s, flags);
@@ -90,7 +90,7 @@ int process_fork(unsigned long long *ctx)
 	if (!s)
 		return 0;
 	read_ids(&ids, child);
-	put_clone(s, child, 0, shared_flags(parent, child, ids.level), &ids);
+	put_clone(s, slot, child, 0, shared_flags(parent, child, ids.level), &ids);
 	finish(s, slot, EYAS_RING_LIFECYCLE, BPF_RB_NO_WAKEUP);
 	return 0;
 }
@@ -124,6 +124,6 @@ HANDLER(clone)
 	if (!s)
 		return;
 	read_ids(&ids, task);
-	put_clone(s, task, call->result, asked_flags(call, event), &ids);
+	put_clone(s, slot, task, call->result, asked_flags(call, event), &ids);
 	finish_call(s, slot);
 }

@@ -352,9 +352,12 @@ static __always_inline void report_symlink(struct io_link *link, struct task_str
 	finish_call(s, slot);
 }
 
-static __always_inline void report(struct io_kiocb *request, struct task_struct *task, __u32 slot, __u32 number,
-				   __s64 result)
+/* Global: verified once, and there once for both programs. */
+__noinline int report(__u32 slot, __u64 address, __u32 number, __s64 result)
 {
+	struct io_kiocb *request = (void *)address;
+	struct task_struct *task = current_task();
+
 	switch (number) {
 	case NR_OPENAT:
 	case NR_OPENAT2:
@@ -384,6 +387,7 @@ static __always_inline void report(struct io_kiocb *request, struct task_struct 
 		report_symlink((void *)request, task, slot, result);
 		break;
 	}
+	return 0;
 }
 
 /* An argument as a mere number: the verifier lets functions of their own have no pointers to kernel types. */
@@ -395,6 +399,9 @@ static __always_inline void *request_at(unsigned long long *argument)
 	return request;
 }
 
+/* Before 5.19 the tracepoints give something else, and requests have no completion in them. */
+#define GIVES_REQUESTS bpf_core_field_exists(((struct io_kiocb *)0)->cqe)
+
 /* 6.4 renamed the tracepoint (submit_sqe); user space attaches the program to the one there is. */
 SEC("tp_btf/io_uring_submit_req")
 int uring_submit(unsigned long long *ctx)
@@ -402,14 +409,17 @@ int uring_submit(unsigned long long *ctx)
 	struct io_kiocb *request = request_at(&ctx[0]);
 	__u32 slot = bpf_get_smp_processor_id();
 	struct task_struct *task = current_task();
-	__u32 number = wanted(request, task);
+	__u32 number;
 
+	if (!GIVES_REQUESTS)
+		return 0;
+	number = wanted(request, task);
 	if (!number)
 		return 0;
 	keep_names(request, slot);
 	/* Its success will not be told, so it is told now, as one. A failure is told twice. */
 	if (READ(request, flags) & REQUEST_TELLS_NOTHING)
-		report(request, task, slot, number, 0);
+		report(slot, (__u64)request, number, 0);
 	return 0;
 }
 
@@ -421,10 +431,10 @@ int uring_complete(unsigned long long *ctx)
 	struct task_struct *task = current_task();
 	__u32 number;
 
-	if (!request)
+	if (!GIVES_REQUESTS || !request)
 		return 0;
 	number = wanted(request, task);
 	if (number)
-		report(request, task, bpf_get_smp_processor_id(), number, READ(request, cqe.res));
+		report(bpf_get_smp_processor_id(), (__u64)request, number, READ(request, cqe.res));
 	return 0;
 }

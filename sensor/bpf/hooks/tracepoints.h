@@ -95,7 +95,7 @@ int context_switch(unsigned long long *ctx)
 	put_s64(s, LOAD(next, pid));
 	put_u64(s, LOAD(task, maj_flt));
 	put_u64(s, LOAD(task, min_flt));
-	put_sizes(s, LOAD(task, mm));
+	store_sizes(slot, memory_of(task));
 	finish(s, slot, EYAS_RING_EVENTS, BPF_RB_NO_WAKEUP);
 	return 0;
 }

@@ -54,9 +54,9 @@ static __always_inline void put_credentials(struct scratch *s, struct cred *cred
 	put_u64(s, capabilities(&cred->cap_inheritable));
 }
 
-static __always_inline void put_memory(struct scratch *s, struct task_struct *task, struct mm_struct *mm)
+static __always_inline void put_memory(struct scratch *s, __u32 slot, struct task_struct *task)
 {
-	put_sizes(s, mm);
+	store_sizes(slot, memory_of(task));
 	put_u64(s, LOAD(task, maj_flt));
 	put_u64(s, LOAD(task, min_flt));
 }
@@ -138,7 +138,7 @@ static __always_inline int snapshot(unsigned long long *ctx, int sleepable)
 	put_u64(s, READ(signal, rlim[RLIMIT_NOFILE].rlim_cur));
 	put_credentials(s, cred);
 	put_exe_file(s, &exe);
-	put_memory(s, task, mm);
+	put_memory(s, slot, task);
 	put_u32(s, pid_number(READ(leader, thread_pid), ids.level));
 	put_u32(s, pid_number(READ(leader, thread_pid), ids.level));
 	put_u64(s, start_of(READ(ids.ns, child_reaper)));

@@ -125,29 +125,40 @@ static __always_inline __u32 resident(struct mm_struct *mm)
 	return pages_of(mm, MEMORY_FILES) + pages_of(mm, MEMORY_ANONYMOUS) + pages_of(mm, MEMORY_SHARED);
 }
 
-/* vm_size, vm_rss and vm_swap, in KiB; kernel threads have none */
-static __always_inline void put_sizes(struct scratch *s, struct mm_struct *mm)
+/* vm_size, vm_rss and vm_swap, in KiB; kernel threads have none. Global, because many hooks end in it. */
+__noinline int store_sizes(__u32 slot, __u64 address)
 {
+	struct scratch *s = scratch_of(slot);
+	struct mm_struct *mm = (void *)address;
+
+	if (!s)
+		return -1;
 	if (!mm) {
 		put_nothing(s);
 		put_nothing(s);
 		put_nothing(s);
-		return;
+		return 0;
 	}
 	put_u32(s, READ(mm, total_vm) * settings.page_kib);
 	put_u32(s, resident(mm) * settings.page_kib);
 	put_u32(s, pages_of(mm, MEMORY_SWAP) * settings.page_kib);
+	return 0;
+}
+
+static __always_inline __u64 memory_of(struct task_struct *task)
+{
+	return (__u64)READ(task, mm);
 }
 
 /* memory and faults: six parameters from fdlimit to vm_swap */
-static __always_inline void put_resources(struct scratch *s, struct task_struct *task)
+static __always_inline void put_resources(struct scratch *s, __u32 slot, struct task_struct *task)
 {
 	struct signal_struct *signal = LOAD(task, signal);
 
 	put_u64(s, READ(signal, rlim[RLIMIT_NOFILE].rlim_cur));
 	put_u64(s, LOAD(task, maj_flt));
 	put_u64(s, LOAD(task, min_flt));
-	put_sizes(s, LOAD(task, mm));
+	store_sizes(slot, memory_of(task));
 }
 
 static __always_inline void put_comm(struct scratch *s, struct task_struct *task)

@@ -26,47 +26,58 @@ struct Extra {
     program: &'static str,
     /// The names that its tracepoint has had, newest first.
     tracepoints: &'static [&'static str],
+    /// A structure that kernels have since they give the tracepoint what the program reads, and which that is.
+    since: Option<(&'static str, &'static str)>,
     /// The event that it makes and nothing else does; it runs only while this is asked for.
     event: Option<&'static str>,
     /// What is missing without it.
     gives: &'static str,
 }
 
+/// Before, these tracepoints carry no request.
+const REQUESTS: Option<(&str, &str)> = Some(("io_cqe", "Linux 5.19"));
+
 const EXTRA: &[Extra] = &[
     Extra {
         program: "uring_submit",
         // 6.4 renamed it.
         tracepoints: &["io_uring_submit_req", "io_uring_submit_sqe"],
+        since: REQUESTS,
         event: None,
         gives: "names in requests of io_uring",
     },
     Extra {
         program: "uring_complete",
         tracepoints: &["io_uring_complete"],
+        since: REQUESTS,
         event: None,
         gives: "requests of io_uring",
     },
     Extra {
         program: "signal",
         tracepoints: &["signal_deliver"],
+        since: None,
         event: Some("signaldeliver"),
         gives: "`signaldeliver` events",
     },
     Extra {
         program: "fault_user",
         tracepoints: &["page_fault_user"],
+        since: None,
         event: Some("page_fault"),
         gives: "`page_fault` events of programs",
     },
     Extra {
         program: "fault_kernel",
         tracepoints: &["page_fault_kernel"],
+        since: None,
         event: Some("page_fault"),
         gives: "`page_fault` events of the kernel",
     },
     Extra {
         program: "context_switch",
         tracepoints: &["sched_switch"],
+        since: None,
         event: Some("switch"),
         gives: "`switch` events",
     },
@@ -159,6 +170,11 @@ fn attach_one(program: &mut BtfTracePoint, name: &str) -> Result<BtfTracePointLi
 
 /// Tries the names of the tracepoint. What the kernel says of one that it has counts more than that it lacks others.
 fn load_extra(bpf: &mut Ebpf, btf: &Btf, hook: &Extra) -> Result<(), String> {
+    if let Some((structure, release)) = hook.since
+        && btf.id_by_type_name_kind(structure, BtfKind::Struct).is_err()
+    {
+        return Err(format!("the kernel's tracepoints carry too little; {release} or newer does"));
+    }
     let mut reason = format!("no tracepoint `{}`", hook.tracepoints.join("`, `"));
     for tracepoint in hook.tracepoints {
         let known = btf.id_by_type_name_kind(&format!("btf_trace_{tracepoint}"), BtfKind::Typedef);
