@@ -57,6 +57,7 @@ pub(crate) struct Converted<'a> {
 
 /// What becomes of an event.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "lives for one event, on the stack")]
 pub(crate) enum Outcome<'a> {
     /// It goes on.
     Event(Converted<'a>),
@@ -207,6 +208,7 @@ impl Waiting {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "lives for one step, on the stack")]
 enum Next<'a> {
     /// Nothing more to do; an outcome unless the event goes on.
     Done(Option<Outcome<'a>>),

@@ -229,6 +229,9 @@ fn show(
     seen: &Seen,
     visitor: &mut dyn Visitor,
 ) {
+    if let Some(tid) = seen.thread {
+        state.share(tid);
+    }
     write_record(state, record, raw, event);
     let Ok(decoded) = Event::decode(record) else { return };
     let claim = seen
@@ -247,14 +250,14 @@ fn show(
 /// The event as a record, such as the kernel side writes.
 fn write_record(state: &State, record: &mut Vec<u8>, raw: &RawEvent<'_>, event: &Converted<'_>) {
     let params = event.params.as_slice();
-    let (euid, egid) = state.ids(raw.tid);
+    let (user, group) = state.ids(raw.tid);
     let mut header = Header {
         time: raw.time,
         start: 0,
         tgid: state.pid(raw.tid),
         tid: raw.tid as u32,
-        euid,
-        egid,
+        euid: user,
+        egid: group,
         code: event.code,
         cpu: raw.cpu,
         syscall: NO_SYSCALL,

@@ -8,11 +8,10 @@ use serde_json::{Map, Value};
 use super::Config;
 
 /// Keys of a Falco configuration that are accepted and have no meaning here, or none yet.
-const IGNORED: [&str; 36] = [
+const IGNORED: [&str; 35] = [
     "append_output_suggested",
     "base_syscalls",
     "buffered_outputs",
-    "capture",
     "container_engines",
     "engine",
     "falco_libs",

@@ -4,6 +4,7 @@
 //! is not known is an error that names the nearest one; one that is known and has no meaning here
 //! is said to be ignored.
 
+mod capture;
 mod check;
 mod outputs;
 mod serving;
@@ -23,6 +24,7 @@ use serde_json::Value;
 use crate::args::Args;
 use crate::generation::read_capped;
 
+pub(crate) use capture::CaptureFiles;
 pub(crate) use check::ConfigError;
 pub(crate) use outputs::{
     AlertLimits, FileOutput, HttpOutput, JournaldOutput, ProgramOutput, Queue, StdoutOutput,
@@ -75,6 +77,7 @@ pub(crate) struct Config {
     pub(crate) webserver: WebServer,
     pub(crate) metrics: Metrics,
     pub(crate) syscall_event_drops: EventDrops,
+    pub(crate) capture: CaptureFiles,
     /// Whether files of rules are read again when they change.
     pub(crate) watch_config_files: bool,
 }
@@ -150,6 +153,7 @@ impl Default for Config {
             webserver: WebServer::default(),
             metrics: Metrics::default(),
             syscall_event_drops: EventDrops::default(),
+            capture: CaptureFiles::default(),
             watch_config_files: true,
         }
     }

@@ -4,6 +4,7 @@
 //! looked at again before each event, so that a swap falls between two of them.
 
 mod capture;
+mod recording;
 mod replay;
 mod waiting;
 
@@ -71,6 +72,7 @@ struct Judge<'e> {
     scratch: Scratch,
     waiting: Waiting,
     told: Told,
+    recording: recording::Recording,
     records: u64,
     malformed: u64,
 }
@@ -103,6 +105,7 @@ impl<'e> Judge<'e> {
                 matches: 0,
                 by_rule: HashMap::new(),
             },
+            recording: recording::Recording::new(engine.config().capture.clone()),
             records: 0,
             malformed: 0,
         }
@@ -143,6 +146,7 @@ impl<'e> Judge<'e> {
         self.judge_held(&rest);
         self.publish();
         self.tell_held();
+        self.recording.end();
         Ok(())
     }
 
@@ -205,7 +209,15 @@ impl<'e> Judge<'e> {
             }
             self.engine.stats.unasked.add(1);
         }
-        judge(self.engine, &mut self.active, &mut self.scratch, &mut self.told, &ctx);
+        let asked = judge(
+            self.engine,
+            &mut self.active,
+            &mut self.scratch,
+            &mut self.told,
+            &ctx,
+            &self.recording,
+        );
+        self.recording.take(record, &event, &self.tables, asked);
     }
 
     /// Judges what waited for a container to be known.
@@ -223,7 +235,15 @@ impl<'e> Judge<'e> {
         for held in held {
             if let Ok(event) = Event::decode(&held.record) {
                 let ctx = self.tables.again(&event, &held.process);
-                judge(self.engine, &mut self.active, &mut self.scratch, &mut self.told, &ctx);
+                let asked = judge(
+                    self.engine,
+                    &mut self.active,
+                    &mut self.scratch,
+                    &mut self.told,
+                    &ctx,
+                    &self.recording,
+                );
+                self.recording.take(&held.record, &event, &self.tables, asked);
             }
         }
     }
@@ -264,17 +284,23 @@ impl<'e> Judge<'e> {
     }
 }
 
-/// Judges one event by the set in force, and says what matched.
+/// Judges one event by the set in force, and says what matched. Gives for how many milliseconds what
+/// follows is to be recorded, if a rule that matched asks for it.
 fn judge(
     engine: &Engine,
     active: &mut Cache<&arc_swap::ArcSwap<Active>, Arc<Active>>,
     scratch: &mut Scratch,
     told: &mut Told,
     ctx: &Ctx<'_>,
-) {
+    recording: &recording::Recording,
+) -> Option<u64> {
+    let mut asked = None;
     let rules = &active.load().rules;
     for id in rules.eval(ctx, scratch) {
         told.matches += 1;
+        if let Some(rule) = rules.rule(*id) {
+            asked = asked.max(recording.duration_of(rule.capture, rule.capture_duration));
+        }
         let Some(alert) = rules.alert(*id, ctx) else { continue };
         match told.by_rule.get_mut(&alert.rule) {
             Some(count) => *count += 1,
@@ -289,6 +315,7 @@ fn judge(
             engine.stats.held.add(1);
         }
     }
+    asked
 }
 
 fn wait_for(stop: &AtomicBool) {

@@ -100,7 +100,7 @@ fn of_process<'a>(process: &'a Process, field: FieldId, arg: FieldArg<'_>) -> Op
     let int = |number: u32| Some(id(number));
     let [size, resident, swapped] = process.memory;
     match field {
-        FieldId::ProcCwd => directory(&process.cwd),
+        FieldId::ProcCwd => Some(directory(&process.cwd)),
         FieldId::ProcTty => Some(Value::Uint(u64::from(process.tty))),
         FieldId::ProcVpid => (process.vpid != u32::MAX).then(|| id(process.vpid)),
         FieldId::ProcSid => int(process.sid),
@@ -210,10 +210,10 @@ fn exe_line<'a>(image: &Image) -> Value<'a> {
     Value::owned_text(line)
 }
 
-fn directory(cwd: &[u8]) -> Option<Value<'_>> {
+fn directory(cwd: &[u8]) -> Value<'_> {
     match cwd.last() {
-        Some(b'/') | None => Some(Value::text(cwd)),
-        Some(_) => Some(Value::Text(Cow::Owned([cwd, b"/"].concat()))),
+        Some(b'/') | None => Value::text(cwd),
+        Some(_) => Value::Text(Cow::Owned([cwd, b"/"].concat())),
     }
 }
 
