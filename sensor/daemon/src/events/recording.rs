@@ -64,18 +64,18 @@ impl Recording {
         }
         let time = event.header().time;
         self.keep(record, time);
+        if self.running.as_ref().is_some_and(|running| time > running.until_ns) {
+            self.end();
+        }
+        let was_running = self.running.is_some();
         if let Some(running) = &mut self.running {
             if let Some(duration) = asked {
-                running.until_ns =
-                    running.until_ns.max(time.saturating_add(duration * MILLISECOND_NS));
+                let until = time.saturating_add(duration * MILLISECOND_NS);
+                running.until_ns = running.until_ns.max(until);
             }
-            if time > running.until_ns {
-                self.end();
-            } else {
-                self.write(event);
-            }
+            self.write(event);
         }
-        if let (Some(duration), None) = (asked, &self.running) {
+        if let (Some(duration), None, false) = (asked, &self.running, was_running) {
             self.start(tables, time, duration);
             if self.settings.before_duration == 0 {
                 self.write(event);
