@@ -171,8 +171,9 @@ impl Stage {
         self.begin();
         self.counts.events += 1;
         let Self { converter, state, record, counts, .. } = self;
-        let event = match converter.convert(raw) {
-            Outcome::Event(event) => event,
+        let mut event = Converted::EMPTY;
+        match converter.convert(raw, &mut event) {
+            Outcome::Event => {}
             Outcome::Dropped => {
                 counts.folded += 1;
                 return;
@@ -181,7 +182,7 @@ impl Stage {
                 counts.unconvertible += 1;
                 return;
             }
-        };
+        }
         self.number += 1;
         let Some(now) = Now::new(raw.tid, raw.time, &event) else {
             state.half(raw.tid, &event);
@@ -229,6 +230,7 @@ fn show(
     seen: &Seen,
     visitor: &mut dyn Visitor,
 ) {
+    state.refresh();
     if let Some(tid) = seen.thread {
         state.share(tid);
     }

@@ -1,5 +1,7 @@
 //! Births, seen by the parent, by the child or by both, in either order; and deaths.
 
+#![expect(clippy::similar_names, reason = "everybody calls them tid, pid and ptid")]
+
 use std::sync::Arc;
 
 use eyas_state::{Image, Parent, Process};

@@ -411,10 +411,14 @@ impl State {
             return;
         }
         let Some(main) = self.tables.get(owner as u32) else { return };
-        let (cwd, threads) = (Arc::clone(&main.cwd), main.threads);
+        // Of a main thread that was only heard of, nobody knows where it is.
+        let cwd = (!main.placeholder).then(|| Arc::clone(&main.cwd));
+        let threads = main.threads;
         self.tables.edit(tid as u32, |process| {
-            process.cwd = cwd;
             process.threads = threads;
+            if let Some(cwd) = cwd {
+                process.cwd = cwd;
+            }
         });
     }
 
