@@ -6,6 +6,7 @@
 //! name, the same file is read with the same condition by it as well.
 
 #![allow(
+    clippy::cast_precision_loss,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a bench prints a table and stops at what is wrong"
@@ -58,7 +59,7 @@ impl Visitor for Condition {
 }
 
 struct Rules {
-    rules: RuleSet,
+    set: RuleSet,
     codes: IdSet,
     scratch: Scratch,
     matches: u64,
@@ -69,7 +70,7 @@ impl Visitor for Rules {
         self.codes.contains(code)
     }
     fn event(&mut self, ctx: &Ctx<'_>) {
-        self.matches += self.rules.eval(ctx, &mut self.scratch).len() as u64;
+        self.matches += self.set.eval(ctx, &mut self.scratch).len() as u64;
     }
 }
 
@@ -181,7 +182,7 @@ fn rules(shared: &Path) -> Rules {
         .collect();
     let rules = load(&files, &EngineOptions::default()).rule_set.unwrap();
     let codes = rules.event_codes();
-    Rules { rules, codes, scratch: Scratch::new(), matches: 0 }
+    Rules { set: rules, codes, scratch: Scratch::new(), matches: 0 }
 }
 
 /// The same condition by another program, if there is one.
@@ -197,7 +198,7 @@ fn sysdig(name: &str, events: u64, large: &Path) {
         .stderr(Stdio::null())
         .output();
     let Ok(output) = run else { return };
-    let matches = output.stdout.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let matches = String::from_utf8_lossy(&output.stdout).lines().count() as u64;
     let what = if output.status.success() { "one condition, sysdig" } else { "sysdig broke off" };
     print_row(name, what, events, processor_seconds() - start, matches);
 }
