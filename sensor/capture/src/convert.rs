@@ -28,6 +28,11 @@ pub(crate) struct Params<'a> {
     len: usize,
 }
 
+impl Converted<'_> {
+    /// Nothing yet.
+    pub(crate) const EMPTY: Self = Self { code: 0, params: Params::EMPTY };
+}
+
 impl<'a> Params<'a> {
     const EMPTY: Self = Self { list: [&[]; MAX_PARAMS], len: 0 };
 
@@ -56,10 +61,10 @@ pub(crate) struct Converted<'a> {
 }
 
 /// What becomes of an event.
-#[derive(Debug)]
-pub(crate) enum Outcome<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
     /// It goes on.
-    Event(Converted<'a>),
+    Event,
     /// It was kept for another one or says nothing.
     Dropped,
     /// There is no way to the current layout.
@@ -117,13 +122,18 @@ impl Converter {
         self.waiting.clear();
     }
 
-    /// The current form of an event.
-    pub(crate) fn convert<'a>(&'a mut self, event: &RawEvent<'a>) -> Outcome<'a> {
+    /// Puts the current form of an event into `at`.
+    pub(crate) fn convert<'a>(
+        &'a mut self,
+        event: &RawEvent<'a>,
+        at: &mut Converted<'a>,
+    ) -> Outcome {
         let Some(of) = layout::of(event.code) else { return Outcome::Dropped };
         if of.is_unused() {
             return Outcome::Dropped;
         }
-        let mut at = Converted { code: event.code, params: Params::EMPTY };
+        at.code = event.code;
+        at.params.len = 0;
         for param in event.params() {
             at.params.push(param);
         }
@@ -146,30 +156,30 @@ impl Waiting {
     }
 
     /// An enter event or one that stands alone.
-    fn enter<'a>(&mut self, tid: u64, mut at: Converted<'a>, json: &'a [u8]) -> Outcome<'a> {
+    fn enter<'a>(&mut self, tid: u64, at: &mut Converted<'a>, json: &'a [u8]) -> Outcome {
         for _ in 0..MAX_STEPS {
-            match next(&mut at) {
-                Next::Done(outcome) => return outcome.unwrap_or(Outcome::Event(at)),
-                Next::Rule(Action::Pass) => return Outcome::Event(at),
+            match next(at) {
+                Next::Done(outcome) => return outcome,
+                Next::Rule(Action::Pass) => return Outcome::Event,
                 Next::Rule(Action::Store) => {
-                    self.keep(tid, &at);
+                    self.keep(tid, at);
                     return Outcome::Dropped;
                 }
                 Next::Rule(Action::StoreAndPass) => {
-                    self.keep(tid, &at);
-                    return Outcome::Event(at);
+                    self.keep(tid, at);
+                    return Outcome::Event;
                 }
-                Next::Rule(Action::Append(list)) => append(&mut at, list, None, json),
-                Next::Rule(Action::Become(code, list)) => become_(&mut at, code, list, None, json),
+                Next::Rule(Action::Append(list)) => append(at, list, None, json),
+                Next::Rule(Action::Become(code, list)) => become_(at, code, list, None, json),
             }
         }
         Outcome::Unconvertible
     }
 
-    fn exit<'a>(&'a mut self, tid: u64, mut at: Converted<'a>, json: &'a [u8]) -> Outcome<'a> {
+    fn exit<'a>(&'a mut self, tid: u64, at: &mut Converted<'a>, json: &'a [u8]) -> Outcome {
         // Most events are current and complete and need nothing.
-        let mut rule = match next(&mut at) {
-            Next::Done(outcome) => return outcome.unwrap_or(Outcome::Event(at)),
+        let mut rule = match next(at) {
+            Next::Done(outcome) => return outcome,
             Next::Rule(rule) => rule,
         };
         let mut kept = None;
@@ -181,13 +191,13 @@ impl Waiting {
         for _ in 0..MAX_STEPS {
             let own = kept.filter(|kept| kept.code + 1 == at.code);
             match rule {
-                Action::Append(list) => append(&mut at, list, own, json),
-                Action::Become(code, list) => become_(&mut at, code, list, own, json),
+                Action::Append(list) => append(at, list, own, json),
+                Action::Become(code, list) => become_(at, code, list, own, json),
                 // Exit events are not kept; the table has no such rule.
-                Action::Store | Action::StoreAndPass | Action::Pass => return Outcome::Event(at),
+                Action::Store | Action::StoreAndPass | Action::Pass => return Outcome::Event,
             }
-            rule = match next(&mut at) {
-                Next::Done(outcome) => return outcome.unwrap_or(Outcome::Event(at)),
+            rule = match next(at) {
+                Next::Done(outcome) => return outcome,
                 Next::Rule(rule) => rule,
             };
         }
@@ -207,30 +217,31 @@ impl Waiting {
     }
 }
 
-enum Next<'a> {
-    /// Nothing more to do; an outcome unless the event goes on.
-    Done(Option<Outcome<'a>>),
+enum Next {
+    /// Nothing more to do.
+    Done(Outcome),
     Rule(Action),
 }
 
 /// What to do with an event as it is now.
-fn next<'a>(at: &mut Converted<'a>) -> Next<'a> {
-    let Some(of) = layout::of(at.code) else { return Next::Done(Some(Outcome::Dropped)) };
+fn next(at: &mut Converted<'_>) -> Next {
+    let Some(of) = layout::of(at.code) else { return Next::Done(Outcome::Dropped) };
     let is_enter = at.code.is_multiple_of(2);
     // A newer writer's additions are not known here.
     at.params.len = at.params.len.min(of.sizes.len());
     if !of.is_managed() {
-        return Next::Done((is_enter && of.is_retired()).then_some(Outcome::Dropped));
+        let gone = is_enter && of.is_retired();
+        return Next::Done(if gone { Outcome::Dropped } else { Outcome::Event });
     }
     if !is_enter && !of.is_retired() && at.params.len == of.sizes.len() {
-        return Next::Done(None);
+        return Next::Done(Outcome::Event);
     }
     match layout::action(at.code, at.params.len) {
         Some(action) => Next::Rule(action),
         // Without a rule an event of a current code has a tail that is not known.
-        None if !of.is_retired() => Next::Done(None),
-        None if is_enter => Next::Done(Some(Outcome::Dropped)),
-        None => Next::Done(Some(Outcome::Unconvertible)),
+        None if !of.is_retired() => Next::Done(Outcome::Event),
+        None if is_enter => Next::Done(Outcome::Dropped),
+        None => Next::Done(Outcome::Unconvertible),
     }
 }
 

@@ -37,10 +37,6 @@ impl<'a> Cursor<'a> {
         self.rest.len()
     }
 
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
     numbers!(u8: u8, u16: u16, u32: u32, u64: u64, i64: i64);
 
     pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Short> {

@@ -171,8 +171,9 @@ impl Stage {
         self.begin();
         self.counts.events += 1;
         let Self { converter, state, record, counts, .. } = self;
-        let event = match converter.convert(raw) {
-            Outcome::Event(event) => event,
+        let mut event = Converted::EMPTY;
+        match converter.convert(raw, &mut event) {
+            Outcome::Event => {}
             Outcome::Dropped => {
                 counts.folded += 1;
                 return;
@@ -181,7 +182,7 @@ impl Stage {
                 counts.unconvertible += 1;
                 return;
             }
-        };
+        }
         self.number += 1;
         let Some(now) = Now::new(raw.tid, raw.time, &event) else {
             state.half(raw.tid, &event);
@@ -229,6 +230,10 @@ fn show(
     seen: &Seen,
     visitor: &mut dyn Visitor,
 ) {
+    state.refresh();
+    if let Some(tid) = seen.thread {
+        state.share(tid);
+    }
     write_record(state, record, raw, event);
     let Ok(decoded) = Event::decode(record) else { return };
     let claim = seen
@@ -247,14 +252,14 @@ fn show(
 /// The event as a record, such as the kernel side writes.
 fn write_record(state: &State, record: &mut Vec<u8>, raw: &RawEvent<'_>, event: &Converted<'_>) {
     let params = event.params.as_slice();
-    let (euid, egid) = state.ids(raw.tid);
+    let (user, group) = state.ids(raw.tid);
     let mut header = Header {
         time: raw.time,
         start: 0,
         tgid: state.pid(raw.tid),
         tid: raw.tid as u32,
-        euid,
-        egid,
+        euid: user,
+        egid: group,
         code: event.code,
         cpu: raw.cpu,
         syscall: NO_SYSCALL,

@@ -93,8 +93,8 @@ impl Document for InfoDocument {
             writeln!(out, "{what:<12} {count}")?;
         }
         if self.events > 0 {
-            let seconds = self.last_event_ns.saturating_sub(self.first_event_ns) as f64 / 1e9;
-            writeln!(out, "{:<12} {seconds:.3} s", "duration")?;
+            let ms = self.last_event_ns.saturating_sub(self.first_event_ns) / 1_000_000;
+            writeln!(out, "{:<12} {}.{:03} s", "duration", ms / 1000, ms % 1000)?;
         }
         if self.unknown_blocks > 0 {
             writeln!(out, "{:<12} {}", "not known", self.unknown_blocks)?;

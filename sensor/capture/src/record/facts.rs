@@ -88,7 +88,9 @@ impl<W: Write> Recorder<W> {
             ["eyas_path", "eyas_fd_tuple", "eyas_fd_proto", "eyas_fd_flags", "eyas_sock_state"];
         let mut hash = DefaultHasher::new();
         letter.hash(&mut hash);
-        names.iter().for_each(|name| event.param_named(name).hash(&mut hash));
+        for name in names {
+            event.param_named(name).hash(&mut hash);
+        }
         if self.told.len() >= MAX_TOLD {
             self.told.clear();
         }

@@ -144,9 +144,9 @@ impl<W: Write> Recorder<W> {
         self.block.u32(params.len() as u32);
         for param in params {
             if wide {
-                self.block.u32(param.len() as u32)
+                self.block.u32(param.len() as u32);
             } else {
-                self.block.u16(param.len() as u16)
+                self.block.u16(param.len() as u16);
             }
         }
         for param in params {

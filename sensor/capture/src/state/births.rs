@@ -1,5 +1,7 @@
 //! Births, seen by the parent, by the child or by both, in either order; and deaths.
 
+#![expect(clippy::similar_names, reason = "everybody calls them tid, pid and ptid")]
+
 use std::sync::Arc;
 
 use eyas_state::{Image, Parent, Process};
@@ -14,7 +16,6 @@ const TOGETHER_NS: u64 = 2_000_000_000;
 mod at {
     pub(super) const EXE: usize = 1;
     pub(super) const ARGS: usize = 2;
-    pub(super) const TID: usize = 3;
     pub(super) const PID: usize = 4;
     pub(super) const PTID: usize = 5;
     pub(super) const CWD: usize = 6;
@@ -75,7 +76,7 @@ impl State {
         {
             return;
         }
-        let (caller_pid, caller_ptid) = (caller.pid, caller.ptid);
+        let (process, parent) = (caller.pid, caller.ptid);
         match self.threads.get_mut(&child) {
             Some(known) if known.inverted => {
                 known.inverted = false;
@@ -87,10 +88,10 @@ impl State {
         let is_thread = flags & flag::THREAD != 0;
         let birth = Birth {
             tid: child,
-            pid: if is_thread { caller_pid } else { child },
-            ptid: if is_thread { caller_ptid } else { now.tid },
+            pid: if is_thread { process } else { child },
+            ptid: if is_thread { parent } else { now.tid },
             vtid: child as i64,
-            vpid: if is_thread { caller_pid as i64 } else { child as i64 },
+            vpid: if is_thread { process as i64 } else { child as i64 },
             model: now.tid,
             inverted: false,
         };
@@ -186,12 +187,10 @@ impl State {
     /// Tells parent and process of a thread that it exists.
     pub(super) fn note_kin(&mut self, tid: u64, pid: u64, ptid: u64) {
         if pid != tid {
-            if let Some(main) = self.threads.get_mut(&pid)
-                && !main.members.contains(&tid)
-            {
-                main.members.push(tid);
+            if let Some(main) = self.threads.get_mut(&pid) {
+                main.members.insert(tid);
             }
-            self.count_threads(pid);
+            self.count_threads(pid, 0);
         }
         if self.threads.get_mut(&ptid).is_some_and(|parent| parent.add_child(tid)) {
             let Self { threads, .. } = self;
@@ -204,17 +203,12 @@ impl State {
         }
     }
 
-    /// Writes down how many threads a process has.
-    pub(super) fn count_threads(&mut self, pid: u64) {
+    /// Writes down how many threads a process has beside one, `leaving` of them not counted any more.
+    pub(super) fn count_threads(&mut self, pid: u64, leaving: u32) {
         let Some(main) = self.threads.get(&pid) else { return };
-        let members = main.members.clone();
-        let dead = |tid: &u64| self.threads.get(tid).is_some_and(|thread| thread.dead);
-        let alive =
-            1 + members.len() - members.iter().chain([&pid]).filter(|tid| dead(tid)).count();
-        let count = (alive as u32).saturating_sub(1);
-        for tid in members.into_iter().chain([pid]) {
-            self.tables.edit(tid as u32, |process| process.threads = count);
-        }
+        let gone = leaving + u32::from(main.dead);
+        let count = (main.members.len() as u32).saturating_sub(gone);
+        self.tables.edit(pid as u32, |process| process.threads = count);
     }
 
     /// A parent as the table of processes has it: the main thread of the process that the thread
@@ -234,7 +228,7 @@ impl State {
         if !waits {
             self.ending = Ending::Thread(now.tid);
         }
-        self.count_threads(pid);
+        self.count_threads(pid, u32::from(pid != now.tid));
         let reaper = now.unsigned(4).filter(|reaper| *reaper as i64 > 0);
         self.give_away(now.tid, pid, reaper);
     }
@@ -271,9 +265,8 @@ impl State {
     fn sibling(&self, tid: u64, pid: u64) -> Option<u64> {
         let main = self.threads.get(&pid)?;
         let lives = |tid: &u64| self.threads.get(tid).is_some_and(|thread| !thread.dead);
-        std::iter::once(pid)
-            .chain(main.members.iter().copied())
-            .find(|other| *other != tid && lives(other))
+        let others = main.members.iter().copied().filter(|other| *other != tid && lives(other));
+        if pid != tid && lives(&pid) { Some(pid) } else { others.min() }
     }
 
     /// The nearest ancestor that takes orphans over, in the same pid namespace.
@@ -339,13 +332,12 @@ fn describe(now: &Now<'_>, process: &mut Process, model: Option<&Process>) {
     if let Some(start) = now.unsigned(at::PIDNS_START).filter(|start| *start != 0) {
         process.pidns_start_epoch_ns = start;
     }
-    let _ = at::TID;
 }
 
 /// What an exec brought stays what it was.
 fn inherit(image: &mut Image, model: &Image) {
-    image.exe_path = model.exe_path.clone();
-    image.environment = model.environment.clone();
+    image.exe_path.clone_from(&model.exe_path);
+    image.environment.clone_from(&model.environment);
     image.exe_inode = model.exe_inode;
     image.exe_ctime_ns = model.exe_ctime_ns;
     image.exe_mtime_ns = model.exe_mtime_ns;

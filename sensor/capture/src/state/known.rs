@@ -23,8 +23,8 @@ pub(super) struct Known {
     /// Own address and network mask of each interface.
     pub(super) interfaces: Vec<(IpAddr, IpAddr)>,
     containers: HashMap<String, Arc<Container>>,
-    /// Claims seen in the table, matched against the containers known.
-    matched: usize,
+    /// Fields were not shown yet what is known by now.
+    changed: bool,
 }
 
 impl State {
@@ -84,7 +84,14 @@ impl State {
             }
             _ => return,
         }
-        self.publish();
+        self.known.changed = true;
+    }
+
+    /// Shows fields what became known since they were looked at last.
+    pub(crate) fn refresh(&mut self) {
+        if std::mem::take(&mut self.known.changed) {
+            self.publish();
+        }
     }
 
     /// A container that the recorder knew, as JSON.
@@ -96,7 +103,6 @@ impl State {
         if self.known.containers.len() < MAX_KNOWN {
             let id = container.id().to_owned();
             self.known.containers.insert(id, Arc::new(container));
-            self.known.matched = 0;
         }
     }
 

@@ -204,7 +204,7 @@ impl State {
             self.enter(now.tid, now.code, now.params);
             return Seen::default();
         }
-        let mut seen = Seen { thread: self.thread_of(now), fd: self.fd_of(now) };
+        let mut seen = Seen { thread: self.thread_of(now), fd: Self::fd_of(now) };
         self.change(now, &mut seen);
         if seen.thread.is_none() {
             seen.thread = self.thread_of(now);
@@ -217,7 +217,7 @@ impl State {
     }
 
     /// The descriptor that an event works on.
-    fn fd_of(&self, now: &Now<'_>) -> Option<i64> {
+    fn fd_of(now: &Now<'_>) -> Option<i64> {
         if !now.ty.flags.has_fd() {
             return None;
         }
@@ -339,13 +339,13 @@ impl State {
         if thread.pid != tid {
             let mut last = false;
             if let Some(main) = self.threads.get_mut(&thread.pid) {
-                main.members.retain(|member| *member != tid);
+                main.members.remove(&tid);
                 last = main.dead && main.members.is_empty();
             }
             if last {
                 self.remove(thread.pid);
             } else {
-                self.count_threads(thread.pid);
+                self.count_threads(thread.pid, 0);
             }
         }
     }
@@ -404,10 +404,22 @@ impl State {
         thread.fds.clone()
     }
 
-    /// Working directory of a thread's process.
-    fn cwd(&self, tid: u64) -> Arc<[u8]> {
+    /// Makes a thread know what its process knows: where it is and how many threads there are.
+    pub(crate) fn share(&mut self, tid: u64) {
         let owner = self.owner(tid);
-        self.tables.get(owner as u32).map_or_else(|| Arc::from([]), |p| Arc::clone(&p.cwd))
+        if owner == tid {
+            return;
+        }
+        let Some(main) = self.tables.get(owner as u32) else { return };
+        // Of a main thread that was only heard of, nobody knows where it is.
+        let cwd = (!main.placeholder).then(|| Arc::clone(&main.cwd));
+        let threads = main.threads;
+        self.tables.edit(tid as u32, |process| {
+            process.threads = threads;
+            if let Some(cwd) = cwd {
+                process.cwd = cwd;
+            }
+        });
     }
 
     /// The directory that a descriptor stands for, or the working directory.
@@ -443,15 +455,12 @@ impl State {
         let mut given = Given { descriptors: Some(descriptors), ..Given::default() };
         if now.ty.flags.has_fd() {
             let found = seen.fd.and_then(|fd| self.open(now.tid, fd).map(|open| (fd, open)));
-            given.fd = Some(match found {
-                Some((fd, open)) => {
-                    given.fd_name = open.plain_name();
-                    open.view(fd, |ip| self.is_own(ip))
-                }
-                None => {
-                    given.fd_name = self.attempted(now);
-                    Fd::unread(seen.fd, false, false)
-                }
+            given.fd = Some(if let Some((fd, open)) = found {
+                given.fd_name = open.plain_name();
+                open.view(fd, |ip| self.is_own(ip))
+            } else {
+                given.fd_name = self.attempted(now);
+                Fd::unread(seen.fd, false, false)
             });
         }
         given.directories = self.directories(now);

@@ -108,8 +108,8 @@ impl State {
     fn leave_threads(&mut self, tid: u64) {
         let Some(thread) = self.threads.get(&tid) else { return };
         let pid = thread.pid;
-        let members = self.threads.get(&pid).map(|main| main.members.clone()).unwrap_or_default();
-        for member in members.into_iter().filter(|member| *member != tid) {
+        let members = self.threads.get_mut(&pid).map(|main| std::mem::take(&mut main.members));
+        for member in members.into_iter().flatten().filter(|member| *member != tid) {
             self.remove(member);
         }
     }
@@ -186,10 +186,7 @@ impl State {
     fn move_to(&mut self, tid: u64, path: &[u8]) {
         let cwd = with_slash(path);
         let owner = self.owner(tid);
-        let members = self.threads.get(&owner).map(|main| main.members.clone()).unwrap_or_default();
-        for id in members.into_iter().chain([owner]) {
-            self.tables.edit(id as u32, |process| process.cwd = Arc::clone(&cwd));
-        }
+        self.tables.edit(owner as u32, |process| process.cwd = cwd);
     }
 
     fn set_capabilities(&mut self, now: &Now<'_>) {

@@ -252,8 +252,9 @@ impl State {
         let mut bound = false;
         for open in thread.fds.values() {
             match (&open.ends, open.role) {
-                (Ends::Listening(end), Role::Server) => bound |= end.1 == own,
-                (Ends::Inet(_, end), Role::Server) => bound |= end.1 == own,
+                (Ends::Listening(end) | Ends::Inet(_, end), Role::Server) => {
+                    bound |= end.1 == own;
+                }
                 (Ends::Inet(end, _), Role::Client) if end.1 == own => return false,
                 _ => {}
             }

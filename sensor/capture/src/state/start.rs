@@ -66,9 +66,7 @@ impl State {
         if !self.threads.contains_key(&tid) {
             return;
         }
-        if let Some(open) = open_of(entry) {
-            self.add_shared(tid, entry.fd, Arc::new(open));
-        }
+        self.add_shared(tid, entry.fd, Arc::new(open_of(entry)));
     }
 
     /// All tables are there: who belongs to whom, and which end of a socket is whose.
@@ -146,7 +144,7 @@ fn marks(entry: &ThreadEntry<'_>) -> ExeFlags {
     ExeFlags(marks.iter().filter(|(set, _)| *set).map(|(_, mark)| mark.0).sum())
 }
 
-fn open_of(entry: &Descriptor<'_>) -> Option<Open> {
+fn open_of(entry: &Descriptor<'_>) -> Open {
     let mut open = match &entry.kind {
         DescriptorKind::File { name, flags, dev } => {
             let mut open = Open::named(FdKind::File, name);
@@ -179,7 +177,7 @@ fn open_of(entry: &Descriptor<'_>) -> Option<Open> {
     open.ino = entry.ino;
     // The list has names as the kernel resolved them, not as anybody wrote them.
     open.written = Some(Box::default());
-    Some(open)
+    open
 }
 
 fn kind_of(code: u8) -> FdKind {

@@ -1,7 +1,7 @@
 //! Threads as the events tell them, beside what the table of processes holds: kinship, descriptors,
 //! and what is under way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::open::Open;
@@ -30,6 +30,7 @@ impl Enter {
 
 /// A thread.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a mark of its own")]
 pub(super) struct Thread {
     /// The process's id, which is the main thread's.
     pub(super) pid: u64,
@@ -44,7 +45,7 @@ pub(super) struct Thread {
     pub(super) root: Box<[u8]>,
     pub(super) fds: OpenTable,
     /// Threads beside the main one, kept there.
-    pub(super) members: Vec<u64>,
+    pub(super) members: HashSet<u64, Seeded>,
     pub(super) children: Vec<u64>,
     pub(super) enter: Option<Enter>,
     /// Takes over orphans of its offspring.
@@ -57,11 +58,7 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    pub(super) fn is_main(&self, tid: u64) -> bool {
-        self.pid == tid || self.placeholder
-    }
-
-    /// Notes a child, and now and then forgets those that are gone, which `lives` tells.
+    /// Notes a child; whether it is time to forget those that are gone.
     pub(super) fn add_child(&mut self, child: u64) -> bool {
         self.children.push(child);
         self.children.len() > CHILDREN_KEPT && self.children.len() == self.children.capacity()

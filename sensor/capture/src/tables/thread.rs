@@ -12,6 +12,7 @@ const OLD_TAIL: usize = 29;
 /// otherwise zero or empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named as the fields of processes are")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a mark of its own")]
 pub struct ThreadEntry<'a> {
     pub tid: i64,
     pub pid: i64,

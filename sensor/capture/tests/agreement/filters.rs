@@ -103,7 +103,7 @@ fn conditions_match_the_events_that_the_reference_matches() {
                 differences.judged += 1;
                 let (as_newer, as_older) = (newer.map(|n| n == found), older.map(|o| o == found));
                 match (as_newer, as_older) {
-                    (Some(true), Some(true) | None) | (None, Some(true) | None) => {}
+                    (Some(true) | None, Some(true) | None) => {}
                     (Some(true), Some(false)) | (Some(false), Some(true)) => {
                         differences.generations += 1;
                     }

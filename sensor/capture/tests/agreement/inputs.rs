@@ -10,15 +10,15 @@ use flate2::read::GzDecoder;
 use serde_json::Value as Json;
 
 /// One capture.
-pub struct Capture {
-    pub name: String,
-    pub path: PathBuf,
+pub(crate) struct Capture {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
     expected: PathBuf,
 }
 
 impl Capture {
     /// Every capture; none when there are no inputs.
-    pub fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let shared = std::env::var_os("EYAS_SHARED").map_or_else(
             || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
             PathBuf::from,
@@ -45,7 +45,7 @@ impl Capture {
     }
 
     /// Replays it for somebody who looks at every event.
-    pub fn replay(&self, look: impl FnMut(&Ctx<'_>)) -> Replay {
+    pub(crate) fn replay(&self, look: impl FnMut(&Ctx<'_>)) -> Replay {
         struct Every<F>(F);
         impl<F: FnMut(&Ctx<'_>)> Visitor for Every<F> {
             fn wants(&self, _: u16) -> bool {
@@ -66,12 +66,12 @@ impl Capture {
     }
 
     /// A JSON document about it.
-    pub fn document(&self, suffix: &str) -> Option<Json> {
+    pub(crate) fn document(&self, suffix: &str) -> Option<Json> {
         serde_json::from_reader(BufReader::new(self.file(suffix)?)).ok()
     }
 
     /// One JSON object per event.
-    pub fn lines(&self, suffix: &str) -> Option<impl Iterator<Item = Json> + use<>> {
+    pub(crate) fn lines(&self, suffix: &str) -> Option<impl Iterator<Item = Json> + use<>> {
         let lines = BufReader::new(GzDecoder::new(self.file(suffix)?)).lines();
         Some(lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()))
     }

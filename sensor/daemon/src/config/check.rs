@@ -8,10 +8,9 @@ use serde_json::{Map, Value};
 use super::Config;
 
 /// Keys of a Falco configuration that are accepted and have no meaning here, or none yet.
-const IGNORED: [&str; 34] = [
+const IGNORED: [&str; 33] = [
     "append_output_suggested",
     "buffered_outputs",
-    "capture",
     "container_engines",
     "engine",
     "falco_libs",

@@ -4,6 +4,7 @@
 //! is not known is an error that names the nearest one; one that is known and has no meaning here
 //! is said to be ignored.
 
+mod capture;
 mod check;
 mod outputs;
 mod serving;
@@ -25,6 +26,7 @@ use crate::args::Args;
 use crate::generation::read_capped;
 use crate::log;
 
+pub(crate) use capture::CaptureFiles;
 pub(crate) use check::ConfigError;
 pub(crate) use outputs::{
     AlertLimits, FileOutput, HttpOutput, JournaldOutput, ProgramOutput, Queue, StdoutOutput,
@@ -81,6 +83,7 @@ pub(crate) struct Config {
     pub(crate) webserver: WebServer,
     pub(crate) metrics: Metrics,
     pub(crate) syscall_event_drops: EventDrops,
+    pub(crate) capture: CaptureFiles,
     /// How much the daemon says about itself.
     pub(crate) log_level: String,
     /// What the daemon gives up once it has started.
@@ -175,6 +178,7 @@ impl Default for Config {
             syscall_event_drops: EventDrops::default(),
             log_level: "info".into(),
             hardening: Hardening::default(),
+            capture: CaptureFiles::default(),
             watch_config_files: true,
         }
     }

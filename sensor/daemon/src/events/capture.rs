@@ -46,13 +46,14 @@ impl Visitor for Judging<'_, '_> {
     }
 
     fn event(&mut self, ctx: &Ctx<'_>) {
-        let Judge { engine, active, scratch, told, .. } = &mut *self.judge;
+        let Judge { engine, active, scratch, told, recording, .. } = &mut *self.judge;
         // The machine that alerts speak of is the one that was recorded.
         let name = &ctx.host().name;
         if told.format.hostname.as_bytes() != &**name {
             told.format.hostname = Arc::from(String::from_utf8_lossy(name).as_ref());
         }
-        super::judge(engine, active, scratch, told, ctx);
+        // What was recorded once is not recorded again.
+        let _ = super::judge(engine, active, scratch, told, ctx, recording);
     }
 }
 

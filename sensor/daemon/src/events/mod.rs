@@ -4,6 +4,7 @@
 //! looked at again before each event, so that a swap falls between two of them.
 
 mod capture;
+mod recording;
 mod replay;
 mod waiting;
 
@@ -75,6 +76,7 @@ struct Judge<'e> {
     waiting: Waiting,
     told: Told,
     busy: Count,
+    recording: recording::Recording,
     records: u64,
     malformed: u64,
 }
@@ -115,6 +117,7 @@ impl<'e> Judge<'e> {
                 matches: 0,
                 by_rule: HashMap::new(),
             },
+            recording: recording::Recording::new(engine.config().capture.clone()),
             records: 0,
             malformed: 0,
         }
@@ -155,6 +158,7 @@ impl<'e> Judge<'e> {
         self.judge_held(&rest);
         self.publish();
         self.tell_held();
+        self.recording.end();
         Ok(())
     }
 
@@ -219,7 +223,15 @@ impl<'e> Judge<'e> {
             }
             self.engine.stats.unasked.add(1);
         }
-        judge(self.engine, &mut self.active, &mut self.scratch, &mut self.told, &ctx);
+        let asked = judge(
+            self.engine,
+            &mut self.active,
+            &mut self.scratch,
+            &mut self.told,
+            &ctx,
+            &self.recording,
+        );
+        self.recording.take(record, &event, &self.tables, asked);
     }
 
     /// Judges what waited for a container to be known.
@@ -237,7 +249,15 @@ impl<'e> Judge<'e> {
         for held in held {
             if let Ok(event) = Event::decode(&held.record) {
                 let ctx = self.tables.again(&event, &held.process);
-                judge(self.engine, &mut self.active, &mut self.scratch, &mut self.told, &ctx);
+                let asked = judge(
+                    self.engine,
+                    &mut self.active,
+                    &mut self.scratch,
+                    &mut self.told,
+                    &ctx,
+                    &self.recording,
+                );
+                self.recording.take(&held.record, &event, &self.tables, asked);
             }
         }
     }
@@ -280,14 +300,17 @@ impl<'e> Judge<'e> {
     }
 }
 
-/// Judges one event by the set in force, and says what matched.
+/// Judges one event by the set in force, and says what matched. Gives for how many milliseconds what
+/// follows is to be recorded, if a rule that matched asks for it.
 fn judge(
     engine: &Engine,
     active: &mut Cache<&arc_swap::ArcSwap<Active>, Arc<Active>>,
     scratch: &mut Scratch,
     told: &mut Told,
     ctx: &Ctx<'_>,
-) {
+    recording: &recording::Recording,
+) -> Option<u64> {
+    let mut asked = None;
     let active = active.load();
     told.follow(&active.settings, engine);
     let rules = &active.rules;
@@ -304,6 +327,9 @@ fn judge(
     };
     for id in matched {
         told.matches += 1;
+        if let Some(rule) = rules.rule(*id) {
+            asked = asked.max(recording.duration_of(rule.capture, rule.capture_duration));
+        }
         let Some(alert) = rules.alert(*id, ctx) else { continue };
         told.of_rule(&alert.rule).matches += 1;
         // 64 bits of nanoseconds are five centuries.
@@ -316,6 +342,7 @@ fn judge(
             engine.stats.held.add(1);
         }
     }
+    asked
 }
 
 impl Told {
