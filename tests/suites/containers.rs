@@ -213,7 +213,7 @@ mod engines {
     }
 
     impl Engine {
-        fn new(root: &Path) -> Result<(PathBuf, PathBuf), String> {
+        fn prepare(root: &Path) -> Result<(PathBuf, PathBuf), String> {
             let failed = |error: std::io::Error| error.to_string();
             for folder in ["run/containerd", "var/run", "image/bin", "image/etc"] {
                 fs::create_dir_all(root.join(folder)).map_err(failed)?;
@@ -244,7 +244,7 @@ mod engines {
 
         /// Docker on a containerd of its own, without networks.
         pub(super) fn docker(root: &Path) -> Result<Self, String> {
-            let (root, archive) = Self::new(root)?;
+            let (root, archive) = Self::prepare(root)?;
             let containerd = Self::containerd(&root)?;
             let at = root.display();
             let socket = root.join("var/run/docker.sock");
@@ -263,7 +263,7 @@ mod engines {
 
         /// Podman by itself.
         pub(super) fn podman(root: &Path) -> Result<Self, String> {
-            let (root, archive) = Self::new(root)?;
+            let (root, archive) = Self::prepare(root)?;
             let at = root.display();
             let command = words(&format!(
                 "podman --root {at}/var/lib/containers/storage --runroot {at}/run/containers/storage \
@@ -461,7 +461,7 @@ fn public_container_rules_fire_in_containers_and_not_on_the_host() {
         }
     }
     // Whether files of an image are told from new ones takes overlays, which may not be had here.
-    silent.retain(|rule| !(rule.starts_with("Drop and execute") && !engine.has_overlays()));
+    silent.retain(|rule| !rule.starts_with("Drop and execute") || engine.has_overlays());
     assert_eq!(silent, Vec::<&str>::new(), "performed in containers and not reported");
     let bin = engine.root.join("image/bin");
     for command in ON_HOST.iter().chain([&["crontab", "-l"].as_slice()]) {
