@@ -213,7 +213,7 @@ mod engines {
     }
 
     impl Engine {
-        fn new(root: &Path) -> Result<(PathBuf, PathBuf), String> {
+        fn prepare(root: &Path) -> Result<(PathBuf, PathBuf), String> {
             let failed = |error: std::io::Error| error.to_string();
             for folder in ["run/containerd", "var/run", "image/bin", "image/etc"] {
                 fs::create_dir_all(root.join(folder)).map_err(failed)?;
@@ -244,7 +244,7 @@ mod engines {
 
         /// Docker on a containerd of its own, without networks.
         pub(super) fn docker(root: &Path) -> Result<Self, String> {
-            let (root, archive) = Self::new(root)?;
+            let (root, archive) = Self::prepare(root)?;
             let containerd = Self::containerd(&root)?;
             let at = root.display();
             let socket = root.join("var/run/docker.sock");
@@ -263,7 +263,7 @@ mod engines {
 
         /// Podman by itself.
         pub(super) fn podman(root: &Path) -> Result<Self, String> {
-            let (root, archive) = Self::new(root)?;
+            let (root, archive) = Self::prepare(root)?;
             let at = root.display();
             let command = words(&format!(
                 "podman --root {at}/var/lib/containers/storage --runroot {at}/run/containers/storage \
@@ -343,7 +343,7 @@ fn check_engine(
     let rules = folder.path().join("rules.yaml");
     fs::write(&rules, ENGINE_RULE).expect("rules");
     let sensor = sensor_below(&engine.root, &[rules], &[]);
-    let script = "/bin/busybox echo eyas-container-test; sleep 1";
+    let script = "/bin/busybox echo eyas-container-test; sleep 3";
     let flags = format!("{LIMITS} --user 4711:4711 -v /etc:/hostetc:ro");
     engine.run("eyas-web", &flags, script).expect("a container");
     let alert = sensor.expect_alert("overseer", overseer);
@@ -384,14 +384,15 @@ fn podman_containers_are_known_by_their_first_alert() {
     check_engine(name, "podman", "conmon", engines::Engine::podman);
 }
 
-/// What is done in a container, with which flags it is started, and the public rule that is for it.
+/// What is done in a container (programs by their paths, for busybox's shell would run its own without
+/// starting any), with which flags it is started, and the public rule that is for it.
 const DONE: [(&str, &str, &str); 16] = [
     ("Terminal shell in container", "-t", "true"),
-    ("Netcat Remote Code Execution in Container", "", "nc -e /bin/true 127.0.0.1 9"),
+    ("Netcat Remote Code Execution in Container", "", "/bin/nc -e /bin/true 127.0.0.1 9"),
     ("Launch Suspicious Network Tool in Container", "", "nmap"),
     ("Launch Package Management Process in Container", "", "apk"),
     ("Launch Remote File Copy Tools in Container", "", "scp"),
-    ("Launch Ingress Remote File Copy Tools in Container", "", "wget http://127.0.0.1:9/"),
+    ("Launch Ingress Remote File Copy Tools in Container", "", "/bin/wget http://127.0.0.1:9/"),
     ("Packet socket created in container", "", "arping -c 1 -w 1 -I lo 127.0.0.1"),
     (
         "Redirect STDOUT/STDIN to Network Connection in Container",
@@ -403,20 +404,26 @@ const DONE: [(&str, &str, &str); 16] = [
     (
         "Exfiltrating Artifacts via Kubernetes Control Plane",
         "",
-        "exec tar cf /dev/null /etc/passwd",
+        "exec /bin/tar cf /dev/null /bin/busybox",
     ),
     ("Launch Privileged Container", "--privileged", "true"),
     ("Launch Excessively Capable Container", "--cap-add SYS_ADMIN", "true"),
     ("Debugfs Launched in Privileged Container", "--privileged", "debugfs"),
-    ("Mount Launched in Privileged Container", "--privileged", "mount -t tmpfs x /etc"),
+    ("Mount Launched in Privileged Container", "--privileged", "/bin/mount -t tmpfs x /etc"),
     ("Detect release_agent File Container Escapes", "--cap-add SYS_ADMIN", ": > /release_agent"),
 ];
 
 /// The rule whose alert ends the wait for others.
 const LAST: &str = "Schedule Cron Jobs";
 /// What is done on the host, and no rule for containers may report.
-const ON_HOST: [&str; 6] =
-    ["nmap", "apk", "scp", "debugfs", "unshare -m true", "wget http://127.0.0.1:9/"];
+const ON_HOST: [&[&str]; 6] = [
+    &["nmap"],
+    &["apk"],
+    &["scp"],
+    &["debugfs"],
+    &["nc", "-e", "/bin/true", "127.0.0.1", "9"],
+    &["wget", "http://127.0.0.1:9/"],
+];
 
 #[test]
 fn public_container_rules_fire_in_containers_and_not_on_the_host() {
@@ -438,8 +445,8 @@ fn public_container_rules_fire_in_containers_and_not_on_the_host() {
         // Most of what is done fails, which is not what the rules are about.
         let script = format!("{script}; true");
         let script = script.replace(
-            "exec tar cf /dev/null /etc/passwd; true",
-            "exec tar cf /dev/null /etc/passwd",
+            "exec /bin/tar cf /dev/null /bin/busybox; true",
+            "exec /bin/tar cf /dev/null /bin/busybox",
         );
         let ran = engine.run(&format!("eyas-{place}"), &format!("{LIMITS} {flags}"), &script);
         if let Err(why) = ran {
@@ -454,16 +461,15 @@ fn public_container_rules_fire_in_containers_and_not_on_the_host() {
         }
     }
     // Whether files of an image are told from new ones takes overlays, which may not be had here.
-    silent.retain(|rule| !(rule.starts_with("Drop and execute") && !engine.has_overlays()));
+    silent.retain(|rule| !rule.starts_with("Drop and execute") || engine.has_overlays());
     assert_eq!(silent, Vec::<&str>::new(), "performed in containers and not reported");
     let bin = engine.root.join("image/bin");
-    for command in ON_HOST {
-        let script = format!("PATH={}; {command}; true", bin.display());
-        let done = Command::new(bin.join("sh")).args(["-c", &script]).status();
-        assert!(done.is_ok_and(|status| status.success()), "{command}");
+    for command in ON_HOST.iter().chain([&["crontab", "-l"].as_slice()]) {
+        let (program, arguments) = command.split_first().expect("a program");
+        // Most of it fails, which is not what the rules are about.
+        let done = Command::new(bin.join(program)).args(arguments).output();
+        assert!(done.is_ok(), "{program}");
     }
-    let last = Command::new(bin.join("crontab")).arg("-l").status();
-    assert!(last.is_ok());
     let mut on_host = Vec::new();
     let ended = loop {
         let Some(alert) = sensor.next_within(std::time::Duration::from_secs(30)) else {

@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p eyas-daemon --bench daemon` (`EYAS_SHARED` names the folder of the public rules). Events
 //! come through a pipe at a set rate, but for latency, which takes the kernel's own.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench")]
 #![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
 
 use std::fs::{self, File, OpenOptions};

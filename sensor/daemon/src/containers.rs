@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use eyas_metadata::{Places, look_up, may_come};
+use eyas_metadata::{Places, is_runtime, look_up, may_come};
 use eyas_state::container::{Claim, Container, Containers, Verdict};
 
 use crate::error::DaemonError;
@@ -20,6 +20,8 @@ const MAX_KNOWN: usize = 8192;
 const MAX_PIDS: usize = 8;
 /// How long a runtime that should know is asked again before it is believed that it does not.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// How much longer while a runtime is still making the container, on a busy host.
+const LONGER: Duration = Duration::from_secs(3);
 /// Between two times of asking.
 const AGAIN: Duration = Duration::from_millis(5);
 /// How long it is believed that a claim is none of a container's, at first and at most: somebody may be
@@ -103,6 +105,13 @@ impl Pending {
         self.best.clone().map_or(Verdict::Host, Verdict::Container)
     }
 
+    /// Whether it is worth looking again: for longer while a runtime is still at work, which nobody but its
+    /// own events waits for.
+    fn has_patience(&self, places: &Places, now: Instant) -> bool {
+        let at_work = || self.pids.iter().any(|pid| is_runtime(places, *pid));
+        now < self.end || now < self.end + LONGER && at_work()
+    }
+
     /// Looks once more; whether that is enough.
     fn look(&mut self, places: &Places, claim: &Claim) -> bool {
         let Verdict::Container(found) = look_up(places, claim, &self.pids) else { return false };
@@ -179,7 +188,7 @@ impl Clerk {
         let now = Instant::now();
         let places = &self.places;
         self.pending.retain(|claim, pending| {
-            if !pending.look(places, claim) && now < pending.end {
+            if !pending.look(places, claim) && pending.has_patience(places, now) {
                 return true;
             }
             verdicts.push(((**claim).clone(), pending.verdict()));

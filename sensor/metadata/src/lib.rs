@@ -77,7 +77,8 @@ pub fn may_come(places: &Places, claim: &Claim, pid: u32) -> bool {
     claim.engine != Engine::Any || is_runtime(places, pid)
 }
 
-fn is_runtime(places: &Places, pid: u32) -> bool {
+/// Whether a process is a low-level runtime, which may be about to become a container's first process.
+pub fn is_runtime(places: &Places, pid: u32) -> bool {
     let path = places.root.join("proc").join(pid.to_string()).join("cmdline");
     let line = std::fs::read(path).unwrap_or_default();
     let program = line.split(|byte| *byte == 0).next().unwrap_or_default();

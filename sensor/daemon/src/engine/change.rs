@@ -39,7 +39,7 @@ impl Engine {
     pub(crate) fn reload(&self, request: &Reload) -> Result<ReloadReport, Refusal> {
         let _one_at_a_time = lock(&self.changing);
         let settings = self.settings();
-        let (files, origin, installed) = self.candidate(request, &settings)?;
+        let (files, origin, installed) = candidate(request, &settings)?;
         Ok(self.change(Candidate { files, origin, installed, settings, outputs: None }))
     }
 
@@ -68,7 +68,7 @@ impl Engine {
         let mut settings = Settings { config, options, ignored, switched: before.switched.clone() };
         settings.apply_switches();
         let settings = Arc::new(settings);
-        let found = self.candidate(&Reload::default(), &settings);
+        let found = candidate(&Reload::default(), &settings);
         let (files, origin, installed) = found.inspect_err(|refusal| self.refuse(refusal))?;
         let outputs = Some(outputs);
         Ok(self.change(Candidate { files, origin, installed, settings, outputs }))
@@ -139,39 +139,6 @@ impl Engine {
         };
         self.note(&report);
         report
-    }
-
-    /// What a request asks to run, once it is sure that both sides mean the same.
-    fn candidate(
-        &self,
-        request: &Reload,
-        settings: &Settings,
-    ) -> Result<(Vec<SourceFile>, Origin, Option<Installed>), Refusal> {
-        let store_error = |error: StoreError| {
-            let hint = error.hint().map_or(String::new(), |hint| format!("; {hint}"));
-            Refusal::new(Code::Store, format!("{error}{hint}"))
-        };
-        let files = read_files(&settings.config.rules_files).map_err(store_error)?;
-        let Some(store) = settings.config.store.as_deref() else {
-            if let Some(asked) = request.generation {
-                let message = format!(
-                    "this sensor runs rules files and no store, generation `{asked}` is unknown to it"
-                );
-                return Err(Refusal::new(Code::Store, message));
-            }
-            return Ok((files, Origin::FILES, None));
-        };
-        let found = generation::current(store).map_err(store_error)?;
-        let number = found.as_ref().map(|installed| installed.number);
-        let digest = found.as_ref().map(|installed| installed.lock_digest);
-        let other_number = request.generation.is_some() && request.generation != number;
-        let other_digest = request.lock_digest.is_some() && request.lock_digest != digest;
-        if other_number || other_digest {
-            return Err(Refusal::new(Code::Store, mismatch(request, store, number, digest)));
-        }
-        let Some(mut installed) = found else { return Ok((files, Origin::FILES, None)) };
-        let origin = Origin::of(&installed);
-        Ok((together(&mut installed, &files), origin, Some(installed)))
     }
 
     /// The swap. The kernel is asked for what either set needs before, and for what the new one
@@ -260,6 +227,38 @@ impl Engine {
         let origin = Origin::of(&installed);
         Ok((together(&mut installed, &files), origin))
     }
+}
+
+/// What a request asks to run, once it is sure that both sides mean the same.
+fn candidate(
+    request: &Reload,
+    settings: &Settings,
+) -> Result<(Vec<SourceFile>, Origin, Option<Installed>), Refusal> {
+    let store_error = |error: StoreError| {
+        let hint = error.hint().map_or(String::new(), |hint| format!("; {hint}"));
+        Refusal::new(Code::Store, format!("{error}{hint}"))
+    };
+    let files = read_files(&settings.config.rules_files).map_err(store_error)?;
+    let Some(store) = settings.config.store.as_deref() else {
+        if let Some(asked) = request.generation {
+            let message = format!(
+                "this sensor runs rules files and no store, generation `{asked}` is unknown to it"
+            );
+            return Err(Refusal::new(Code::Store, message));
+        }
+        return Ok((files, Origin::FILES, None));
+    };
+    let found = generation::current(store).map_err(store_error)?;
+    let number = found.as_ref().map(|installed| installed.number);
+    let digest = found.as_ref().map(|installed| installed.lock_digest);
+    let other_number = request.generation.is_some() && request.generation != number;
+    let other_digest = request.lock_digest.is_some() && request.lock_digest != digest;
+    if other_number || other_digest {
+        return Err(Refusal::new(Code::Store, mismatch(request, store, number, digest)));
+    }
+    let Some(mut installed) = found else { return Ok((files, Origin::FILES, None)) };
+    let origin = Origin::of(&installed);
+    Ok((together(&mut installed, &files), origin, Some(installed)))
 }
 
 /// The plain files as they are now.
