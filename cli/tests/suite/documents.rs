@@ -200,7 +200,6 @@ fn what_a_command_did_not_do_is_one_record_on_standard_error() {
         "artifact diff 1 2",
         "artifact install --locked",
         "artifact rollback",
-        "rules check absent.yaml",
     ] {
         let done = user.run(&format!("{line} --output json"));
         assert_ne!(done.code, 0, "{line}");
@@ -238,5 +237,7 @@ fn a_check_of_rules_answers_also_when_they_are_wrong() {
     assert_eq!(document["falco_load_results"][0]["successful"], false);
     let text = user.run("rules check wrong.yaml").expect(1).stdout;
     assert!(text.starts_with("wrong.yaml: Invalid\n1 Error:\n"), "{text}");
-    user.run("rules check absent.yaml").expect(2);
+    let absent = user.run("rules check absent.yaml --output json").expect(1).json();
+    hold(&absent, "rules.check");
+    assert_eq!(absent["falco_load_results"][0]["errors"][0]["code"], "LOAD_ERR_FILE_READ");
 }

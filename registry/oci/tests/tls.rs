@@ -105,7 +105,7 @@ async fn a_private_authority_is_trusted_by_its_file_only() {
     let (outcome, _) = ask(&host, RegistryConfig::default()).await;
     let error = outcome.unwrap_err();
     assert!(matches!(error, OciError::Network { kind: NetworkKind::Tls, .. }), "{error:?}");
-    assert!(error.hint().unwrap().contains("ca_file"));
+    assert!(error.hint().unwrap().contains("caFiles"));
     assert!(!error.is_transient());
     let ca_files = vec![authority.directory.path().join("ca.pem")];
     let trusting = RegistryConfig { ca_files: ca_files.clone(), ..Default::default() };

@@ -304,12 +304,14 @@ impl Config {
         keep("control", self.control != before.control);
         keep("probe", self.probe != before.probe);
         keep("limits", self.limits != before.limits);
+        keep("capture", self.capture != before.capture);
         keep("containers", self.containers != before.containers);
         keep("webserver", self.webserver != before.webserver);
         keep("hardening", self.hardening != before.hardening);
         self.control = before.control.clone();
         self.probe = before.probe.clone();
         self.limits = before.limits;
+        self.capture = before.capture.clone();
         self.containers = before.containers.clone();
         self.webserver = before.webserver.clone();
         self.hardening = before.hardening;

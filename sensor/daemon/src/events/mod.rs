@@ -117,7 +117,7 @@ impl<'e> Judge<'e> {
                 matches: 0,
                 by_rule: HashMap::new(),
             },
-            recording: recording::Recording::new(engine.config().capture.clone()),
+            recording: recording::Recording::new(config.capture.clone()),
             records: 0,
             malformed: 0,
         }
@@ -208,8 +208,12 @@ impl<'e> Judge<'e> {
         self.engine.stats.by_type.count(event.code());
         self.busy.event(event.header().tgid);
         let ctx = self.tables.apply(&event);
+        if !ctx.is_judged() {
+            return;
+        }
         // What no rule is about is worth no question either.
-        if !ctx.is_judged() || !self.active.load().codes.contains(event.code()) {
+        if !self.active.load().codes.contains(event.code()) {
+            self.recording.take(record, &event, &self.tables, None);
             return;
         }
         if let (Place::Unknown(_), Some(process)) = (ctx.place(), ctx.process())

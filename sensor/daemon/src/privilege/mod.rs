@@ -89,6 +89,7 @@ fn writable(config: &Config) -> Vec<PathBuf> {
     let files = [
         config.file_output.filename.clone().filter(|_| config.file_output.enabled),
         config.metrics.output_file.clone().filter(|_| config.metrics.enabled),
+        Some(config.capture.path_prefix.clone()).filter(|_| config.capture.enabled),
         // Its file is removed at the end.
         Some(config.control.socket.clone()).filter(|_| config.control.enabled),
     ];
