@@ -386,7 +386,7 @@ fn podman_containers_are_known_by_their_first_alert() {
 
 /// What is done in a container (programs by their paths, for busybox's shell would run its own without
 /// starting any), with which flags it is started, and the public rule that is for it.
-const DONE: [(&str, &str, &str); 16] = [
+const DONE: [(&str, &str, &str); 15] = [
     ("Terminal shell in container", "-t", "true"),
     ("Netcat Remote Code Execution in Container", "", "/bin/nc -e /bin/true 127.0.0.1 9"),
     ("Launch Suspicious Network Tool in Container", "", "nmap"),
@@ -401,11 +401,6 @@ const DONE: [(&str, &str, &str); 16] = [
     ),
     ("Drop and execute new binary in container", "", "cp /bin/busybox /dropped; /dropped true"),
     ("Change namespace privileges via unshare", "", "unshare -m true"),
-    (
-        "Exfiltrating Artifacts via Kubernetes Control Plane",
-        "",
-        "exec /bin/tar cf /dev/null /bin/busybox",
-    ),
     ("Launch Privileged Container", "--privileged", "true"),
     ("Launch Excessively Capable Container", "--cap-add SYS_ADMIN", "true"),
     ("Debugfs Launched in Privileged Container", "--privileged", "debugfs"),
