@@ -110,7 +110,7 @@ fn documents_about_a_running_sensor_are_as_promised() {
     for (line, kind) in [
         ("sensor metrics".to_owned(), "sensor.metrics"),
         ("sensor rules".to_owned(), "sensor.rules"),
-        ("sensor log-level".to_owned(), "sensor.log-level"),
+        ("sensor loglevel".to_owned(), "sensor.loglevel"),
         (format!("sensor validate {rules}"), "sensor.validate"),
     ] {
         let document = world.document(&line);
@@ -224,7 +224,7 @@ fn figures_are_clean_for_those_who_check_them() {
 #[test]
 fn the_log_level_is_shown_and_set() {
     let world = World::new();
-    assert_eq!(world.run("sensor log-level", 0), "info\n");
-    assert_eq!(world.run("sensor log-level debug", 0), "debug\n");
-    world.run("sensor log-level loud", 7);
+    assert_eq!(world.run("sensor loglevel", 0), "info\n");
+    assert_eq!(world.run("sensor loglevel debug", 0), "debug\n");
+    world.run("sensor loglevel loud", 7);
 }

@@ -24,6 +24,7 @@ pub(crate) enum Sensor {
     /// Ask whether the sensor would take rules files; nothing changes
     Validate(SensorValidateArgs),
     /// Show how much the sensor says about itself, or change it until it ends
+    #[command(name = "loglevel", alias = "log-level")]
     LogLevel(SensorLogLevelArgs),
     /// Post alerts to an HTTP receiver: what the sensor starts for its `http_output`
     #[command(hide = true)]
@@ -115,7 +116,7 @@ pub(crate) struct SensorValidateArgs {
     pub(crate) socket: SocketArgs,
 }
 
-/// Arguments of `sensor log-level`.
+/// Arguments of `sensor loglevel`.
 #[derive(Debug, Args)]
 pub(crate) struct SensorLogLevelArgs {
     /// `error`, `warning`, `info` or `debug`

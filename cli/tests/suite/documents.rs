@@ -39,7 +39,7 @@ const ELSEWHERE: [(&str, &str); 8] = [
     ("sensor.reload", "the same"),
     ("sensor.metrics", "the same"),
     ("sensor.rules", "the same"),
-    ("sensor.log-level", "the same"),
+    ("sensor.loglevel", "the same"),
     ("sensor.validate", "the same"),
     ("sensor.top", "the same"),
     ("trust.refresh", "needs a repository of trusted roots"),

@@ -83,7 +83,7 @@ struct LogLevelDocument {
 }
 
 impl Document for LogLevelDocument {
-    const KIND: &'static str = "sensor.log-level";
+    const KIND: &'static str = "sensor.loglevel";
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", self.level)
