@@ -34,7 +34,9 @@ fn hold(document: &Value, kind: &str) {
 }
 
 /// Documents that no command of this suite can give, and where they are held to the promise.
-const ELSEWHERE: [(&str, &str); 8] = [
+const ELSEWHERE: [(&str, &str); 10] = [
+    ("capture.count", "needs a capture: tests/suites/capture.rs"),
+    ("capture.info", "the same"),
     ("sensor.status", "needs a sensor: tests/suites/control.rs"),
     ("sensor.reload", "the same"),
     ("sensor.metrics", "the same"),
@@ -158,10 +160,11 @@ fn served(user: &User) -> Value {
 }
 
 /// Commands that answer with something else than a document of ours, and why.
-const EXEMPT: [(&str, &str); 4] = [
+const EXEMPT: [(&str, &str); 5] = [
     ("artifact-manifest", "what the registry serves, byte for byte"),
     ("artifact-config", "what the registry serves, byte for byte"),
     ("artifact-follow", "one document per update, of `artifact install`"),
+    ("capture-read", "one object per event, with the fields of the format"),
     ("completion", "a script for a shell"),
 ];
 

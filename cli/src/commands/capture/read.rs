@@ -134,7 +134,7 @@ impl Visitor for Printing<'_> {
 /// Prints or counts the events of a capture. What comes before damage is printed before it is told.
 pub(super) fn read(args: &CaptureReadArgs, printer: &Printer) -> anyhow::Result<()> {
     let (filter, codes) = filter_of(&args.filter.join(" "))?;
-    let shown = shown(args)?;
+    let shown = shown(args, printer)?;
     let mut printing = Printing {
         printer,
         filter,
@@ -165,7 +165,7 @@ pub(super) fn read(args: &CaptureReadArgs, printer: &Printer) -> anyhow::Result<
     ended
 }
 
-fn shown(args: &CaptureReadArgs) -> anyhow::Result<Shown> {
+fn shown(args: &CaptureReadArgs, printer: &Printer) -> anyhow::Result<Shown> {
     if args.count {
         return Ok(Shown::Counts(BTreeMap::new()));
     }
@@ -179,7 +179,7 @@ fn shown(args: &CaptureReadArgs) -> anyhow::Result<Shown> {
             None => failure.with_hint("`eyas rules list --fields` lists the fields"),
         }
     })?;
-    Ok(if args.json { Shown::Json(template) } else { Shown::Lines(template) })
+    Ok(if args.json || printer.is_json() { Shown::Json(template) } else { Shown::Lines(template) })
 }
 
 /// A condition and the events that it can match; all of them without one.
