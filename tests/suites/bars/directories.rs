@@ -123,7 +123,8 @@ fn other_commands_run_while_one_is_fetching() {
     fs::write(site.path("eyas.yaml"), "registry: {timeouts: {stall: 1s}}\n").expect("settings");
     let reference = gate.reference("team/demo-rules:2.0.0");
     gate.set(Mood::Stalling("/blobs/".to_owned()));
-    let words = ["install", &reference, "--no-reload"];
+    // The gate is another repository as far as anybody can tell.
+    let words = ["install", &reference, "--no-reload", "--allow-other-repository"];
     let mut slow = site.eyas(&site.install_arguments(&words));
     let slow = slow.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let slow = slow.spawn().expect("it starts");

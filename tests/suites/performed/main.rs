@@ -112,6 +112,9 @@ fn perform(rows: &[Row], files: &[PathBuf]) -> Vec<String> {
             wrong.push(format!("`{}` was told of what it is not about: {}", row.rule, row.miss));
         }
     }
+    if !wrong.is_empty() {
+        wrong.extend([host.log(), container.log()]);
+    }
     wrong
 }
 

@@ -179,11 +179,6 @@ impl Engine {
     }
 
     fn note(&self, report: &ReloadReport) {
-        if report.accepted {
-            self.stats.reloads.add(1);
-        } else {
-            self.stats.refused.add(1);
-        }
         let lines = report.lines();
         let message = lines.first().cloned().unwrap_or_default();
         if report.accepted {
@@ -197,17 +192,23 @@ impl Engine {
             generation: report.generation,
             message,
         });
+        // Counted last: who sees the count finds what it counts.
+        if report.accepted {
+            self.stats.reloads.add(1);
+        } else {
+            self.stats.refused.add(1);
+        }
     }
 
     /// Remembers a change that was refused before it was compiled.
     fn refuse(&self, refusal: &Refusal) {
-        self.stats.refused.add(1);
         *lock(&self.last_reload) = Some(LastReload {
             at: Timestamp::now().to_string(),
             accepted: false,
             generation: self.active.load().generation,
             message: refusal.message.clone(),
         });
+        self.stats.refused.add(1);
     }
 
     /// Whether a set would be taken; changes nothing.
