@@ -13,8 +13,8 @@
 #define MESSAGE_LEN 56
 #define MESSAGE_LEN_COMPAT 28
 
-/* Fills the record that was begun for message `index` of the call in the scratch space. Global: verified once. */
-__noinline int store_message(__u32 slot, __u32 index)
+/* The record of message `index` of the call in the scratch space, which is claimed. Global: verified once. */
+__noinline int report_message(__u32 slot, __u32 index)
 {
 	struct scratch *s = scratch_of(slot);
 	struct task_struct *task = current_task();
@@ -22,17 +22,21 @@ __noinline int store_message(__u32 slot, __u32 index)
 	struct call *call;
 	__u64 message;
 	__u32 len = 0;
+	__u16 event;
 	int compat, sent;
 
 	if (!s)
 		return -1;
 	call = &s->call;
 	compat = call->flags & EYAS_RECORD_COMPAT;
-	sent = event_of(call) == EVENT_SENDMMSG;
+	event = event_of(call);
+	sent = event == EVENT_SENDMMSG;
 	message = call->args[1] + index * (compat ? MESSAGE_SIZE_COMPAT : MESSAGE_SIZE);
 	if (call->result >= 0)
 		bpf_probe_read_user(&len, sizeof(len), (void *)(message + (compat ? MESSAGE_LEN_COMPAT : MESSAGE_LEN)));
 	read_message(&array, message, compat);
+	start(s, task, event, (sent ? 5 : 6) + FD_FACTS);
+	mark_call(s, call);
 	put_s64(s, call->result);
 	put_s64(s, (__s32)call->args[0]);
 	put_u32(s, len);
@@ -41,30 +45,30 @@ __noinline int store_message(__u32 slot, __u32 index)
 	if (!sent)
 		put_message_control(s, message, compat);
 	store_file_facts(slot, (__u64)file_of_fd(task, (__s32)call->args[0]), 0);
+	send(s, slot, EYAS_RING_EVENTS, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 
 HANDLER(messages)
 {
 	__u32 i, messages = call->result > 0 ? call->result : 1;
-	__u16 event = event_of(call);
-	__u8 params = (event == EVENT_SENDMMSG ? 5 : 6) + FD_FACTS;
+	struct scratch *s = scratch_of(slot);
 
+	if (!s)
+		return;
+	if (!claim(s)) {
+		s->seq++;
+		return;
+	}
+	s->call = *call;
 	if (messages > MESSAGES_MAX) {
 		count(EYAS_CUT_DATA);
 		messages = MESSAGES_MAX;
 	}
 	for (i = 0; i < MESSAGES_MAX; i++) {
-		struct scratch *s;
-
 		if (i >= messages)
 			break;
-		s = begin_call(call, slot, task, event, params);
-		if (!s)
-			return;
-		/* only now is the space ours */
-		s->call = *call;
-		store_message(slot, i);
-		finish_call(s, slot);
+		report_message(slot, i);
 	}
+	let_go(s);
 }
