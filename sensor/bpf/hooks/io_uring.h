@@ -71,6 +71,9 @@ struct {
 	__type(value, struct name);
 } names SEC(".maps");
 
+/* Whether the kernel has an operation, told by what it keeps for it; 6.11 was the last to add one of these. */
+#define HAS_REQUEST(type) bpf_core_type_exists(struct type)
+
 static __always_inline __u32 call_of(__u8 opcode)
 {
 	switch (opcode) {
@@ -114,18 +117,13 @@ static __always_inline void keep_name(__u32 slot, __u64 key, struct filename *fi
 {
 	struct scratch *s = scratch_of(slot);
 
-	if (!s)
+	if (!s || !claim(s))
 		return;
-	if (s->busy) {
-		count(EYAS_DROP_BUSY);
-		return;
-	}
-	s->busy = 1;
 	if (bpf_probe_read_kernel_str(s->path, EYAS_PATH_MAX, READ(filename, name)) > 0)
 		bpf_map_update_elem(&names, &key, s->path, BPF_ANY);
 	else
 		count(EYAS_FAIL_KERNEL_READ);
-	s->busy = 0;
+	let_go(s);
 }
 
 static __always_inline void keep_names(struct io_kiocb *request, __u32 slot)
@@ -149,6 +147,8 @@ static __always_inline void keep_names(struct io_kiocb *request, __u32 slot)
 		break;
 	case OP_SYMLINKAT:
 	case OP_LINKAT:
+		if (!HAS_REQUEST(io_link))
+			break;
 		keep_name(slot, key, READ((struct io_link *)request, oldpath));
 		keep_name(slot, key + 1, READ((struct io_link *)request, newpath));
 		break;
@@ -352,7 +352,7 @@ static __always_inline void report_symlink(struct io_link *link, struct task_str
 	finish_call(s, slot);
 }
 
-/* Global: verified once, and there once for both programs. */
+/* Global: verified once, and there once for both programs. What a kernel has no request for is not even verified. */
 __noinline int report(__u32 slot, __u64 address, __u32 number, __s64 result)
 {
 	struct io_kiocb *request = (void *)address;
@@ -370,21 +370,27 @@ __noinline int report(__u32 slot, __u64 address, __u32 number, __s64 result)
 		report_accept((void *)request, task, slot, result);
 		break;
 	case NR_SOCKET:
-		report_socket((void *)request, task, slot, result);
+		if (HAS_REQUEST(io_socket))
+			report_socket((void *)request, task, slot, result);
 		break;
 	case NR_LISTEN:
-		report_listen((void *)request, task, slot, result);
+		if (HAS_REQUEST(io_listen))
+			report_listen((void *)request, task, slot, result);
 		break;
 	case NR_UNLINKAT:
 	case NR_MKDIRAT:
 		report_name(request, task, slot, number, result);
 		break;
 	case NR_RENAMEAT2:
+		report_names((void *)request, task, slot, NR_RENAMEAT2, result);
+		break;
 	case NR_LINKAT:
-		report_names((void *)request, task, slot, number, result);
+		if (HAS_REQUEST(io_link))
+			report_names((void *)request, task, slot, NR_LINKAT, result);
 		break;
 	case NR_SYMLINKAT:
-		report_symlink((void *)request, task, slot, result);
+		if (HAS_REQUEST(io_link))
+			report_symlink((void *)request, task, slot, result);
 		break;
 	}
 	return 0;

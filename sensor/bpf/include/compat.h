@@ -265,13 +265,16 @@ static __always_inline __u32 socket_call_args(__u32 which)
 static __always_inline void unfold_args(__u64 *args)
 {
 	__u32 which = args[0];
-	__u32 small[6] = {};
+	__u32 one;
 	int i;
 
-	bpf_probe_read_user(small, sizeof(small), (void *)args[1]);
+	/* 32-bit values into the start of the array, which then spread from the last to the first */
+	bpf_probe_read_user(args, 6 * sizeof(one), (void *)args[1]);
 #pragma unroll
-	for (i = 0; i < 6; i++)
-		args[i] = i < socket_call_args(which) ? small[i] : 0;
+	for (i = 5; i >= 0; i--) {
+		__builtin_memcpy(&one, (__u8 *)args + i * sizeof(one), sizeof(one));
+		args[i] = i < socket_call_args(which) ? one : 0;
+	}
 }
 static __always_inline void call_args(struct pt_regs *regs, int compat, __u64 *args)
 {

@@ -32,7 +32,7 @@ struct walk {
 
 struct scratch {
 	__u64 seq;
-	__u32 busy;
+	__u32 busy;  /* those who claim the space; it is theirs who found nobody else */
 	__u32 at;    /* where the next value goes in record */
 	__u32 count; /* parameters written */
 	__u32 flags; /* EYAS_RECORD_* found while writing */

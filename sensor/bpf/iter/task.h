@@ -160,7 +160,7 @@ static __always_inline int snapshot(unsigned long long *ctx, int sleepable)
 	header->len = len;
 	header->flags = s->flags;
 	bpf_seq_write(meta->seq, s->record, len);
-	s->busy = 0;
+	let_go(s);
 	return 0;
 }
 

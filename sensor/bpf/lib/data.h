@@ -90,39 +90,32 @@ struct vector {
 	__u64 len;
 };
 
-static __always_inline void read_vector(struct vector *vector, __u64 array, __u32 index, int compat)
+/* An address and a length that lie side by side in user memory. */
+static __always_inline void read_pair(struct vector *vector, __u64 address, int compat)
 {
 	vector->base = 0;
 	vector->len = 0;
 	if (compat) {
 		struct user_iovec32 small = {};
 
-		bpf_probe_read_user(&small, sizeof(small), (void *)(array + index * sizeof(small)));
+		bpf_probe_read_user(&small, sizeof(small), (void *)address);
 		vector->base = small.base;
 		vector->len = small.len;
 	} else {
-		bpf_probe_read_user(vector, sizeof(*vector), (void *)(array + index * sizeof(*vector)));
+		bpf_probe_read_user(vector, sizeof(*vector), (void *)address);
 	}
 }
 
-/* The array of a message. */
+static __always_inline void read_vector(struct vector *vector, __u64 array, __u32 index, int compat)
+{
+	read_pair(vector, array + index * (compat ? sizeof(struct user_iovec32) : sizeof(*vector)), compat);
+}
+
+/* The array of a message. A whole header on the stack would be too much for the longest chain of calls. */
 static __always_inline void read_message(struct vector *array, __u64 address, int compat)
 {
-	array->base = 0;
-	array->len = 0;
-	if (compat) {
-		struct user_msghdr32 small = {};
-
-		bpf_probe_read_user(&small, sizeof(small), (void *)address);
-		array->base = small.iov;
-		array->len = small.iovlen;
-	} else {
-		struct user_msghdr message = {};
-
-		bpf_probe_read_user(&message, sizeof(message), (void *)address);
-		array->base = message.iov;
-		array->len = message.iovlen;
-	}
+	address += compat ? offsetof(struct user_msghdr32, iov) : offsetof(struct user_msghdr, iov);
+	read_pair(array, address, compat);
 }
 
 /* Where a message names its other end. */
@@ -137,17 +130,11 @@ static __always_inline __u64 message_name(__u64 address, int compat)
 /* Ancillary data: handed-over descriptors and credentials among it. */
 static __always_inline void put_message_control(struct scratch *s, __u64 address, int compat)
 {
-	if (compat) {
-		struct user_msghdr32 small = {};
+	struct vector control;
 
-		bpf_probe_read_user(&small, sizeof(small), (void *)address);
-		put_data(s, small.control, small.controllen);
-	} else {
-		struct user_msghdr message = {};
-
-		bpf_probe_read_user(&message, sizeof(message), (void *)address);
-		put_data(s, message.control, message.controllen);
-	}
+	address += compat ? offsetof(struct user_msghdr32, control) : offsetof(struct user_msghdr, control);
+	read_pair(&control, address, compat);
+	put_data(s, control.base, control.len);
 }
 
 static __always_inline void put_vector(struct scratch *s, struct vector *array, __s64 most, int compat)

@@ -31,26 +31,52 @@ static __always_inline void fill_header(struct scratch *s, struct task_struct *t
 	header->reserved = 0;
 }
 
+/*
+ * Whether the space is ours from here on. Up to 6.18 all of our tracepoints run with preemption disabled, so only an
+ * interrupt can come between, and it is over before we go on; later kernels let tasks take turns. The count is
+ * therefore atomic, by the one atomic addition that 5.10 has, which gives nothing back: of two that add before either
+ * looks, both leave, but never both go on.
+ */
+static __always_inline int claim(struct scratch *s)
+{
+	__sync_fetch_and_add(&s->busy, 1);
+	if (*(volatile __u32 *)&s->busy == 1)
+		return 1;
+	__sync_fetch_and_add(&s->busy, -1);
+	count(EYAS_DROP_BUSY);
+	return 0;
+}
+
+static __always_inline void let_go(struct scratch *s)
+{
+	__sync_fetch_and_add(&s->busy, -1);
+}
+
+/* A record in a space that is ours already. */
+static __always_inline void start(struct scratch *s, struct task_struct *task, __u16 type, __u8 nparams)
+{
+	s->count = 0;
+	s->flags = 0;
+	s->at = sizeof(struct eyas_header) + 2 * nparams;
+	fill_header(s, task, type, nparams);
+}
+
 static __always_inline struct scratch *begin(__u32 slot, struct task_struct *task, __u16 type, __u8 nparams)
 {
 	struct scratch *s = scratch_of(slot);
 
 	if (!s)
 		return 0;
-	if (s->busy) {
+	if (!claim(s)) {
 		s->seq++;
-		count(EYAS_DROP_BUSY);
 		return 0;
 	}
-	s->busy = 1;
-	s->count = 0;
-	s->flags = 0;
-	s->at = sizeof(struct eyas_header) + 2 * nparams;
-	fill_header(s, task, type, nparams);
+	start(s, task, type, nparams);
 	return s;
 }
 
-static __always_inline void finish(struct scratch *s, __u32 slot, __u32 class, __u64 wakeup)
+/* Gives the record to a ring and keeps the space. */
+static __always_inline void send(struct scratch *s, __u32 slot, __u32 class, __u64 wakeup)
 {
 	struct eyas_header *header = (void *)s->record;
 	__u32 key = slot * EYAS_RING_CLASSES + class;
@@ -65,7 +91,12 @@ static __always_inline void finish(struct scratch *s, __u32 slot, __u32 class, _
 		count(EYAS_DROP_NO_RING);
 	else if (bpf_ringbuf_output(ring, s->record, len, wakeup))
 		count(class == EYAS_RING_LIFECYCLE ? EYAS_DROP_LIFECYCLE : EYAS_DROP_EVENT);
-	s->busy = 0;
+}
+
+static __always_inline void finish(struct scratch *s, __u32 slot, __u32 class, __u64 wakeup)
+{
+	send(s, slot, class, wakeup);
+	let_go(s);
 }
 
 /* A system call at its end. `args` of the caller's structure are filled from the registers. */
@@ -88,15 +119,19 @@ static __always_inline void read_call(struct call *call, struct pt_regs *regs, l
 	call_args(regs, compat, call->args);
 }
 
+static __always_inline void mark_call(struct scratch *s, struct call *call)
+{
+	s->flags = call->flags;
+	((struct eyas_header *)s->record)->syscall = call->number;
+}
+
 static __always_inline struct scratch *begin_call(struct call *call, __u32 slot, struct task_struct *task, __u16 type,
 						  __u8 nparams)
 {
 	struct scratch *s = begin(slot, task, type, nparams);
 
-	if (s) {
-		s->flags = call->flags;
-		((struct eyas_header *)s->record)->syscall = call->number;
-	}
+	if (s)
+		mark_call(s, call);
 	return s;
 }
 

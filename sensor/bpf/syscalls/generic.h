@@ -47,7 +47,13 @@ static __always_inline void put_message_tuple(struct scratch *s, __u32 slot, __s
 	store_tuple(slot, sock_of(current_task(), fd), in, message_name(message, compat));
 }
 
-/* The rarer sources, apart so that neither function grows too much for the verifier. */
+/* What store_param() answers for a source that store_more() has. */
+#define ONE_OF_MORE 1
+
+/*
+ * The rarer sources, apart so that neither function grows too much for the verifier. The handler calls it, not
+ * store_param(): before 6.13 the frames of all functions in a chain together may take 512 bytes.
+ */
 __noinline int store_more(__u32 slot, __u32 index)
 {
 	struct scratch *s = scratch_of(slot);
@@ -231,7 +237,7 @@ __noinline int store_param(__u32 slot, __u32 index)
 			put_nothing(s);
 		break;
 	default:
-		return store_more(slot, index);
+		return ONE_OF_MORE;
 	}
 	return 0;
 }
@@ -253,7 +259,8 @@ HANDLER(generic)
 	for (i = 0; i < EYAS_PARAMS_MAX; i++) {
 		if (i >= descriptor->fields)
 			break;
-		store_param(slot, i);
+		if (store_param(slot, i) == ONE_OF_MORE)
+			store_more(slot, i);
 	}
 	finish_call(s, slot);
 }

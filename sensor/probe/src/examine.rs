@@ -139,7 +139,7 @@ fn programs(probe: &Probe) -> Vec<Finding> {
     ];
     findings.extend(probe.features().into_iter().map(|feature| match feature.missing {
         None => finding(feature.gives, State::Present, "the kernel took the program"),
-        Some(why) => finding(feature.gives, State::Missing, why),
+        Some(why) => finding(feature.gives, State::Missing, why.to_string()),
     }));
     findings
 }

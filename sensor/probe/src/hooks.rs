@@ -3,6 +3,8 @@
 //! Without the first group there is no probe. The second closes gaps where the kernel lets it. The third runs only
 //! while somebody asks for its event, because its tracepoint is hit all the time.
 
+use std::fmt;
+
 use aya::programs::BtfTracePoint;
 use aya::programs::tp_btf::BtfTracePointLinkId;
 use aya::{Btf, Ebpf};
@@ -86,10 +88,29 @@ const EXTRA: &[Extra] = &[
 /// What a program that is not needed gives, and whether the kernel took it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feature {
+    /// Name of the program in the object.
+    pub program: &'static str,
     /// What is missing without it.
     pub gives: &'static str,
-    /// Why the kernel did not take it; `None` if it did.
-    pub missing: Option<String>,
+    /// Why it does not run; `None` if the kernel took it.
+    pub missing: Option<Missing>,
+}
+
+/// Why a program that is not needed does not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// The kernel does not have what it stands on.
+    Absent(String),
+    /// The kernel has that, and refused the program all the same: a fault of the probe.
+    Refused(String),
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(why) | Self::Refused(why) => f.write_str(why),
+        }
+    }
 }
 
 /// The state of every program at a tracepoint.
@@ -102,7 +123,7 @@ pub(crate) struct Hooks {
 #[derive(Debug)]
 struct Loaded {
     hook: &'static Extra,
-    missing: Option<String>,
+    missing: Option<Missing>,
     /// Somebody asks for its event, or it has none of its own.
     wanted: bool,
     link: Option<BtfTracePointLinkId>,
@@ -142,8 +163,11 @@ impl Hooks {
 
     /// What the kernel took of those that are not needed.
     pub(crate) fn features(&self) -> Vec<Feature> {
-        let feature =
-            |loaded: &Loaded| Feature { gives: loaded.hook.gives, missing: loaded.missing.clone() };
+        let feature = |loaded: &Loaded| Feature {
+            program: loaded.hook.program,
+            gives: loaded.hook.gives,
+            missing: loaded.missing.clone(),
+        };
         self.extra.iter().map(feature).collect()
     }
 
@@ -169,22 +193,25 @@ fn attach_one(program: &mut BtfTracePoint, name: &str) -> Result<BtfTracePointLi
 }
 
 /// Tries the names of the tracepoint. What the kernel says of one that it has counts more than that it lacks others.
-fn load_extra(bpf: &mut Ebpf, btf: &Btf, hook: &Extra) -> Result<(), String> {
+fn load_extra(bpf: &mut Ebpf, btf: &Btf, hook: &Extra) -> Result<(), Missing> {
     if let Some((structure, release)) = hook.since
         && btf.id_by_type_name_kind(structure, BtfKind::Struct).is_err()
     {
-        return Err(format!("the kernel's tracepoints carry too little; {release} or newer does"));
+        let why = format!("the kernel's tracepoints carry too little; {release} or newer does");
+        return Err(Missing::Absent(why));
     }
-    let mut reason = format!("no tracepoint `{}`", hook.tracepoints.join("`, `"));
+    let names = hook.tracepoints.join("`, `");
+    let mut reason = Missing::Absent(format!("the kernel has no tracepoint `{names}`"));
     for tracepoint in hook.tracepoints {
         let known = btf.id_by_type_name_kind(&format!("btf_trace_{tracepoint}"), BtfKind::Typedef);
         if known.is_err() {
             continue;
         }
-        let program = program(bpf, hook.program).map_err(|error| error.to_string())?;
+        let program =
+            program(bpf, hook.program).map_err(|error| Missing::Refused(error.to_string()))?;
         match program.load(tracepoint, btf) {
             Ok(()) => return Ok(()),
-            Err(error) => reason = refused(hook.program, &error).to_string(),
+            Err(error) => reason = Missing::Refused(refused(hook.program, &error).to_string()),
         }
     }
     Err(reason)

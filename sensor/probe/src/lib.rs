@@ -23,7 +23,7 @@ pub use capability::{Why, capability};
 pub use counters::{Counter, Counters};
 pub use error::ProbeError;
 pub use examine::{Examination, Finding, State, examine};
-pub use hooks::Feature;
+pub use hooks::{Feature, Missing};
 pub use load::{Options, Probe, Program, RING_EVENTS_DEFAULT, RING_LIFECYCLE_DEFAULT};
 pub use object::{
     OBJECT_NAME, check, describe, embedded, embedded as embedded_object, embedded_digest,

@@ -218,17 +218,14 @@ impl Probe {
         self.hooks.features()
     }
 
-    /// Every program with what its verification cost.
+    /// Every program that the kernel took, with what its verification cost.
     pub fn programs(&self) -> Vec<Program> {
         let mut programs: Vec<Program> = self
             .bpf
             .programs()
-            .map(|(name, program)| Program {
-                name: name.to_owned(),
-                verified_instructions: program
-                    .info()
-                    .ok()
-                    .and_then(|i| i.verified_instruction_count()),
+            .filter_map(|(name, program)| {
+                let verified_instructions = program.info().ok()?.verified_instruction_count();
+                Some(Program { name: name.to_owned(), verified_instructions })
             })
             .collect();
         programs.sort_by(|a, b| a.name.cmp(&b.name));

@@ -57,7 +57,7 @@ fn watch(world: Where, files: &[PathBuf], folder: &Path) -> Sensor {
         extra.extend(["--rules".to_owned(), path.display().to_string()]);
     }
     let sentinel = folder.join("sentinel.yaml");
-    fs::write(&sentinel, place::SENTINEL_RULE).expect("rules");
+    fs::write(&sentinel, place::sentinel_rule()).expect("rules");
     extra.extend(["--rules".to_owned(), sentinel.display().to_string()]);
     Sensor::start_plain(&folder, &extra)
 }

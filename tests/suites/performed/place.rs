@@ -22,8 +22,20 @@ const WORKERS: usize = 3;
 
 /// The rule that tells when everything before has been told.
 pub(crate) const SENTINEL: &str = "Everything was performed";
+/// Name of the program that it is about. With the number of this process, as all names: another run on this machine
+/// must not be taken for this one.
+fn sentinel_program() -> String {
+    format!("end-{}", std::process::id())
+}
+
 /// Its file.
-pub(crate) const SENTINEL_RULE: &str = "- rule: Everything was performed\n  desc: d\n  condition: evt.type = execve and proc.name = eyas-sentinel\n  output: done\n  priority: INFO\n";
+pub(crate) fn sentinel_rule() -> String {
+    let program = sentinel_program();
+    format!(
+        "- rule: {SENTINEL}\n  desc: d\n  condition: evt.type = execve and proc.name = {program}\n  output: done\n  \
+         priority: INFO\n"
+    )
+}
 
 /// Words of a script that are followed by the name of a program.
 const NAMING: [&str; 5] = ["as", "run", "spawn", "spawn-as", "exec"];
@@ -81,17 +93,20 @@ pub(crate) enum Side {
 impl Side {
     /// The name of the action for a row, short enough for a command name.
     pub(crate) fn action(self, number: usize) -> String {
-        match self {
-            Self::Hit => format!("hit-{number:03}"),
-            Self::Miss => format!("miss-{number:03}"),
-        }
+        let side = match self {
+            Self::Hit => 'h',
+            Self::Miss => 'm',
+        };
+        format!("{side}{number:03}-{}", std::process::id())
     }
 }
 
 /// Whether a word is the name of an action.
 pub(crate) fn is_action(word: &str) -> bool {
-    let number = word.strip_prefix("hit-").or_else(|| word.strip_prefix("miss-"));
-    number.is_some_and(|digits| digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit()))
+    let rest = word.strip_prefix(['h', 'm']).and_then(|rest| rest.split_once('-'));
+    rest.is_some_and(|(number, process)| {
+        number.len() == 3 && process.parse() == Ok(std::process::id())
+    })
 }
 
 /// Whether namespaces and overlays can be made here, and what actions are made with is there.
@@ -143,7 +158,7 @@ impl Place {
         for name in names(rows) {
             symlink("perform", programs.join(name)).expect("link");
         }
-        symlink("perform", programs.join("eyas-sentinel")).expect("link");
+        symlink("perform", programs.join(sentinel_program())).expect("link");
         Self { folder }
     }
 
@@ -190,7 +205,8 @@ impl Place {
 
     /// Does what the last rule looks for.
     pub(crate) fn sentinel(&self) {
-        run(&mut Command::new(self.folder.path().join("programs/eyas-sentinel"))).expect_code(0);
+        run(&mut Command::new(self.folder.path().join("programs").join(sentinel_program())))
+            .expect_code(0);
     }
 }
 

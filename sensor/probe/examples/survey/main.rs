@@ -1,7 +1,8 @@
 //! What one kernel makes of the probe: which programs its verifier takes and at what cost, and how a fixed
 //! workload is reported.
 //!
-//!     survey programs        one line for each program: name, instructions that the verifier walked
+//!     survey programs        one line for each program: name, instructions that the verifier walked; and for each
+//!                            that this kernel has nothing for, or refused, why
 //!     survey events          performs the workload and prints each of its events as one line
 //!
 //! The lines carry nothing that differs between two runs on one kernel, so that two kernels can be compared by
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use eyas_abi::schema;
-use eyas_probe::{Counter, Options, Probe, embedded};
+use eyas_probe::{Counter, Missing, Options, Probe, embedded};
 
 use record::Recording;
 
@@ -53,12 +54,21 @@ fn main() -> ExitCode {
 
 fn programs() -> Result<()> {
     let begin = Instant::now();
-    let programs = Probe::try_load(embedded())?;
-    for program in programs {
+    let probe = Probe::load(embedded(), &Options::default())?;
+    let took = begin.elapsed();
+    for program in probe.programs() {
         let cost = program.verified_instructions.map_or("-".to_owned(), |count| count.to_string());
         say(&format!("program {} {cost}", program.name));
     }
-    say(&format!("loaded {} ms", begin.elapsed().as_millis()));
+    for feature in probe.features() {
+        let (how, why) = match feature.missing {
+            Some(Missing::Absent(why)) => ("absent", why),
+            Some(Missing::Refused(why)) => ("refused", why),
+            None => continue,
+        };
+        say(&format!("{how} {} {}", feature.program, why.replace('\n', " | ")));
+    }
+    say(&format!("loaded {} ms", took.as_millis()));
     Ok(())
 }
 

@@ -138,6 +138,7 @@ fn open(path: &CString, flags: i32) -> Request {
 fn through_ring(live: &mut Live, event: &'static str, param: &'static str, value: &str) -> Record {
     live.wait_for(value, |r| {
         r.name == event
+            && r.header.tgid == std::process::id()
             && r.header.flags.has(RecordFlags::IO_URING)
             && r.text(param).as_deref() == Some(value)
     })
@@ -243,8 +244,11 @@ fn connects_and_sockets() {
     assert!(fd >= 0);
     // SAFETY: a new descriptor of our own.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    let event = live
-        .wait_for("socket", |r| r.name == "socket" && r.header.flags.has(RecordFlags::IO_URING));
+    let event = live.wait_for("socket", |r| {
+        r.name == "socket"
+            && r.header.tgid == std::process::id()
+            && r.header.flags.has(RecordFlags::IO_URING)
+    });
     assert_eq!((event.int("fd"), event.int("domain")), (Some(i64::from(fd)), Some(2)));
     assert_eq!(event.int("type"), Some(1), "SOCK_STREAM");
 
@@ -260,8 +264,11 @@ fn connects_and_sockets() {
         ..Request::default()
     };
     assert_eq!(ring.call(request), Some(0));
-    let event = live
-        .wait_for("connect", |r| r.name == "connect" && r.header.flags.has(RecordFlags::IO_URING));
+    let event = live.wait_for("connect", |r| {
+        r.name == "connect"
+            && r.header.tgid == std::process::id()
+            && r.header.flags.has(RecordFlags::IO_URING)
+    });
     assert_eq!(event.int("res"), Some(0));
     assert_eq!(SockAddr::read(&event.raw("addr")), Some(SockAddr::Inet(peer.ip(), peer.port())));
     let SocketAddr::V4(local) = std::net::TcpStream::from(socket).local_addr().unwrap() else {

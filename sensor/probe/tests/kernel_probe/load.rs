@@ -1,12 +1,14 @@
 //! The live kernel takes the embedded probe.
 
-use eyas_probe::{Probe, capability, embedded};
+use eyas_probe::{Missing, Probe, capability, embedded};
 
 #[test]
 fn this_kernel_takes_what_the_probe_can_do_without() {
     let Some(live) = crate::live::start(&[], &eyas_probe::Options::default()) else { return };
     for feature in live.probe.features() {
         println!("{:<36} {:?}", feature.gives, feature.missing);
+        let refused = matches!(feature.missing, Some(Missing::Refused(_)));
+        assert!(!refused, "{}: {:?}", feature.program, feature.missing);
     }
     // Every kernel delivers signals and switches tasks.
     let taken = |gives: &str| {

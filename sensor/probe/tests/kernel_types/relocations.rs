@@ -13,6 +13,8 @@ pub(crate) struct Wanted {
     pub(crate) root: String,
     /// Members from there on; `[]` is an element of an array. One value of an enumeration. Empty for the type itself.
     pub(crate) path: Vec<String>,
+    /// What the field is, as [`Types::kinds`] gives it. A field of this name that is something else is another one.
+    pub(crate) kinds: Vec<u32>,
     /// The object only asks whether it is there.
     pub(crate) asks: bool,
 }
@@ -25,6 +27,11 @@ impl Wanted {
 
     pub(crate) fn is_shape(&self) -> bool {
         self.root.contains("___")
+    }
+
+    /// Where this is absent, the other one is too: it is the same, or a part of it.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self.root == other.root && other.path.starts_with(&self.path)
     }
 
     pub(crate) fn is_in(&self, kernel: &Types) -> bool {
@@ -42,7 +49,7 @@ impl Wanted {
                 let Some(next) = next else { return false };
                 ty = next;
             }
-            true
+            self.kinds.is_empty() || kernel.kinds(ty) == self.kinds
         })
     }
 }
@@ -120,5 +127,7 @@ fn wanted(types: &Types, id: u32, access: &str, kind: u32) -> Wanted {
             kind => panic!("access `{access}` into `{}` of kind {kind}", root.name),
         }
     }
-    Wanted { root: root.name.clone(), path, asks: QUESTIONS.contains(&kind) }
+    let field = !path.is_empty() && !matches!(root.kind, ENUM | ENUM64);
+    let kinds = if field { types.kinds(ty) } else { Vec::new() };
+    Wanted { root: root.name.clone(), path, kinds, asks: QUESTIONS.contains(&kind) }
 }

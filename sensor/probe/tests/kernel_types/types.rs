@@ -88,6 +88,17 @@ impl Types {
         }
     }
 
+    /// What loaders compare of two fields: the kind, and that of the elements of arrays. Structures and unions are one
+    /// kind to them, and so are the two kinds of enumerations.
+    pub(crate) fn kinds(&self, ty: &Type) -> Vec<u32> {
+        match ty.kind {
+            ARRAY => [vec![ARRAY], self.kinds(self.plain(ty.members[0].1))].concat(),
+            UNION => vec![STRUCT],
+            ENUM64 => vec![ENUM],
+            kind => vec![kind],
+        }
+    }
+
     /// Every type of this name.
     pub(crate) fn named<'t>(&'t self, name: &'t str) -> impl Iterator<Item = &'t Type> {
         self.all.iter().filter(move |ty| ty.name == name)
@@ -95,6 +106,10 @@ impl Types {
 
     /// The type of a member, also of one inside nameless structures and unions.
     pub(crate) fn member(&self, ty: &Type, name: &str) -> Option<&Type> {
+        // an array's only entry is the type of its elements, whose members are not its own
+        if !matches!(ty.kind, STRUCT | UNION) {
+            return None;
+        }
         ty.members.iter().find_map(|(member, id)| {
             let inner = self.plain(*id);
             if member == name {
