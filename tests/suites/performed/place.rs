@@ -167,7 +167,7 @@ impl Place {
     }
 
     /// Performs both sides of every row; gives the actions that could not be performed.
-    pub(crate) fn perform_all(&self, rows: &[Row]) -> Vec<String> {
+    pub(crate) fn perform_all(&self, rows: &[Row]) -> Vec<(Row, String)> {
         let next = AtomicUsize::new(0);
         let failed = Mutex::new(Vec::new());
         thread::scope(|scope| {
@@ -179,7 +179,7 @@ impl Place {
                         for (side, script) in [(Side::Hit, row.hit), (Side::Miss, row.miss)] {
                             if let Err(why) = self.perform(&side.action(number), script) {
                                 let line = format!("`{}`: {script}: {why}", row.rule);
-                                failed.lock().expect("no panic").push(line);
+                                failed.lock().expect("no panic").push((*row, line));
                             }
                         }
                     }

@@ -16,7 +16,7 @@ pub(crate) enum Where {
 }
 
 /// A rule, what it looks for, and what it must not take for that.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
     pub(crate) rule: &'static str,
     pub(crate) world: Where,
