@@ -32,10 +32,10 @@ static __always_inline void fill_header(struct scratch *s, struct task_struct *t
 }
 
 /*
- * Whether the space is ours from here on. Up to 6.18 all of our tracepoints run with preemption disabled, so only an
- * interrupt can come between, and it is over before we go on; later kernels let tasks take turns. The count is
- * therefore atomic, by the one atomic addition that 5.10 has, which gives nothing back: of two that add before either
- * looks, both leave, but never both go on.
+ * Whether the space is ours from here on. Kernels up to 6.18 run programs of tracepoints with preemption disabled, so
+ * only an interrupt can come between, and it is over before we go on: there, looking first and setting then would do.
+ * Where tasks may take turns on a CPU it would not, so the space is claimed by the one atomic addition that 5.10 has.
+ * It gives nothing back; of two that add before either looks, both leave, but never do both go on.
  */
 static __always_inline int claim(struct scratch *s)
 {
