@@ -79,7 +79,7 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("glob, longer", glob_long, [6600, 1_500_000], Some(Code::Condition)),
     kind("one field in many comparisons", names_in_one, [1000, 45_000], None),
     kind("outputs of too many fields", outputs, [1050, 6000], Some(Code::TooLarge)),
-    kind("outputs of many fields", outputs, [10, 1000], None),
+    kind("outputs of many fields", outputs, [10, 900], None),
     kind("rules that warn", rules_that_warn, [300, 10_000], None),
     kind("one condition that warns", one_that_warns, [1000, 22_000], None),
     kind("event types", event_types, [300, 9_000], None),
