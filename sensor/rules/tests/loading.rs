@@ -268,3 +268,29 @@ fn requirements_on_plugins() {
         assert_eq!(codes(&answer, "errors"), expected, "{needs} {answer}");
     }
 }
+
+/// What only a rule refers to that is dropped is as unused as the rule's macros.
+#[test]
+fn lists_of_a_rule_that_is_dropped_for_its_output_are_unused() {
+    let lists = "- list: a\n  items: [x]\n- list: b\n  items: [y]\n";
+    let kept = RULE.replace("evt.type = open", "evt.type = open and proc.name in (b)");
+    let dropped = kept
+        .replace("rule: r", "rule: q")
+        .replace("(b)", "(a, b)")
+        .replace("output: o", "output: '%no.such'\n  skip-if-unknown-filter: true");
+    for text in [format!("{lists}{kept}{dropped}"), format!("{lists}{dropped}{kept}")] {
+        let answer = load(&[text]);
+        assert_eq!(answer["ok"], true, "{answer}");
+        let mut told = codes(&answer, "warnings");
+        told.sort();
+        assert_eq!(told, ["UNKNOWN_FILTER", "UNUSED_LIST"], "{answer}");
+        let unused =
+            problems(&answer, "warnings").into_iter().find(|one| one["code"] == "LOAD_UNUSED_LIST");
+        assert!(
+            unused.is_some_and(
+                |one| one.to_string().contains("`a`") || one.to_string().contains("\"a\"")
+            ),
+            "{answer}"
+        );
+    }
+}

@@ -1,5 +1,6 @@
 //! What can be wrong with a condition that parses, and what only looks wrong.
 
+use super::pattern::PATTERN_LENGTH;
 use crate::fields::FieldError;
 use crate::report::Code;
 use crate::syntax::ast::Span;
@@ -57,6 +58,14 @@ pub enum CheckError {
         /// The value.
         span: Span,
     },
+    /// The pattern is longer than any that is looked for.
+    #[error("a pattern has at most {PATTERN_LENGTH} bytes, found {found}")]
+    PatternLength {
+        /// Its bytes.
+        found: usize,
+        /// The value.
+        span: Span,
+    },
     /// A right-hand field or transformer is not possible here.
     #[error("`{left}` cannot be compared with a field by `{operator}`: {reason}")]
     RightSide {
@@ -106,6 +115,7 @@ impl CheckError {
             | Self::Operator { span, .. }
             | Self::Value { span, .. }
             | Self::Regex { span, .. }
+            | Self::PatternLength { span, .. }
             | Self::RightSide { span, .. }
             | Self::Transform { span, .. }
             | Self::HiddenEventType { span, .. }

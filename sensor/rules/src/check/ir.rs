@@ -3,9 +3,11 @@
 //! Nodes compare and hash by meaning, so that equal parts of different rules are evaluated once.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::pattern::Pattern;
 use crate::fields::{Argument, FieldId, FieldType};
 use crate::syntax::ast::{Modifier, Operator, Transform};
 
@@ -82,9 +84,9 @@ pub enum Compare {
     /// With one value.
     One(Operator, Constant),
     /// With each value of a list; so many must satisfy the operator.
-    Many(Operator, Modifier, Vec<Constant>),
+    Many(Operator, Modifier, Arc<[Constant]>),
     /// With a list as a whole: `in`, `intersects`, `pmatch`.
-    Set(Operator, Vec<Constant>),
+    Set(Operator, Arc<[Constant]>),
     /// With another value of the same event.
     Source(Operator, Source),
 }
@@ -125,6 +127,8 @@ pub enum Constant {
     Ip(IpAddr),
     /// A network.
     Net(IpNet),
+    /// A regular expression.
+    Pattern(Pattern),
 }
 
 /// What operators and conversions need to know of a value.

@@ -16,7 +16,10 @@ mod warnings;
 pub use error::{CheckError, CheckWarning};
 pub use ir::{Class, Compare, Constant, Dynamic, Ir, Left, Selector, Source, Test, Type};
 pub(crate) use operand::{Typed, operand};
-pub(crate) use pattern::posix_regex;
+use pattern::PATTERN_LENGTH;
+pub use pattern::{Pattern, Patterns};
+
+use std::sync::Arc;
 
 use crate::fields::{FieldId, Flags, StaticFields};
 use crate::index::schema;
@@ -43,8 +46,17 @@ pub struct Checked {
 
 /// Checks a condition whose macros are expanded. The first mistake ends it.
 pub fn check(expr: &Expr, scope: Scope<'_>) -> Result<Checked, CheckError> {
+    check_with(expr, scope, &Patterns::default())
+}
+
+/// The same, with the regular expressions of all conditions of a load.
+pub(crate) fn check_with(
+    expr: &Expr,
+    scope: Scope<'_>,
+    patterns: &Patterns,
+) -> Result<Checked, CheckError> {
     let mut warnings = Vec::new();
-    let ir = node(expr, scope, &mut warnings)?;
+    let ir = node(expr, (scope, patterns), &mut warnings)?;
     Ok(Checked { ir, warnings })
 }
 
@@ -53,13 +65,16 @@ pub const MISTAKES: usize = 20;
 
 /// Every mistake of a condition that does not check, in reading order, each place once and at most
 /// [`MISTAKES`].
-pub fn mistakes(expr: &Expr, scope: Scope<'_>) -> Vec<CheckError> {
+pub(crate) fn mistakes(expr: &Expr, scope: Scope<'_>, patterns: &Patterns) -> Vec<CheckError> {
     let mut found = Vec::new();
-    add_mistakes(expr, scope, &mut found);
+    add_mistakes(expr, (scope, patterns), &mut found);
     found
 }
 
-fn add_mistakes(expr: &Expr, scope: Scope<'_>, found: &mut Vec<CheckError>) {
+/// Where a condition stands, and the regular expressions that are known.
+type Place<'a> = (Scope<'a>, &'a Patterns);
+
+fn add_mistakes(expr: &Expr, scope: Place<'_>, found: &mut Vec<CheckError>) {
     if found.len() >= MISTAKES {
         return;
     }
@@ -80,7 +95,7 @@ fn add_mistakes(expr: &Expr, scope: Scope<'_>, found: &mut Vec<CheckError>) {
     }
 }
 
-fn node(expr: &Expr, scope: Scope<'_>, warnings: &mut Vec<CheckWarning>) -> Result<Ir, CheckError> {
+fn node(expr: &Expr, scope: Place<'_>, warnings: &mut Vec<CheckWarning>) -> Result<Ir, CheckError> {
     let mut all = |parts: &[Expr]| -> Result<Vec<Ir>, CheckError> {
         parts.iter().map(|part| node(part, scope, warnings)).collect()
     };
@@ -90,7 +105,7 @@ fn node(expr: &Expr, scope: Scope<'_>, warnings: &mut Vec<CheckWarning>) -> Resu
         Expr::Not(inner) => Ir::Not(Box::new(node(inner, scope, warnings)?)),
         Expr::Check(check) => {
             let test = test(check, scope)?;
-            warnings::inspect(check, scope.source, warnings);
+            warnings::inspect(check, scope.0.source, warnings);
             Ir::Test(test)
         }
         Expr::Macro(reference) => {
@@ -99,7 +114,7 @@ fn node(expr: &Expr, scope: Scope<'_>, warnings: &mut Vec<CheckWarning>) -> Resu
     })
 }
 
-fn test(check: &Check, scope: Scope<'_>) -> Result<Test, CheckError> {
+fn test(check: &Check, (scope, patterns): Place<'_>) -> Result<Test, CheckError> {
     let left = operand(&check.left, scope)?;
     if !fits(check, &left) {
         return Err(CheckError::Operator {
@@ -112,16 +127,16 @@ fn test(check: &Check, scope: Scope<'_>) -> Result<Test, CheckError> {
     let compare = match &check.right {
         Right::None => Compare::Exists,
         Right::Literal(literal) => {
-            let constant = constant(check, &left, literal)?;
+            let constant = constant(check, &left, literal, patterns)?;
             match check.modifier {
-                _ if check.op.takes_list() => Compare::Set(check.op, vec![constant]),
-                Some(modifier) => Compare::Many(check.op, modifier, vec![constant]),
+                _ if check.op.takes_list() => Compare::Set(check.op, Arc::new([constant])),
+                Some(modifier) => Compare::Many(check.op, modifier, Arc::new([constant])),
                 None => Compare::One(check.op, constant),
             }
         }
         Right::List(literals) => {
             let constants: Result<_, _> =
-                literals.iter().map(|literal| constant(check, &left, literal)).collect();
+                literals.iter().map(|literal| constant(check, &left, literal, patterns)).collect();
             match check.modifier {
                 Some(modifier) => Compare::Many(check.op, modifier, constants?),
                 None => Compare::Set(check.op, constants?),
@@ -146,10 +161,21 @@ fn operator_words(check: &Check) -> String {
     }
 }
 
-fn constant(check: &Check, left: &Typed, literal: &Literal) -> Result<Constant, CheckError> {
+fn constant(
+    check: &Check,
+    left: &Typed,
+    literal: &Literal,
+    patterns: &Patterns,
+) -> Result<Constant, CheckError> {
     let value = || String::from_utf8_lossy(&literal.value).into_owned();
     if left.field() == Some(FieldId::EvtType) && !is_event_type(&literal.value) {
         return Err(CheckError::EventType { name: value(), span: literal.span });
+    }
+    let is_pattern =
+        matches!(check.op, Operator::Regex | Operator::Glob | Operator::IGlob | Operator::PMatch);
+    if is_pattern && literal.value.len() > PATTERN_LENGTH {
+        let found = literal.value.len();
+        return Err(CheckError::PatternLength { found, span: literal.span });
     }
     let constant =
         literal::convert(check.op, left.ty.class, &literal.value).map_err(|expected| {
@@ -161,11 +187,12 @@ fn constant(check: &Check, left: &Typed, literal: &Literal) -> Result<Constant, 
             }
         })?;
     if check.op == Operator::Regex {
-        posix_regex(&literal.value).map_err(|reason| CheckError::Regex {
+        let pattern = patterns.get(&literal.value).map_err(|reason| CheckError::Regex {
             pattern: value(),
             reason,
             span: literal.span,
         })?;
+        return Ok(Constant::Pattern(pattern));
     }
     Ok(match constant {
         Constant::Integer(converted) if left.field() == Some(FieldId::EvtRawarg) => {

@@ -4,24 +4,110 @@
 //! groups with `(?`) is refused, what only our engine would give a meaning (set operations in
 //! brackets, nested brackets) is taken literally.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+
 use regex::{Regex, RegexBuilder};
 
-/// Largest compiled size of one expression, bytes. One that needs more is refused at load.
-pub(crate) const REGEX_SIZE: usize = 8 << 20;
+/// Most compiled bytes of one expression. One that needs more is refused at load.
+const REGEX_SIZE: usize = 8 << 20;
+
+/// Sizes that an expression is tried at, smallest first, and counted as.
+const SIZES: [usize; 4] = [16 << 10, 128 << 10, 1 << 20, REGEX_SIZE];
+
+/// Most compiled bytes of all expressions of a load, each counted as the smallest of [`SIZES`] that
+/// it fits. One that fits none is counted, too: to find that out takes as long.
+pub(super) const TOTAL_REGEX_SIZE: usize = 32 << 20;
+
+/// Longest expression and longest shell pattern, bytes as written.
+pub(crate) const PATTERN_LENGTH: usize = 32 << 10;
+
+/// A regular expression: as written, and compiled.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    written: Box<[u8]>,
+    regex: Regex,
+}
+
+impl Pattern {
+    pub(crate) fn regex(&self) -> &Regex {
+        &self.regex
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
+
+impl Eq for Pattern {}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.written.hash(state);
+    }
+}
+
+/// The regular expressions of a load: each is compiled once, and all together stay below
+/// [`TOTAL_REGEX_SIZE`].
+#[derive(Debug, Default)]
+pub struct Patterns(RefCell<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    all: HashMap<Box<[u8]>, Result<Regex, String>>,
+    spent: usize,
+}
+
+impl Patterns {
+    /// The expression of a text, or why it is none.
+    pub(crate) fn get(&self, written: &[u8]) -> Result<Pattern, String> {
+        let known = &mut *self.0.borrow_mut();
+        let regex = match known.all.get(written) {
+            Some(regex) => regex.clone(),
+            None => known.add(written),
+        };
+        regex.map(|regex| Pattern { written: written.into(), regex })
+    }
+}
+
+impl Known {
+    fn add(&mut self, written: &[u8]) -> Result<Regex, String> {
+        let translated = translated(written)?;
+        for size in SIZES {
+            if self.spent + size > TOTAL_REGEX_SIZE {
+                return Err(format!(
+                    "all expressions together need more than {TOTAL_REGEX_SIZE} bytes"
+                ));
+            }
+            let compiled = sized(&translated, size);
+            if size < REGEX_SIZE && matches!(compiled, Err(regex::Error::CompiledTooBig(_))) {
+                continue;
+            }
+            self.spent += size;
+            let compiled = compiled.map_err(|error| reason(&error));
+            self.all.insert(written.into(), compiled.clone());
+            return compiled;
+        }
+        Err(format!("it needs more than {REGEX_SIZE} bytes"))
+    }
+}
 
 /// Highest count of a repetition, as in every engine that rules are written for.
 const REPEAT: u32 = 1000;
 
-/// Compiles a pattern, anchored at both ends of the text.
-pub(crate) fn posix_regex(pattern: &[u8]) -> Result<Regex, String> {
+/// A pattern in the words of our engine, anchored at both ends of the text.
+fn translated(pattern: &[u8]) -> Result<String, String> {
     let pattern = std::str::from_utf8(pattern).map_err(|_| "it is not UTF-8".to_owned())?;
-    let translated =
-        Translator { rest: pattern.chars().collect(), at: 0, out: String::new() }.run()?;
-    RegexBuilder::new(&format!(r"\A(?:{translated})\z"))
-        .multi_line(true)
-        .size_limit(REGEX_SIZE)
-        .build()
-        .map_err(|error| reason(&error))
+    let rest = pattern.chars().collect();
+    let translated = Translator { rest, at: 0, out: String::new() }.run()?;
+    Ok(format!(r"\A(?:{translated})\z"))
+}
+
+fn sized(translated: &str, size: usize) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(translated).multi_line(true).size_limit(size).build()
 }
 
 /// The engine's reason without the picture it draws.
@@ -214,6 +300,10 @@ impl Translator {
 mod tests {
     use super::*;
 
+    fn posix_regex(pattern: &[u8]) -> Result<Regex, String> {
+        Ok(Patterns::default().get(pattern)?.regex)
+    }
+
     fn matches(pattern: &str, text: &str) -> bool {
         posix_regex(pattern.as_bytes()).unwrap().is_match(text)
     }
@@ -274,6 +364,18 @@ mod tests {
         assert!(matches(r"\.\<\-\/", ".<-/") && matches(r"\x41\t", "A\t"));
         assert!(matches(r"\101\0\12", "A\0\n") && matches(r"[\101-\103]", "B"));
         assert!(matches(r"\1011", "A1") && posix_regex(br"\18").is_err());
+    }
+
+    #[test]
+    fn all_patterns_together_are_bounded_and_known_ones_cost_nothing() {
+        let patterns = Patterns::default();
+        let large = |n: usize| format!("{n}([a-f]{{100}}){{100}}").into_bytes();
+        for _ in 0..100 {
+            assert!(patterns.get(&large(0)).is_ok());
+        }
+        let refused = (1..100).find_map(|n| patterns.get(&large(n)).err()).unwrap();
+        assert!(refused.contains(&TOTAL_REGEX_SIZE.to_string()), "{refused}");
+        assert!(patterns.get(&large(0)).is_ok());
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub use item::{
     DEFAULT_SOURCE, Exception, ExceptionValue, Header, List, Macro, OneOrMany, Priority, Rule,
     UnknownPriority,
 };
+pub use rule::RULE_LIMIT;
 pub use schema::schema_violations;
 pub use text::Text;
 pub use version::{Plugin, PluginRequirement, Requirement, leading_version, unsatisfied};

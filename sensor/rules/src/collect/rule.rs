@@ -42,6 +42,9 @@ const OVERRIDES: [Overridable; 11] = [
     Overridable::replace("capture_duration"),
 ];
 
+/// Most rules of a load.
+pub const RULE_LIMIT: usize = 10_000;
+
 /// Keys without which an item defines no rule.
 const DEFINING: [&str; 4] = ["condition", "output", "desc", "priority"];
 
@@ -158,6 +161,7 @@ impl Collection {
         if !known_source {
             self.warn_source(reader, item, &source);
         }
+        self.check_count(reader, item, &name)?;
         let position = self.next_position();
         self.store_rule(Rule {
             header: Header::new(name, position, item),
@@ -176,6 +180,15 @@ impl Collection {
             capture_duration: given.capture_duration.unwrap_or_default(),
         });
         Ok(())
+    }
+
+    /// A load may have only so many rules.
+    fn check_count(&self, reader: &mut Reader<'_>, item: &Node, name: &str) -> Result<(), Refused> {
+        if self.rules.len() < RULE_LIMIT || self.names.rules.contains_key(name) {
+            return Ok(());
+        }
+        let message = format!("all files together have more than {RULE_LIMIT} rules");
+        Err(reader.error(Code::TooLarge, LoadCode::ErrValidate, item.place, message))
     }
 
     /// A rule that exists is replaced as a whole but keeps its place in the order.

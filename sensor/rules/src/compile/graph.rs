@@ -1,6 +1,6 @@
 //! Conditions as one graph in which every distinct part exists once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Matcher;
 use super::membership::{self, Group, Member, Subject};
@@ -120,9 +120,10 @@ impl Graph {
     /// authors put first what rarely holds.
     fn add_all(&mut self, parts: &[Ir]) -> Box<[NodeId]> {
         let mut ids = Vec::with_capacity(parts.len());
+        let mut known = HashSet::with_capacity(parts.len());
         for part in parts {
             let id = self.add(part);
-            if !ids.contains(&id) {
+            if known.insert(id) {
                 ids.push(id);
             }
         }

@@ -10,7 +10,7 @@ use regex::Regex;
 use super::Glob;
 use super::bytes::{ByteSet, contains_ignoring_case};
 use super::paths::Paths;
-use crate::check::{Compare, Constant, Dynamic, posix_regex};
+use crate::check::{Compare, Constant, Dynamic};
 use crate::fields::Value;
 use crate::syntax::ast::{Modifier, Operator};
 
@@ -97,6 +97,7 @@ impl Matcher {
             Constant::Bool(truth) => Self::Bool(op, *truth),
             Constant::Ip(address) => Self::Ip(op, *address),
             Constant::Net(network) => Self::Net(op, *network),
+            Constant::Pattern(pattern) => Self::Regex(pattern.regex().clone()),
         }
     }
 
@@ -110,8 +111,6 @@ impl Matcher {
             Operator::EndsWith => Self::EndsWith(text.into()),
             Operator::Glob => Self::Glob(Glob::new(text, false)),
             Operator::IGlob => Self::Glob(Glob::new(text, true)),
-            // The check has compiled it before, so the other arm is not reached.
-            Operator::Regex => posix_regex(text).map_or(Self::Never, Self::Regex),
             _ => Self::Bytes(op, text.into()),
         }
     }
@@ -124,7 +123,8 @@ impl Matcher {
             all.into_boxed_slice()
         };
         match constants.first() {
-            None => Self::Never,
+            // An expression is compared with one by one.
+            None | Some(Constant::Pattern(_)) => Self::Never,
             Some(Constant::Bytes(_)) if op == Operator::PMatch => {
                 Self::Paths(PathSet(Box::new(Paths::new(texts()))))
             }

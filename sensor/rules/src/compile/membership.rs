@@ -11,6 +11,9 @@ use crate::check::{Compare, Left, Source};
 use crate::fields::{Argument, FieldId};
 use crate::syntax::ast::Operator;
 
+/// Most comparisons that are answered together: each has a bit for every text that one of them names.
+const TOGETHER: usize = 512;
+
 /// Fewer comparisons than this on one value are cheaper one by one.
 const WORTHWHILE: usize = 2;
 
@@ -84,9 +87,15 @@ impl Group {
             sum += *count;
             *count = sum;
         }
-        let texts_in_order = named.keys().map(|(_, text)| (*text).into()).collect();
-        let rows = named.values().cloned().collect();
-        Self { subject, slot: None, named: texts_in_order, lengths: lengths.into(), rows }
+        let (sorted, rows): (Vec<Box<[u8]>>, Vec<_>) =
+            named.into_iter().map(|((_, text), row)| (text.into(), row)).unzip();
+        Self {
+            subject,
+            slot: None,
+            named: sorted.into(),
+            lengths: lengths.into(),
+            rows: rows.into(),
+        }
     }
 }
 
@@ -104,12 +113,15 @@ pub(super) fn group(tests: &mut [Test]) -> Vec<Group> {
     }
     by_subject.retain(|(_, places)| places.len() >= WORTHWHILE);
     let mut groups = Vec::with_capacity(by_subject.len());
-    for (subject, places) in by_subject {
+    let parts = by_subject.iter().flat_map(|(subject, places)| {
+        places.chunks(TOGETHER).map(move |places| (subject.clone(), places))
+    });
+    for (subject, places) in parts {
         let number = groups.len() as u32;
-        groups.push(Group::new(subject, tests, &places));
+        groups.push(Group::new(subject, tests, places));
         for (bit, place) in (0..).zip(places) {
-            let negated = matches!(tests[place].compare, Compare::One(Operator::Ne, _));
-            tests[place].member = Some(Member { group: number, bit, negated });
+            let negated = matches!(tests[*place].compare, Compare::One(Operator::Ne, _));
+            tests[*place].member = Some(Member { group: number, bit, negated });
         }
     }
     groups
@@ -167,5 +179,19 @@ mod tests {
         let group = graph.group(last);
         assert!(group.names(group.row(b"n129").unwrap(), last));
         assert!(!group.names(group.row(b"n128").unwrap(), last));
+    }
+
+    #[test]
+    fn more_comparisons_than_are_answered_together_are_several_groups() {
+        let count = super::TOGETHER + 1;
+        let parts: Vec<String> = (0..count).map(|n| format!("proc.name = n{n}")).collect();
+        let graph = graph(&parts.join(" or "));
+        assert_eq!(graph.group_count(), 2);
+        for place in [0, count - 2, count - 1] {
+            let member = graph.test(place as u32).member.unwrap();
+            let group = graph.group(member);
+            let row = group.row(format!("n{place}").as_bytes()).unwrap();
+            assert!(group.names(row, member), "{place}");
+        }
     }
 }

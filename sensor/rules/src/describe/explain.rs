@@ -183,7 +183,7 @@ fn source_units(source: &Source) -> usize {
 fn compare_units(compare: &Compare) -> usize {
     match compare {
         Compare::Exists => 0,
-        Compare::One(op, Constant::Bytes(_)) => operator_units(*op),
+        Compare::One(op, Constant::Bytes(_) | Constant::Pattern(_)) => operator_units(*op),
         Compare::Many(op, _, constants) => operator_units(*op) * constants.len().max(1),
         Compare::Set(Operator::PMatch, _) => 4,
         // Of a set one look-up, however large it is.

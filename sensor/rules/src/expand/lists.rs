@@ -5,10 +5,11 @@
 //! contains itself keeps its own name as a value.
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
+use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, Match, MatchKind};
 
-use super::{ITEM_LIMIT, LIST_DEPTH, PART_COST, TEXT_LIMIT, TOTAL_TEXT_LIMIT, TooLarge};
+use super::{ITEM_LIMIT, LIST_DEPTH, TEXT_LIMIT, TOTAL_TEXT_LIMIT, TooLarge, VALUE_COST};
 use crate::collect::{Collection, List, Text};
 
 /// The lists of a collection, ready to be replaced in texts.
@@ -18,8 +19,10 @@ pub struct Lists<'c> {
     /// Lists whose names are several words, and a search for all of them.
     odd: Option<(AhoCorasick, Vec<usize>)>,
     /// Lists as texts, from their first use on.
-    resolved: Vec<Option<Result<Text, TooLarge>>>,
+    resolved: Vec<Option<Result<Arc<Text>, TooLarge>>>,
     used: BTreeSet<usize>,
+    /// Lists of which the present rule is the first to use them.
+    first_used: Vec<usize>,
     /// What all texts took so far, of [`TOTAL_TEXT_LIMIT`].
     spent: usize,
 }
@@ -40,7 +43,20 @@ impl<'c> Lists<'c> {
             resolved: vec![None; all.len()],
             used: all.iter().enumerate().flat_map(nested).collect(),
             by_name,
+            first_used: Vec::new(),
             spent: 0,
+        }
+    }
+
+    /// What is replaced from here on belongs to another rule.
+    pub fn begin_rule(&mut self) {
+        self.first_used.clear();
+    }
+
+    /// The present rule is dropped: what only it refers to is not used.
+    pub fn take_back(&mut self) {
+        for n in self.first_used.drain(..) {
+            self.used.remove(&n);
         }
     }
 
@@ -53,7 +69,7 @@ impl<'c> Lists<'c> {
     /// The items a list stands for, joined as in a condition.
     pub fn items(&mut self, name: &str) -> Option<Text> {
         let n = *self.by_name.get(name)?;
-        self.resolved(n).ok()
+        self.resolved(n).ok().map(Arc::unwrap_or_clone)
     }
 
     /// Names of the lists that a text refers to directly.
@@ -64,6 +80,12 @@ impl<'c> Lists<'c> {
 
     /// Replaces every list name in a text, and notes the lists as used.
     pub fn replace(&mut self, text: &Text) -> Result<Text, TooLarge> {
+        let text = self.replaced(text)?;
+        self.spend(&text)?;
+        Ok(text)
+    }
+
+    fn replaced(&mut self, text: &Text) -> Result<Text, TooLarge> {
         let text = self.replace_odd(text)?;
         let found: Vec<(Range<usize>, usize)> = words(text.as_str())
             .filter_map(|range| Some((range.clone(), *self.by_name.get(&text.as_str()[range])?)))
@@ -95,9 +117,13 @@ impl<'c> Lists<'c> {
             return Ok(text.clone());
         }
         let mut out = Text::default();
-        let mut at = 0;
+        let (mut at, mut taken) = (0, 0);
+        for (_, n) in found {
+            if self.used.insert(*n) {
+                self.first_used.push(*n);
+            }
+        }
         for (range, n) in found {
-            self.used.insert(*n);
             let items = self.resolved(*n)?;
             let mut before = at..range.start;
             let mut after = range.end;
@@ -107,32 +133,41 @@ impl<'c> Lists<'c> {
             let (before, after) = without_blanks(text.as_str(), before, after);
             out.push_range(text, before);
             out.push_str(" ");
+            if out.as_str().len() + items.as_str().len() > TEXT_LIMIT {
+                return Err(TooLarge::Text);
+            }
+            taken += cost(items.as_str());
+            self.afford(taken)?;
             out.push(&items);
             out.push_str(" ");
             at = after;
-            self.spend(&items)?;
-            if out.as_str().len() > TEXT_LIMIT {
-                return Err(TooLarge::Text);
-            }
         }
         out.push_range(text, at..text.as_str().len());
         Ok(out)
     }
 
-    fn resolved(&mut self, n: usize) -> Result<Text, TooLarge> {
+    fn resolved(&mut self, n: usize) -> Result<Arc<Text>, TooLarge> {
         if let Some(known) = &self.resolved[n] {
             return known.clone();
         }
         let mut out = Text::default();
         let added = self.add_items(n, &mut vec![n], &mut out, &mut 0);
-        let result = added.and_then(|()| self.spend(&out)).map(|()| out);
+        let result = added.and_then(|()| self.spend(&out)).map(|()| Arc::new(out));
         self.resolved[n] = Some(result.clone());
         result
     }
 
     fn spend(&mut self, text: &Text) -> Result<(), TooLarge> {
-        self.spent += text.as_str().len() + text.parts() * PART_COST;
-        if self.spent > TOTAL_TEXT_LIMIT { Err(TooLarge::TotalText) } else { Ok(()) }
+        let cost = cost(text.as_str());
+        self.afford(cost)?;
+        self.spent += cost;
+        Ok(())
+    }
+
+    /// Whether a text that costs so much fits what is left. What does not fit is not spent: it is not
+    /// kept, and a smaller one may still fit.
+    fn afford(&self, cost: usize) -> Result<(), TooLarge> {
+        if self.spent + cost > TOTAL_TEXT_LIMIT { Err(TooLarge::TotalText) } else { Ok(()) }
     }
 
     /// Adds the items of a list, and for each that is a list's name the items of that one. `open`
@@ -167,6 +202,11 @@ impl<'c> Lists<'c> {
         }
         Ok(())
     }
+}
+
+/// What a text and the values in it count as. Each value but the first has a comma before it.
+fn cost(text: &str) -> usize {
+    text.len() + memchr::memchr_iter(b',', text.as_bytes()).count() * VALUE_COST
 }
 
 /// A search for names that are several words. There is none for more of them than it can hold: names
@@ -322,7 +362,7 @@ mod tests {
         let yaml = format!("- {{list: l, items: [{items}]}}\n");
         let collection = collection(&yaml);
         let mut lists = Lists::new(&collection);
-        let many = Text::generated(&format!("p.n in ({})", vec!["l"; 100].join(", ")));
+        let many = Text::generated(&format!("p.n in ({})", ["l"; 10].join(", ")));
         assert!(lists.replace(&many).is_ok());
         assert_eq!(
             lists.replace(&many).and_then(|_| lists.replace(&many)),

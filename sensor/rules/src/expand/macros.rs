@@ -1,5 +1,5 @@
 //! Macro names in a tree become the macros' trees.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{TOTAL_TREE_LIMIT, TREE_DEPTH, TREE_LIMIT, TooLarge};
 use crate::syntax::ast::{Expr, MacroRef};
@@ -52,6 +52,21 @@ struct Size {
     depth: usize,
 }
 
+/// Macros that a tree uses, each once, in the order in which they are met.
+#[derive(Default)]
+struct Used {
+    order: Vec<usize>,
+    known: HashSet<usize>,
+}
+
+impl Used {
+    fn add(&mut self, n: usize) {
+        if self.known.insert(n) {
+            self.order.push(n);
+        }
+    }
+}
+
 /// The macros of a collection.
 #[derive(Default)]
 pub struct Macros {
@@ -85,7 +100,7 @@ impl Macros {
         self.spent
     }
 
-    /// Counts nodes of a tree that was expanded before; `false` if that is too much.
+    /// Counts nodes of a tree that was expanded before, or fields of an output; `false` if that is too much.
     pub fn charge(&mut self, nodes: usize) -> bool {
         self.spent += nodes;
         self.spent <= TOTAL_TREE_LIMIT
@@ -115,7 +130,10 @@ impl Macros {
         if self.spent > TOTAL_TREE_LIMIT {
             return Err(MacroError::TooLarge(TooLarge::TotalTree));
         }
-        Ok(self.build(tree, used))
+        let mut found = Used::default();
+        let built = self.build(tree, &mut found);
+        used.extend(found.order.into_iter().map(|n| self.names[n].clone()));
+        Ok(built)
     }
 
     fn size_of(&mut self, n: usize, open: &mut Vec<usize>) -> Result<Size, MacroError> {
@@ -189,8 +207,8 @@ impl Macros {
         Ok(Size { nodes, depth: depth + 1 })
     }
 
-    fn build(&self, tree: &Expr, used: &mut Vec<String>) -> Option<Expr> {
-        let all = |parts: &[Expr], used: &mut Vec<String>| {
+    fn build(&self, tree: &Expr, used: &mut Used) -> Option<Expr> {
+        let all = |parts: &[Expr], used: &mut Used| {
             parts.iter().map(|part| self.build(part, used)).collect::<Option<Vec<Expr>>>()
         };
         Some(match tree {
@@ -199,10 +217,9 @@ impl Macros {
             Expr::Not(inner) => Expr::Not(Box::new(self.build(inner, used)?)),
             Expr::Check(check) => Expr::Check(check.clone()),
             Expr::Macro(reference) => {
-                if !used.contains(&reference.name) {
-                    used.push(reference.name.clone());
-                }
-                self.build(self.tree(&reference.name)?, used)?
+                let n = *self.by_name.get(&reference.name)?;
+                used.add(n);
+                self.build(self.all[n].tree.as_ref()?, used)?
             }
         })
     }

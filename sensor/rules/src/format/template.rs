@@ -223,6 +223,11 @@ impl Template {
         &self.fields
     }
 
+    /// Texts and references that it is made of.
+    pub fn parts(&self) -> usize {
+        self.pieces.len()
+    }
+
     /// Fills the template in for one event.
     pub fn render(&self, facts: &dyn Facts, style: Style) -> Rendered {
         let mut text = Vec::new();

@@ -8,21 +8,26 @@ use crate::source::{Place, SourceFile};
 use crate::syntax::ast::Expr;
 use crate::syntax::{Limits, parse};
 
-/// Values given twice, and values that the condition excludes already.
+/// Values given twice, and values that the condition excludes already: at most `room`.
 pub(super) fn idle(
     collection: &Collection,
     compiled: &CompiledRule,
     files: &[SourceFile],
+    room: usize,
 ) -> Vec<(String, Place)> {
     let mut found = Vec::new();
     let demands = Demands::of(&compiled.tree);
     for exception in &collection.rules[compiled.rule].exceptions {
         let mut seen = HashSet::new();
         for value in &exception.values {
-            let place = place(value, files).unwrap_or(exception.place);
+            // Each place is a walk over the text it is in.
+            if found.len() == room {
+                return found;
+            }
+            let place = || place(value, files).unwrap_or(exception.place);
             let (name, text) = (&exception.name, words(value));
             if !seen.insert(text.clone()) {
-                found.push((format!("exception `{name}` has the value `{text}` twice"), place));
+                found.push((format!("exception `{name}` has the value `{text}` twice"), place()));
             } else if !names_list(collection, value)
                 && let Some(tree) = as_tree(&exception.fields, &exception.comps, value)
                 && demands.excludes(&Demands::of(&tree))
@@ -30,7 +35,7 @@ pub(super) fn idle(
                 let message = format!(
                     "exception `{name}` is never reached with `{text}`: the condition excludes it"
                 );
-                found.push((message, place));
+                found.push((message, place()));
             }
         }
     }

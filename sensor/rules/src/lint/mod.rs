@@ -19,12 +19,13 @@ use crate::source::SourceFile;
 /// Most rules that are compared with each other.
 const COMPARED_LIMIT: usize = 2000;
 
-/// All lints of a rule set.
+/// All lints of a rule set, as far as there is room for them.
 pub(crate) fn lint(
     collection: &Collection,
     rules: &[CompiledRule],
     files: &[SourceFile],
     matching: Matching,
+    room: usize,
 ) -> Vec<Report> {
     let subject = |compiled: &CompiledRule| Subject {
         files,
@@ -39,7 +40,11 @@ pub(crate) fn lint(
                 Told::lint(Code::LintNeverMatches, format!("the rule can never match: {why}"));
             reports.push(subject(compiled).whole(told));
         }
-        for (message, place) in exception::idle(collection, compiled, files) {
+        let left = room.saturating_sub(reports.len());
+        if left == 0 {
+            break;
+        }
+        for (message, place) in exception::idle(collection, compiled, files, left) {
             reports.push(subject(compiled).at(Told::lint(Code::LintException, message), place));
         }
     }
@@ -54,6 +59,7 @@ pub(crate) fn lint(
             reports.push(subject(later).whole(told.hint(Some(hint))));
         }
     }
+    reports.truncate(room);
     reports
 }
 

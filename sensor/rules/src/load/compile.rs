@@ -5,7 +5,7 @@ use super::conditions::Conditions;
 use super::memo::{Kept, Memo};
 use super::options::EngineOptions;
 use super::told::{Subject, Told};
-use crate::check::{CheckError, Ir, Scope, check, mistakes};
+use crate::check::{CheckError, Ir, Scope, check_with, mistakes};
 use crate::collect::{Collection, Macro, Rule, Text};
 use crate::expand::{BadValue, Lists, MacroError, Macros, TooLarge, with_exceptions};
 use crate::fields::{self, Flags};
@@ -153,6 +153,7 @@ impl<'c> Compiler<'c> {
         if !rule.known_source {
             return;
         }
+        self.lists.begin_rule();
         let text = self.text(rule);
         if let Ok(text) = &text
             && self.known(place, rule, text.as_str())
@@ -162,6 +163,7 @@ impl<'c> Compiler<'c> {
         let (told, spent) = (self.reports.len(), self.macros.spent());
         let output = self.output(rule);
         if output.is_none() && self.was_skipped() {
+            self.lists.take_back();
             return;
         }
         let kept_text =
@@ -243,7 +245,13 @@ impl<'c> Compiler<'c> {
         let text = rule.output.as_str();
         let scope = self.scope(rule);
         let error = match RuleOutput::compile(view, text, entries, scope) {
-            Ok(output) => return Some(output),
+            Ok(output) if self.macros.charge(output.template().parts()) => {
+                return Some(output);
+            }
+            Ok(_) => {
+                self.macro_error("rule", &rule.header, &MacroError::TooLarge(TooLarge::TotalTree));
+                return None;
+            }
             Err(error) => error,
         };
         let told = output_error(rule, &error);
@@ -283,14 +291,19 @@ impl<'c> Compiler<'c> {
     fn checked(&mut self, rule: &'c Rule, tree: &Expr) -> Option<(Ir, IdSet, IdSet)> {
         let scope = self.scope(rule);
         let sets = |checked| Ok((checked, rule_codes(tree, &rule.source)?, system_calls(tree)?));
-        let (checked, codes, calls) = match check(tree, scope).and_then(sets) {
-            Ok(all) => all,
-            Err(error) => {
-                self.mistakes(rule, tree, error);
-                return None;
-            }
-        };
+        let (checked, codes, calls) =
+            match check_with(tree, scope, &self.memo.patterns).and_then(sets) {
+                Ok(all) => all,
+                Err(error) => {
+                    self.mistakes(rule, tree, error);
+                    return None;
+                }
+            };
         for warning in &checked.warnings {
+            // To find the place of each in a long condition costs.
+            if !has_room(&self.reports, Severity::Warning) {
+                break;
+            }
             let message = warning.to_string();
             let told = Told::warning(Code::Suspicious, LoadCode::CompileCondition, message)
                 .hint(Some(warning.hint()));
@@ -319,7 +332,9 @@ impl<'c> Compiler<'c> {
     fn mistakes(&mut self, rule: &'c Rule, tree: &Expr, first: CheckError) {
         let drops = |error: &CheckError| rule.skip_if_unknown_filter && error.is_unknown_filter();
         let room = has_room(&self.reports, Severity::Error);
-        let all_of = |tree| if room { mistakes(tree, self.scope(rule)) } else { Vec::new() };
+        let all_of = |tree| {
+            if room { mistakes(tree, self.scope(rule), &self.memo.patterns) } else { Vec::new() }
+        };
         let mut all = if drops(&first) { Vec::new() } else { all_of(tree) };
         all.retain(|error| !drops(error));
         if all.is_empty() {

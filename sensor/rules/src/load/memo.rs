@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use super::compile::CompiledRule;
+use crate::check::Patterns;
 use crate::collect::Rule;
 use crate::report::Report;
 
@@ -12,6 +13,8 @@ use crate::report::Report;
 #[derive(Default)]
 pub(super) struct Memo {
     rules: HashMap<usize, Kept>,
+    /// Their regular expressions.
+    pub(super) patterns: Patterns,
 }
 
 /// A rule that compiled, and all that its meaning depends on besides the settings.

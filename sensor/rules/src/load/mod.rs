@@ -17,7 +17,9 @@ pub use select::{Selection, is_enabled, metric_name, wildcard_match};
 use crate::collect::{Collection, schema_violations, unsatisfied};
 use crate::eval::{RuleSet, RuleSetBuilder, RuleSetOptions};
 use crate::lint::lint;
-use crate::report::{Code, FileResult, LoadCode, Location, Position, Report, Severity, snippet};
+use crate::report::{
+    Code, FileResult, LoadCode, Location, MOST, Position, Report, Severity, snippet,
+};
 use crate::source::{FileId, Mark, Place, SourceFile, read};
 
 use compile::Compilation;
@@ -196,10 +198,11 @@ impl Load<'_> {
         let mut reports = self.kept;
         let mut outcome = LoadOutcome { results: self.results, ..LoadOutcome::default() };
         if let Some(mut last) = last.filter(|_| !self.failed) {
+            let room = MOST.saturating_sub(last.reports.len());
             reports.append(&mut last.reports);
             outcome.rule_set = Some(rule_set(&self.collection, &mut last, self.options));
             let matching = self.options.matching;
-            reports.append(&mut lint(&self.collection, &last.rules, self.files, matching));
+            reports.append(&mut lint(&self.collection, &last.rules, self.files, matching, room));
             outcome.rules = last.rules;
             outcome.macros = last.macros;
         }

@@ -58,7 +58,7 @@ pub struct Report {
     pub place: Option<Place>,
 }
 
-/// Most problems of a file that reading tells, and most of a load that compiling does. The first error
+/// Most problems of a file that reading tells, and most of a load that compiling and the lints do. The first error
 /// is told whatever came before it.
 pub const MOST: usize = 1000;
 

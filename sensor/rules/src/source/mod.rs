@@ -13,14 +13,14 @@ pub use trace::trace;
 pub use tree::read;
 
 /// Largest rules file, in bytes.
-pub const FILE_LIMIT: usize = 16 * 1024 * 1024;
+pub const FILE_LIMIT: usize = 8 * 1024 * 1024;
 
 /// Deepest nesting of sequences and mappings in a rules file.
 pub const NESTING_LIMIT: usize = 64;
 
 /// Most nodes of one rules file, those behind aliases counted at every use. A long text counts as
 /// one node for every [`NODE_TEXT`] bytes.
-pub const NODE_LIMIT: usize = 1_000_000;
+pub const NODE_LIMIT: usize = 200_000;
 
 /// Bytes of text that count like a node of their own.
 pub const NODE_TEXT: usize = 64;

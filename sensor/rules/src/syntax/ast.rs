@@ -3,6 +3,8 @@
 //! Every node that an error can be about carries a [`Span`] into the text it was parsed from.
 //! After macro expansion one tree holds nodes of several texts, hence [`TextId`].
 
+use std::sync::Arc;
+
 /// Which text a span points into: the condition of one rule or macro.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct TextId(pub u32);
@@ -34,8 +36,8 @@ pub enum Expr {
     Or(Vec<Expr>),
     /// Does not hold.
     Not(Box<Expr>),
-    /// One comparison.
-    Check(Box<Check>),
+    /// One comparison; shared by all conditions that a macro puts it into.
+    Check(Arc<Check>),
     /// A name to be replaced by the macro's condition.
     Macro(MacroRef),
 }

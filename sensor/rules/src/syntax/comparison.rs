@@ -1,7 +1,7 @@
 //! Comparisons: operators, modifiers, right sides.
-use super::SyntaxError;
 use super::ast::{Check, Literal, Modifier, Operand, Operator, Right};
 use super::parser::Parser;
+use super::{LIST_LENGTH, SyntaxCode, SyntaxError};
 
 const NUMBER_OPERATORS: [Operator; 4] = [Operator::Le, Operator::Lt, Operator::Ge, Operator::Gt];
 
@@ -184,6 +184,10 @@ impl Parser<'_> {
             }
             loop {
                 parser.lexer.blank();
+                if values.len() == LIST_LENGTH {
+                    let message = format!("a list has more than {LIST_LENGTH} values");
+                    return Err(parser.error(SyntaxCode::Length, message));
+                }
                 match parser.text()? {
                     Some(text) => values.push(text),
                     None => return Err(parser.expected("a value")),

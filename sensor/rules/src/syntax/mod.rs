@@ -29,6 +29,15 @@ pub const FILTER_DEPTH: usize = 100;
 /// Deepest nesting of a condition of a rules file, in grammar levels.
 pub const RULE_DEPTH: usize = 1000;
 
+/// Deepest nesting of transformer calls, in any condition.
+pub const CALL_DEPTH: usize = 100;
+
+/// Most comparisons and macro names of one condition as written.
+pub const PARTS: usize = 50_000;
+
+/// Most values of one list in a condition.
+pub const LIST_LENGTH: usize = 100_000;
+
 /// What a parse may cost, and which text it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -88,11 +97,13 @@ pub enum SyntaxCode {
     Escape,
     /// Nested too deeply.
     Depth,
+    /// A list has too many values, or a condition too many comparisons.
+    Length,
 }
 
 impl SyntaxCode {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Empty,
         Self::Expected,
         Self::Leftover,
@@ -100,6 +111,7 @@ impl SyntaxCode {
         Self::Unterminated,
         Self::Escape,
         Self::Depth,
+        Self::Length,
     ];
 
     /// The stable name of this class.
@@ -112,6 +124,7 @@ impl SyntaxCode {
             Self::Unterminated => "syntax-unterminated",
             Self::Escape => "syntax-escape",
             Self::Depth => "syntax-depth",
+            Self::Length => "syntax-length",
         }
     }
 }

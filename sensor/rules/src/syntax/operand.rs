@@ -2,7 +2,7 @@
 use super::ast::{Argument, FieldRef, Literal, Operand, Transform, TransformArg, TransformCall};
 use super::parser::Parser;
 use super::quoted::unquote;
-use super::{SyntaxCode, SyntaxError};
+use super::{CALL_DEPTH, SyntaxCode, SyntaxError};
 
 impl Parser<'_> {
     /// A field or a transformer call, if one begins here.
@@ -60,7 +60,12 @@ impl Parser<'_> {
     fn call(&mut self) -> Result<Option<TransformCall>, SyntaxError> {
         let start = self.lexer.at();
         let Some(transform) = self.transform_name() else { return Ok(None) };
-        self.deeper(|parser| {
+        if self.calls == CALL_DEPTH {
+            let message = format!("calls are nested deeper than {CALL_DEPTH} levels");
+            return Err(self.error(SyntaxCode::Depth, message));
+        }
+        self.calls += 1;
+        let call = self.deeper(|parser| {
             let mut args = Vec::new();
             loop {
                 parser.lexer.blank();
@@ -73,7 +78,9 @@ impl Parser<'_> {
             parser.close()?;
             let selector = parser.argument()?;
             Ok(Some(TransformCall { transform, args, selector, span: parser.span(start) }))
-        })
+        });
+        self.calls -= 1;
+        call
     }
 
     /// A transformer's name with the parenthesis right behind it.

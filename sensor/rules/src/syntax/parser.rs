@@ -2,9 +2,11 @@
 //!
 //! Comparisons are in `comparison`, fields and transformers in `operand`; all three are methods
 //! of one [`Parser`].
+use std::sync::Arc;
+
 use super::ast::{Expr, MacroRef, Operand, Span};
 use super::lexer::Lexer;
-use super::{Limits, SyntaxCode, SyntaxError};
+use super::{Limits, PARTS, SyntaxCode, SyntaxError};
 
 /// Parses a whole condition.
 pub fn parse(text: &str, limits: Limits) -> Result<Expr, SyntaxError> {
@@ -37,11 +39,13 @@ pub(super) struct Parser<'t> {
     pub(super) lexer: Lexer<'t>,
     limits: Limits,
     depth: usize,
+    parts: usize,
+    pub(super) calls: usize,
 }
 
 impl<'t> Parser<'t> {
     fn new(text: &'t str, limits: Limits) -> Self {
-        Self { lexer: Lexer::new(text), limits, depth: 0 }
+        Self { lexer: Lexer::new(text), limits, depth: 0, parts: 0, calls: 0 }
     }
 
     fn or(&mut self) -> Result<Expr, SyntaxError> {
@@ -124,8 +128,13 @@ impl<'t> Parser<'t> {
             if parser.lexer.exact("(") {
                 return parser.embedded();
             }
+            parser.parts += 1;
+            if parser.parts > PARTS {
+                let message = format!("the condition has more than {PARTS} comparisons");
+                return Err(parser.error(SyntaxCode::Length, message));
+            }
             if let Some(left) = parser.operand()? {
-                return parser.comparison(left, start).map(|check| Expr::Check(Box::new(check)));
+                return parser.comparison(left, start).map(|check| Expr::Check(Arc::new(check)));
             }
             if let Some(name) = parser.lexer.identifier() {
                 let span = parser.span(start);
