@@ -10,15 +10,17 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// Blocks in every write until told to go on; then everything goes through.
+/// Says that it has been reached, and blocks in every write until told to go on; then everything goes through.
 #[derive(Debug)]
 struct Gate {
+    reached: mpsc::Sender<()>,
     go: mpsc::Receiver<()>,
     into: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Writer for Gate {
     fn deliver(&mut self, batch: &[Line]) -> Delivery {
+        let _ = self.reached.send(());
         let _ = self.go.recv();
         for message in batch {
             let mut into = self.into.lock().unwrap();
@@ -37,13 +39,21 @@ fn batch(lines: &[&str]) -> Vec<Line> {
     lines.iter().map(|line| Arc::new(message(*line))).collect()
 }
 
-fn gated(limits: QueueLimits) -> (Sinks, mpsc::Sender<()>, Arc<Mutex<Vec<u8>>>) {
-    let (open, go) = mpsc::channel();
+/// Sinks with a gate, and both of its sides.
+struct Gated {
+    sinks: Sinks,
+    reached: mpsc::Receiver<()>,
+    open: mpsc::Sender<()>,
+    into: Arc<Mutex<Vec<u8>>>,
+}
+
+fn gated(limits: QueueLimits) -> Gated {
+    let ((says, reached), (open, go)) = (mpsc::channel(), mpsc::channel());
     let into = Arc::new(Mutex::new(Vec::new()));
-    let gate = Box::new(Gate { go, into: Arc::clone(&into) });
+    let gate = Box::new(Gate { reached: says, go, into: Arc::clone(&into) });
     let sinks = Sinks::default();
     sinks.replace(Prepared(vec![Place::Opened(Target::Stdout, gate, limits)])).unwrap();
-    (sinks, open, into)
+    Gated { sinks, reached, open, into }
 }
 
 /// A list with one more target at its end.
@@ -55,11 +65,12 @@ fn add(sinks: &Sinks, target: Target, limits: QueueLimits) {
 
 #[test]
 fn a_hanging_sink_is_never_waited_for_and_what_it_misses_is_counted() {
-    let (sinks, open, into) = gated(QueueLimits { alerts: 10, bytes: 1 << 20 });
-    let taken: usize = (0..1000).map(|n| sinks.send(message(format!("line {n}")))).sum();
+    let Gated { sinks, reached, open, into } = gated(QueueLimits { alerts: 10, bytes: 1 << 20 });
+    let mut taken = sinks.send(message("line 0"));
+    reached.recv_timeout(LONG).unwrap();
+    taken += (1..1000).map(|n| sinks.send(message(format!("line {n}")))).sum::<usize>();
     let counts = sinks.counts().remove(0);
-    // The queue, and the one batch that the thread may hold.
-    assert!((10..=25).contains(&taken), "{taken}");
+    assert_eq!(taken, 11, "what the thread holds, and the queue");
     assert_eq!(counts.dropped, 1000 - taken as u64);
     assert_eq!(counts.written, 0);
     drop(open);
@@ -75,7 +86,7 @@ fn a_hanging_sink_is_never_waited_for_and_what_it_misses_is_counted() {
 fn a_hanging_sink_does_not_keep_lines_from_the_others_nor_the_end_from_coming() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("alerts");
-    let (sinks, open, _) = gated(QueueLimits::default());
+    let Gated { sinks, open, .. } = gated(QueueLimits::default());
     add(&sinks, Target::File(path.clone()), QueueLimits::default());
     for n in 0..50 {
         sinks.send(message(format!("{n}")));
