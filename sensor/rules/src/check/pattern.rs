@@ -51,7 +51,7 @@ impl Hash for Pattern {
 }
 
 /// The regular expressions of a load: each is compiled once, and all together stay below
-/// [`TOTAL_REGEX_SIZE`].
+/// `TOTAL_REGEX_SIZE`.
 #[derive(Debug, Default)]
 pub struct Patterns(RefCell<Known>);
 
