@@ -101,9 +101,8 @@ struct Wrong {
 }
 
 /// Performs every row and gives what went wrong. What was not told of is performed again, aloud: on a busy machine
-/// the kernel may drop events, which sensors tell, and an alert does not name the action while the events of one CPU
-/// are read before those of another that say who the ancestors are. What is told wrongly is never tried again.
-// TODO(#7): hold back what is younger than the rings' positions, so that ancestors are always known.
+/// the kernel may drop events, which sensors tell. What is told wrongly is never tried again.
+// TODO(#7): now and then a row is not told although no sensor lost anything; why is not known.
 fn perform(rows: &[Row], files: &[PathBuf]) -> Vec<String> {
     let mut rows = rows.to_vec();
     let mut round = 1;
