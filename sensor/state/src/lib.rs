@@ -17,7 +17,7 @@ mod slots;
 mod tables;
 
 pub use clock::{Civil, LocalTime, civil};
-pub use ctx::{Ctx, Descriptors, Given};
+pub use ctx::{Ctx, Descriptors, Given, Moment};
 pub use fd::{Fd, FdKind, Role};
 pub use host::{Group, Host, User};
 pub use path::{UNKNOWN_DIRECTORY, absolute, is_clean};

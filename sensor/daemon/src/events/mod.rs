@@ -222,7 +222,10 @@ impl<'e> Judge<'e> {
             let book = &self.engine.containers;
             let asked =
                 self.waiting.ask(claim, process.pid, || book.ask((Arc::clone(claim), process.pid)));
-            if asked && self.waiting.keep(record, process, claim) {
+            if asked
+                && let Some(moment) = ctx.moment()
+                && self.waiting.keep(record, moment, Arc::clone(claim))
+            {
                 return;
             }
             self.engine.stats.unasked.add(1);
@@ -252,7 +255,7 @@ impl<'e> Judge<'e> {
     fn judge_held(&mut self, held: &[waiting::Held]) {
         for held in held {
             if let Ok(event) = Event::decode(&held.record) {
-                let ctx = self.tables.again(&event, &held.process);
+                let ctx = self.tables.again(&event, &held.moment);
                 let asked = judge(
                     self.engine,
                     &mut self.active,

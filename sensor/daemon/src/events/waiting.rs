@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use eyas_state::Process;
+use eyas_state::Moment;
 use eyas_state::container::{Claim, Containers};
 
 /// How long an event waits.
@@ -15,13 +15,19 @@ const MAX_EVENTS: usize = 4096;
 /// Most bytes of events that wait.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// An event with the process as it was.
+/// An event with what was around it.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) record: Box<[u8]>,
-    pub(super) process: Process,
+    pub(super) moment: Moment,
     claim: Arc<Claim>,
     until: Instant,
+}
+
+impl Held {
+    fn bytes(&self) -> usize {
+        self.record.len() + self.moment.heap_bytes()
+    }
 }
 
 /// Those that wait, oldest first.
@@ -50,17 +56,14 @@ impl Waiting {
     }
 
     /// Keeps an event; `false` when there is no room, and it has to be judged as it is.
-    pub(super) fn keep(&mut self, record: &[u8], process: &Process, claim: &Arc<Claim>) -> bool {
-        if self.held.len() >= MAX_EVENTS || self.bytes + record.len() > MAX_BYTES {
+    pub(super) fn keep(&mut self, record: &[u8], moment: Moment, claim: Arc<Claim>) -> bool {
+        let until = Instant::now() + LIMIT;
+        let held = Held { record: record.into(), moment, claim, until };
+        if self.held.len() >= MAX_EVENTS || self.bytes + held.bytes() > MAX_BYTES {
             return false;
         }
-        self.bytes += record.len();
-        self.held.push_back(Held {
-            record: record.into(),
-            process: process.clone(),
-            claim: Arc::clone(claim),
-            until: Instant::now() + LIMIT,
-        });
+        self.bytes += held.bytes();
+        self.held.push_back(held);
         true
     }
 
@@ -87,7 +90,7 @@ impl Waiting {
             });
         self.held = rest;
         self.asked.retain(|claim, _| !known.known.contains_key(&**claim));
-        self.bytes -= ready.iter().map(|held| held.record.len()).sum::<usize>();
+        self.bytes -= ready.iter().map(Held::bytes).sum::<usize>();
         (ready, in_vain)
     }
 
@@ -106,8 +109,8 @@ mod tests {
 
     use super::*;
 
-    /// A process with a control group, and its claim.
-    fn process(group: &str) -> (Process, Arc<Claim>) {
+    /// What is around an event of a process in a control group, and its claim.
+    fn process(group: &str) -> (Moment, Arc<Claim>) {
         let header = Header { time: 1, start: 1, tgid: 10, tid: 10, ..Header::default() };
         let record = EventBuilder::new(430)
             .header(header)
@@ -115,19 +118,19 @@ mod tests {
             .bytes(format!("={group}\0").as_bytes())
             .build();
         let mut tables = Tables::new(Limits::default(), Arc::new(Host::default()));
-        drop(tables.apply(&Event::decode(&record).unwrap()));
-        let process = tables.get(10).unwrap().clone();
-        let claim = process.claim.clone().unwrap();
-        (process, claim)
+        let event = Event::decode(&record).unwrap();
+        let moment = tables.apply(&event).moment().unwrap();
+        let claim = moment.process().claim.clone().unwrap();
+        (moment, claim)
     }
 
     #[test]
     fn an_answer_lets_those_go_who_waited_for_it_in_their_order() {
         let ((a, claim_a), (b, claim_b)) = (process("/a"), process("/b"));
         let mut waiting = Waiting::default();
-        assert!(waiting.keep(b"1", &a, &claim_a));
-        assert!(waiting.keep(b"2", &b, &claim_b));
-        assert!(waiting.keep(b"3", &a, &claim_a));
+        assert!(waiting.keep(b"1", a.clone(), Arc::clone(&claim_a)));
+        assert!(waiting.keep(b"2", b.clone(), Arc::clone(&claim_b)));
+        assert!(waiting.keep(b"3", a.clone(), Arc::clone(&claim_a)));
         let mut known = Containers::default();
         let (ready, in_vain) = waiting.take(&known);
         assert_eq!((ready.len(), in_vain), (0, 0));
@@ -162,7 +165,7 @@ mod tests {
     fn nobody_waits_for_ever_and_it_is_counted() {
         let (process, claim) = process("/a");
         let mut waiting = Waiting::default();
-        assert!(waiting.keep(b"1", &process, &claim));
+        assert!(waiting.keep(b"1", process.clone(), Arc::clone(&claim)));
         waiting.held[0].until = Instant::now();
         let (ready, in_vain) = waiting.take(&Containers::default());
         assert_eq!((ready.len(), in_vain), (1, 1));
@@ -173,11 +176,11 @@ mod tests {
         let (process, claim) = process("/a");
         let mut waiting = Waiting::default();
         for _ in 0..MAX_EVENTS {
-            assert!(waiting.keep(b"", &process, &claim));
+            assert!(waiting.keep(b"", process.clone(), Arc::clone(&claim)));
         }
-        assert!(!waiting.keep(b"", &process, &claim));
+        assert!(!waiting.keep(b"", process.clone(), Arc::clone(&claim)));
         let mut waiting = Waiting::default();
-        assert!(waiting.keep(&vec![0; MAX_BYTES], &process, &claim));
-        assert!(!waiting.keep(b"1", &process, &claim));
+        assert!(waiting.keep(&vec![0; MAX_BYTES], process.clone(), Arc::clone(&claim)));
+        assert!(!waiting.keep(b"1", process.clone(), Arc::clone(&claim)));
     }
 }

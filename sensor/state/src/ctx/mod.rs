@@ -2,6 +2,8 @@
 //!
 //! Values that have to be put together are made at most once per event and kept here.
 
+mod moment;
+
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
@@ -17,6 +19,8 @@ use crate::process::Process;
 use crate::slots::FdSlots;
 use crate::tables::Tables;
 
+pub use moment::Moment;
+
 /// Parameter value that stands for the working directory.
 const AT_FDCWD: i64 = -100;
 
@@ -26,6 +30,8 @@ pub struct Ctx<'a> {
     event: &'a Event<'a>,
     tables: &'a Tables,
     process: Option<&'a Process>,
+    /// What was around the event, when it is not judged at once.
+    moment: Option<&'a Moment>,
     at: &'a FdSlots,
     fd: OnceCell<Option<Fd<'a>>>,
     fd_name: OnceCell<Option<Cow<'a, [u8]>>>,
@@ -71,6 +77,7 @@ impl<'a> Ctx<'a> {
             event,
             tables,
             process,
+            moment: None,
             at: tables.slots.fd(event.code()),
             fd: OnceCell::new(),
             fd_name: OnceCell::new(),
@@ -156,7 +163,7 @@ impl<'a> Ctx<'a> {
 
     /// Number of the event, from 1.
     pub fn number(&self) -> u64 {
-        self.tables.events
+        self.moment.map_or(self.tables.events, Moment::number)
     }
 
     /// Time of the event, nanoseconds since the epoch.
@@ -171,7 +178,9 @@ impl<'a> Ctx<'a> {
 
     /// Nanoseconds since the event before.
     pub fn since_previous_ns(&self) -> u64 {
-        self.tables.current_ns.saturating_sub(self.tables.previous_ns)
+        let tables = self.tables;
+        let now = || tables.current_ns.saturating_sub(tables.previous_ns);
+        self.moment.map_or_else(now, Moment::since_previous_ns)
     }
 
     /// Whether rules are to be judged on this event: not on enter events and not on what is only
@@ -186,8 +195,24 @@ impl<'a> Ctx<'a> {
         let process = self.process?;
         match level {
             0 => Some(process),
-            _ => self.tables.ancestors(process).nth(level as usize - 1),
+            _ => self.ancestors().nth(level as usize - 1),
         }
+    }
+
+    /// The ancestors of the event's process, from its parent upwards.
+    pub fn ancestors(&self) -> impl Iterator<Item = &'a Process> + use<'a> {
+        let now = match self.moment {
+            Some(_) => None,
+            None => self.process.map(|process| self.tables.ancestors(process)),
+        };
+        let then = self.moment.map(Moment::ancestors);
+        now.into_iter().flatten().chain(then.into_iter().flatten())
+    }
+
+    /// The process with this id.
+    pub fn process_by_id(&self, pid: u32) -> Option<&'a Process> {
+        let then = self.moment.and_then(|moment| moment.get(pid));
+        then.or_else(|| self.tables.get(pid))
     }
 
     /// The event's descriptor; `None` for events that have none.

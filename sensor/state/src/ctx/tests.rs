@@ -100,3 +100,47 @@ fn times_numbers_and_what_is_judged() {
     let enter = header(EventBuilder::new(306)).int(-100).text(b"/x").build();
     look(&enter, |ctx| assert!(!ctx.is_judged()));
 }
+
+/// A birth of `pid` from `parent`, in the initial namespace.
+fn birth(pid: u32, parent: u32, comm: &[u8]) -> Vec<u8> {
+    let start = u64::from(pid);
+    let (id, parent) = (i64::from(pid), i64::from(parent));
+    EventBuilder::new(223)
+        .header(Header { tgid: pid, tid: pid, time: 500, start, ..Header::default() })
+        .int(0)
+        .skip_to("tid")
+        .int(id)
+        .int(id)
+        .int(parent)
+        .skip_to("comm")
+        .text(comm)
+        .build()
+}
+
+#[test]
+fn what_waits_is_judged_by_those_who_were_there() {
+    let mut tables = tables();
+    for (pid, parent, comm) in [(20, 10, &b"nginx"[..]), (30, 20, b"sh")] {
+        drop(tables.apply(&Event::decode(&birth(pid, parent, comm)).unwrap()));
+    }
+    let at = Header { tgid: 30, tid: 30, time: 600, start: 30, ..Header::default() };
+    let record = EventBuilder::new(307).header(at).int(3).build();
+    let event = Event::decode(&record).unwrap();
+    let (moment, number) = {
+        let ctx = tables.apply(&event);
+        (ctx.moment().unwrap(), ctx.number())
+    };
+    // The parent ends, and its id is another program's.
+    let at = Header { tgid: 20, tid: 20, time: 700, start: 20, ..Header::default() };
+    let exit = EventBuilder::new(186).header(at).build();
+    drop(tables.apply(&Event::decode(&exit).unwrap()));
+    drop(tables.apply(&Event::decode(&birth(20, 10, b"cat")).unwrap()));
+
+    let later = tables.again(&event, &moment);
+    let names: Vec<&[u8]> = later.ancestors().map(|p| p.image.comm.as_bytes()).collect();
+    assert_eq!(names, [&b"nginx"[..], b"sh"]);
+    assert_eq!(later.process_by_id(20).unwrap().image.comm.as_bytes(), b"nginx");
+    assert_eq!(tables.get(20).unwrap().image.comm.as_bytes(), b"cat");
+    assert_eq!(later.number(), number);
+    assert_eq!(later.since_previous_ns(), 100);
+}

@@ -9,10 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use eyas_abi::Event;
-
 use crate::container::{Claim, Containers};
-use crate::ctx::Ctx;
 use crate::host::Host;
 use crate::process::{Parent, Process};
 use crate::slots::Slots;
@@ -93,7 +90,8 @@ type Ids<T> = HashMap<u32, T, BuildHasherDefault<IdHasher>>;
 
 #[derive(Debug)]
 struct Entry {
-    process: Process,
+    /// Shared with the moments that are kept; changed in place when there are none.
+    process: Arc<Process>,
     /// Heard of since the clock hand last came by.
     touched: bool,
     /// How many known processes name this one as their parent.
@@ -208,6 +206,10 @@ impl Tables {
 
     /// The process with this id.
     pub fn get(&self, pid: u32) -> Option<&Process> {
+        self.shared(pid).map(|process| &**process)
+    }
+
+    pub(crate) fn shared(&self, pid: u32) -> Option<&Arc<Process>> {
         self.processes.get(&pid).map(|entry| &entry.process)
     }
 
@@ -219,10 +221,10 @@ impl Tables {
     }
 
     /// The parent of `process`, or whoever took it over when the parent left.
-    pub fn parent(&self, process: &Process) -> Option<&Process> {
+    fn parent(&self, process: &Process) -> Option<&Arc<Process>> {
         let mut parent = process.parent?;
         for _ in 0..MAX_ADOPTIONS {
-            if let Some(found) = self.get(parent.pid)
+            if let Some(found) = self.shared(parent.pid)
                 && same_start(found.start_ns, parent.start_ns)
                 && found.pid != process.pid
             {
@@ -235,19 +237,21 @@ impl Tables {
 
     /// The ancestors of `process` from its parent upwards, itself excluded.
     pub fn ancestors<'a>(&'a self, process: &'a Process) -> impl Iterator<Item = &'a Process> {
+        self.line(process).map(|found| &**found)
+    }
+
+    pub(crate) fn line<'a>(
+        &'a self,
+        process: &'a Process,
+    ) -> impl Iterator<Item = &'a Arc<Process>> {
         let origin = process.pid;
         std::iter::successors(self.parent(process), |found| self.parent(found))
             .take_while(move |found| found.pid != origin)
             .take(MAX_ANCESTORS)
     }
 
-    /// An event that was applied some time ago, around the process as it was then.
-    pub fn again<'a>(&'a self, event: &'a Event<'a>, process: &'a Process) -> Ctx<'a> {
-        Ctx::around(self, event, Some(process))
-    }
-
     pub(crate) fn get_mut(&mut self, pid: u32) -> Option<&mut Process> {
-        self.processes.get_mut(&pid).map(|entry| &mut entry.process)
+        self.processes.get_mut(&pid).map(|entry| Arc::make_mut(&mut entry.process))
     }
 
     pub(crate) fn count_stale(&mut self) {
@@ -266,7 +270,7 @@ impl Tables {
             entry.touched = true;
             // The event's own start time is exact, a looked-up one may be rounded.
             if start_ns != 0 && entry.process.placeholder {
-                entry.process.start_ns = start_ns;
+                Arc::make_mut(&mut entry.process).start_ns = start_ns;
             }
             return;
         }
@@ -289,7 +293,7 @@ impl Tables {
         };
         self.bytes += process.image.heap_bytes();
         let parent = process.parent;
-        let entry = Entry { process, touched: true, children };
+        let entry = Entry { process: Arc::new(process), touched: true, children };
         match self.processes.insert(pid, entry) {
             Some(old) => self.release(&old.process),
             None => self.clock.push_back(key),

@@ -16,7 +16,7 @@ impl Tables {
         process.claim = self.claim(&process.cgroups);
         self.bytes += process.image.heap_bytes();
         let key = (id, process.start_ns);
-        let entry = Entry { process, touched: true, children: 0 };
+        let entry = Entry { process: Arc::new(process), touched: true, children: 0 };
         match self.processes.insert(id, entry) {
             Some(old) => {
                 self.bytes = self.bytes.saturating_sub(old.process.image.heap_bytes());
@@ -32,7 +32,7 @@ impl Tables {
 
     /// Every process, in no order.
     pub fn all(&self) -> impl Iterator<Item = &Process> {
-        self.processes.values().map(|entry| &entry.process)
+        self.processes.values().map(|entry| &*entry.process)
     }
 
     /// Changes what is known under an id.
@@ -41,13 +41,13 @@ impl Tables {
         entry.touched = true;
         let before = entry.process.image.heap_bytes();
         let cgroups = Arc::clone(&entry.process.cgroups);
-        change(&mut entry.process);
+        change(Arc::make_mut(&mut entry.process));
         self.bytes = (self.bytes + entry.process.image.heap_bytes()).saturating_sub(before);
         if !Arc::ptr_eq(&cgroups, &entry.process.cgroups) {
             let cgroups = Arc::clone(&entry.process.cgroups);
             let claim = self.claim(&cgroups);
             if let Some(entry) = self.processes.get_mut(&id) {
-                entry.process.claim = claim;
+                Arc::make_mut(&mut entry.process).claim = claim;
             }
         }
     }

@@ -156,7 +156,7 @@ fn resolved<'a>(ctx: &'a Ctx<'_>, index: usize, param: &'static Param) -> Option
         ParamType::Errno => names::error(number()?).map(name),
         ParamType::Fd | ParamType::Fd32 => descriptor(ctx, index, number()?),
         ParamType::Pid | ParamType::Pid32 => {
-            let process = u32::try_from(number()?).ok().and_then(|pid| ctx.tables().get(pid))?;
+            let process = u32::try_from(number()?).ok().and_then(|pid| ctx.process_by_id(pid))?;
             Some(Cow::Borrowed(process.image.comm.as_bytes()))
         }
         ParamType::SigType => names::signal(number()?).map(name),

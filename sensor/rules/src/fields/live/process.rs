@@ -170,8 +170,8 @@ pub(super) fn visit_ancestors(
         }
         return;
     }
-    let (Some(read), Some(process)) = (by_level(field), ctx.process()) else { return };
-    for ancestor in ctx.tables().ancestors(process) {
+    let Some(read) = by_level(field) else { return };
+    for ancestor in ctx.ancestors() {
         if visit(read(ancestor)).is_break() {
             return;
         }
@@ -181,7 +181,7 @@ pub(super) fn visit_ancestors(
 /// The values of all ancestors, separated by blanks.
 fn joined<'a>(ctx: &Ctx<'_>, read: impl Fn(&Process) -> Value<'_>) -> Option<Value<'a>> {
     let mut text = Vec::new();
-    for (position, process) in ctx.tables().ancestors(ctx.process()?).enumerate() {
+    for (position, process) in ctx.ancestors().enumerate() {
         if position > 0 {
             text.push(b' ');
         }
@@ -191,7 +191,7 @@ fn joined<'a>(ctx: &Ctx<'_>, read: impl Fn(&Process) -> Value<'_>) -> Option<Val
 }
 
 fn inherited_variable<'a>(ctx: &'a Ctx<'_>, name: &[u8]) -> Option<Value<'a>> {
-    let mut ancestors = ctx.tables().ancestors(ctx.process()?).take(MAX_ENVIRONMENT_LEVELS);
+    let mut ancestors = ctx.ancestors().take(MAX_ENVIRONMENT_LEVELS);
     ancestors.find_map(|process| process.image.variable(name)).map(Value::text)
 }
 
@@ -253,8 +253,8 @@ fn age<'a>(ctx: &Ctx<'_>, process: &Process) -> Option<Value<'a>> {
 }
 
 /// The oldest of the process and its ancestors whose name ends like a shell's.
-fn login_shell<'a>(ctx: &Ctx<'_>, process: &Process) -> Option<Value<'a>> {
-    let line = std::iter::once(process).chain(ctx.tables().ancestors(process));
+fn login_shell<'a>(ctx: &Ctx<'a>, process: &'a Process) -> Option<Value<'a>> {
+    let line = std::iter::once(process).chain(ctx.ancestors());
     let shell = line.filter(|process| process.image.comm.as_bytes().ends_with(b"sh")).last()?;
     Some(Value::Int(i64::from(shell.pid)))
 }
@@ -271,9 +271,9 @@ fn leader<'a>(
     of: impl Fn(&Process) -> u32,
 ) -> Option<&'a Process> {
     if process.is_host_numbered() {
-        return ctx.tables().get(id).filter(|leader| !leader.placeholder);
+        return ctx.process_by_id(id).filter(|leader| !leader.placeholder);
     }
-    let line = std::iter::once(process).chain(ctx.tables().ancestors(process));
+    let line = std::iter::once(process).chain(ctx.ancestors());
     line.filter(|process| of(process) == id).last()
 }
 
