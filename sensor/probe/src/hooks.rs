@@ -11,7 +11,8 @@ use aya::{Btf, Ebpf};
 use aya_obj::btf::BtfKind;
 
 use crate::error::ProbeError;
-use crate::load::{chain, program, refused};
+use crate::load::{Walk, chain, program, refused};
+use crate::verify::{Programs, Task};
 
 /// Programs with the tracepoint they belong to, in the order in which they are attached: new tasks must be known
 /// before what they do.
@@ -113,6 +114,17 @@ impl fmt::Display for Missing {
     }
 }
 
+/// What the kernel said of one program.
+#[derive(Debug)]
+pub(crate) enum Verified {
+    /// Of one without which there is no probe.
+    Needed(Result<(), ProbeError>),
+    /// Of one that the probe can do without.
+    Extra(Result<(), Missing>),
+    /// Which walk over tasks it took.
+    Snapshot(Option<Walk>),
+}
+
 /// The state of every program at a tracepoint.
 #[derive(Debug)]
 pub(crate) struct Hooks {
@@ -130,18 +142,35 @@ struct Loaded {
 }
 
 impl Hooks {
-    /// Has the kernel verify all of them.
-    pub(crate) fn load(bpf: &mut Ebpf, btf: &Btf) -> Result<Self, ProbeError> {
-        for (name, tracepoint) in NEEDED {
-            program(bpf, name)?.load(tracepoint, btf).map_err(|error| refused(name, &error))?;
+    /// What has to be verified of them, the largest first.
+    pub(crate) fn tasks<'t>(
+        programs: &mut Programs<'t>,
+        btf: &'t Btf,
+    ) -> Result<Vec<Task<'t, Verified>>, ProbeError> {
+        let mut tasks: Vec<Task<'t, Verified>> = Vec::new();
+        for hook in EXTRA {
+            let program: Result<&mut BtfTracePoint, _> = programs.take(hook.program);
+            tasks.push(Box::new(move || {
+                let refused = |error: ProbeError| Missing::Refused(error.to_string());
+                let taken = program.map_err(refused);
+                Verified::Extra(taken.and_then(|program| load_extra(program, btf, hook)))
+            }));
         }
-        let extra = EXTRA.iter().map(|hook| Loaded {
+        for (name, tracepoint) in NEEDED {
+            tasks.push(needed(programs, name, tracepoint, btf)?);
+        }
+        Ok(tasks)
+    }
+
+    /// What became of those that are not needed, in the order of their tasks.
+    pub(crate) fn new(extra: Vec<Result<(), Missing>>) -> Self {
+        let loaded = |(hook, taken): (&'static Extra, Result<(), Missing>)| Loaded {
             hook,
-            missing: load_extra(bpf, btf, hook).err(),
+            missing: taken.err(),
             wanted: hook.event.is_none(),
             link: None,
-        });
-        Ok(Self { extra: extra.collect(), attached: false })
+        };
+        Self { extra: EXTRA.iter().zip(extra).map(loaded).collect(), attached: false }
     }
 
     /// Lets those that are needed and those that are wanted run.
@@ -186,6 +215,20 @@ impl Hooks {
     }
 }
 
+/// The verification of a program without which there is no probe.
+pub(crate) fn needed<'t>(
+    programs: &mut Programs<'t>,
+    name: &'static str,
+    tracepoint: &'static str,
+    btf: &'t Btf,
+) -> Result<Task<'t, Verified>, ProbeError> {
+    let program: &mut BtfTracePoint = programs.take(name)?;
+    Ok(Box::new(move || {
+        let taken = program.load(tracepoint, btf);
+        Verified::Needed(taken.map_err(|error| refused(name, &error)))
+    }))
+}
+
 fn attach_one(program: &mut BtfTracePoint, name: &str) -> Result<BtfTracePointLinkId, ProbeError> {
     program
         .attach()
@@ -193,7 +236,7 @@ fn attach_one(program: &mut BtfTracePoint, name: &str) -> Result<BtfTracePointLi
 }
 
 /// Tries the names of the tracepoint. What the kernel says of one that it has counts more than that it lacks others.
-fn load_extra(bpf: &mut Ebpf, btf: &Btf, hook: &Extra) -> Result<(), Missing> {
+fn load_extra(program: &mut BtfTracePoint, btf: &Btf, hook: &Extra) -> Result<(), Missing> {
     if let Some((structure, release)) = hook.since
         && btf.id_by_type_name_kind(structure, BtfKind::Struct).is_err()
     {
@@ -207,8 +250,6 @@ fn load_extra(bpf: &mut Ebpf, btf: &Btf, hook: &Extra) -> Result<(), Missing> {
         if known.is_err() {
             continue;
         }
-        let program =
-            program(bpf, hook.program).map_err(|error| Missing::Refused(error.to_string()))?;
         match program.load(tracepoint, btf) {
             Ok(()) => return Ok(()),
             Err(error) => reason = Missing::Refused(refused(hook.program, &error).to_string()),

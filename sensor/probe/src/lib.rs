@@ -18,6 +18,7 @@ mod object;
 mod rings;
 pub mod seed;
 mod settings;
+mod verify;
 
 pub use capability::{Why, capability};
 pub use counters::{Counter, Counters};

@@ -15,10 +15,11 @@ use eyas_abi::schema;
 use crate::counters::{COUNTERS_LEN, Counters};
 use crate::descriptors::{self, BIT_TABLE_LEN, DESCRIPTOR_LEN, Extraction};
 use crate::error::ProbeError;
-use crate::hooks::{Feature, Hooks};
+use crate::hooks::{Feature, Hooks, Verified, needed};
 use crate::rings::Rings;
 use crate::seed::{Seeded, Snapshot};
 use crate::settings::{self, SETTINGS_LEN, Settings};
+use crate::verify::{Programs, Task, side_by_side};
 use crate::{capability, object};
 
 /// Size of a CPU's ring for events unless the options say otherwise, bytes.
@@ -48,8 +49,11 @@ const HANDLERS: &[&str] = &[
     "on_generic",
 ];
 
-/// Walks over tasks, best first, and whether they carry arguments.
-const SNAPSHOTS: &[(&str, bool)] = &[("snapshot_with_arguments", true), ("snapshot_plain", false)];
+/// Name of a program that walks over tasks, and whether its records carry arguments.
+pub(crate) type Walk = (&'static str, bool);
+
+/// The walks, best first.
+const SNAPSHOTS: &[Walk] = &[("snapshot_with_arguments", true), ("snapshot_plain", false)];
 
 /// How the probe is to work.
 #[derive(Debug, Clone)]
@@ -98,7 +102,7 @@ pub struct Probe {
     settings: Settings,
     hooks: Hooks,
     /// The walk over tasks that the kernel took, and whether it carries arguments.
-    snapshot: Option<(&'static str, bool)>,
+    snapshot: Option<Walk>,
 }
 
 impl Probe {
@@ -115,12 +119,10 @@ impl Probe {
             .map_max_entries("rings", cpus * RING_CLASSES)
             .load(bytes)
             .map_err(|error| ProbeError::Object(chain(&error)))?;
-        let hooks = Hooks::load(&mut bpf, &btf)?;
-        verify_handlers(&mut bpf, &btf)?;
+        let (hooks, snapshot) = verify(&mut bpf, &btf)?;
         let rings = make_rings(&mut bpf, cpus, options)?;
         fill_descriptors(&mut bpf)?;
         fill_handlers(&mut bpf)?;
-        let snapshot = verify_snapshot(&mut bpf, &btf);
         let settings = Settings::new(options.ignored.unwrap_or(0));
         let mut probe = Self { bpf, rings, settings, hooks, snapshot };
         probe.settings.snapshot_slot = cpus;
@@ -249,19 +251,35 @@ pub(crate) fn program<'p>(
     bpf.program_mut(name).ok_or_else(missing)?.try_into().map_err(|_| missing())
 }
 
-fn verify_handlers(bpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
+/// Has the kernel verify everything.
+fn verify(bpf: &mut Ebpf, btf: &Btf) -> Result<(Hooks, Option<Walk>), ProbeError> {
+    let mut programs = Programs::of(bpf);
+    let mut tasks = Hooks::tasks(&mut programs, btf)?;
     for name in HANDLERS {
-        program(bpf, name)?.load("sys_exit", btf).map_err(|error| refused(name, &error))?;
+        tasks.push(needed(&mut programs, name, "sys_exit", btf)?);
     }
-    Ok(())
+    tasks.push(snapshot_task(&mut programs, btf));
+    let (mut extra, mut snapshot) = (Vec::new(), None);
+    for verified in side_by_side(tasks) {
+        match verified {
+            Verified::Needed(taken) => taken?,
+            Verified::Extra(taken) => extra.push(taken),
+            Verified::Snapshot(taken) => snapshot = taken,
+        }
+    }
+    Ok((Hooks::new(extra), snapshot))
 }
 
 /// The first walk over tasks that the kernel takes. None is no error: /proc is there.
-fn verify_snapshot(bpf: &mut Ebpf, btf: &Btf) -> Option<(&'static str, bool)> {
-    SNAPSHOTS.iter().copied().find(|(name, _)| {
-        let program: Option<&mut Iter> =
-            bpf.program_mut(name).and_then(|program| program.try_into().ok());
-        program.is_some_and(|program| program.load("task", btf).is_ok())
+fn snapshot_task<'t>(programs: &mut Programs<'t>, btf: &'t Btf) -> Task<'t, Verified> {
+    let walks = SNAPSHOTS.iter().filter_map(|walk| Some((*walk, programs.take(walk.0).ok()?)));
+    let walks: Vec<(Walk, &mut Iter)> = walks.collect();
+    Box::new(move || {
+        let taken = walks.into_iter().find_map(|(walk, program)| {
+            program.load("task", btf).ok()?;
+            Some(walk)
+        });
+        Verified::Snapshot(taken)
     })
 }
 
