@@ -25,11 +25,11 @@
 
 static __always_inline void put_exec_ids(struct scratch *s, struct task_struct *task)
 {
-	struct task_struct *parent = LOAD(task, real_parent);
+	struct task_struct *parent = READ(task, real_parent);
 
 	put_s64(s, LOAD(task, pid));
 	put_s64(s, LOAD(task, tgid));
-	put_s64(s, LOAD(parent, tgid));
+	put_s64(s, READ(parent, tgid));
 }
 
 /* Everything between the arguments and the environment. Global, as the next two: a success and a failure share it. */
@@ -86,7 +86,7 @@ int process_exec(unsigned long long *ctx)
 	struct task_struct *task = (struct task_struct *)ctx[0];
 	struct linux_binprm *bprm = (struct linux_binprm *)ctx[2];
 	__u32 slot = bpf_get_smp_processor_id();
-	struct mm_struct *mm = LOAD(task, mm);
+	struct mm_struct *mm = READ(task, mm);
 	struct eyas_header *header;
 	struct scratch *s;
 	__u64 start, end;

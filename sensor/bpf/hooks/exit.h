@@ -11,7 +11,7 @@ int process_exit(unsigned long long *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
 	__u32 slot = bpf_get_smp_processor_id();
-	struct signal_struct *signal = LOAD(task, signal);
+	struct signal_struct *signal = READ(task, signal);
 	struct pid *pid = READ(task, thread_pid);
 	struct task_struct *reaper;
 	struct scratch *s;

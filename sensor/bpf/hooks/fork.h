@@ -30,11 +30,11 @@ static __always_inline __u32 shared_flags(struct task_struct *parent, struct tas
 
 	if (LOAD(parent, tgid) == LOAD(child, tgid))
 		flags |= OUT_CLONE_THREAD;
-	if (LOAD(parent, files) == LOAD(child, files))
+	if (READ(parent, files) == READ(child, files))
 		flags |= OUT_CLONE_FILES;
-	if (LOAD(parent, fs) == LOAD(child, fs))
+	if (READ(parent, fs) == READ(child, fs))
 		flags |= OUT_CLONE_FS;
-	if (LOAD(parent, mm) == LOAD(child, mm))
+	if (READ(parent, mm) == READ(child, mm))
 		flags |= OUT_CLONE_VM;
 	if (level)
 		flags |= OUT_CHILD_IN_PIDNS;
@@ -45,23 +45,23 @@ static __always_inline __u32 shared_flags(struct task_struct *parent, struct tas
 static __always_inline void put_clone(struct scratch *s, __u32 slot, struct task_struct *task, __s64 result,
 				      __u32 flags, struct ids *ids)
 {
-	struct task_struct *leader = LOAD(task, group_leader);
-	struct task_struct *parent = LOAD(task, real_parent);
-	struct cred *cred = LOAD(task, cred);
+	struct task_struct *leader = READ(task, group_leader);
+	struct task_struct *parent = READ(task, real_parent);
+	struct cred *cred = READ(task, cred);
 
 	put_s64(s, result);
 	put_nothing(s);
 	put_nothing(s);
 	put_s64(s, LOAD(task, pid));
 	put_s64(s, LOAD(task, tgid));
-	put_s64(s, LOAD(parent, tgid));
+	put_s64(s, READ(parent, tgid));
 	put_nothing(s);
 	put_resources(s, slot, task);
 	put_comm(s, task);
 	put_nothing(s);
 	put_u32(s, flags);
-	put_u32(s, LOAD(cred, euid.val));
-	put_u32(s, LOAD(cred, egid.val));
+	put_u32(s, READ(cred, euid.val));
+	put_u32(s, READ(cred, egid.val));
 	put_s64(s, pid_number(READ(task, thread_pid), ids->level));
 	put_s64(s, pid_number(READ(leader, thread_pid), ids->level));
 	put_u64(s, start_of(READ(ids->ns, child_reaper)));
@@ -71,7 +71,7 @@ static __always_inline void put_clone(struct scratch *s, __u32 slot, struct task
 	put_u32(s, READ(ids->ns, ns.inum));
 	put_u32(s, mount_namespace(task));
 	put_u32(s, user_namespace_of(cred));
-	put_u64(s, start_of(LOAD(parent, group_leader)));
+	put_u64(s, start_of(READ(parent, group_leader)));
 	put_u64(s, LOAD(task, start_boottime));
 }
 

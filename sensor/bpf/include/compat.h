@@ -27,7 +27,11 @@
 		load_value;                                                                                            \
 	})
 
-/* The same for a pointer whose type the verifier has lost. */
+/*
+ * The same for a pointer whose type the verifier has lost, and for pointers in a task: of each that is loaded plainly
+ * the verifier asks whether it may be trusted, by a search of its name in all types of the kernel, which made up a
+ * third of the time that verification takes. What every record needs is loaded plainly all the same.
+ */
 #define READ(pointer, field)                                                                                           \
 	({                                                                                                             \
 		typeof((pointer)->field) read_value;                                                                   \

@@ -65,8 +65,8 @@ static __always_inline void put_memory(struct scratch *s, __u32 slot, struct tas
 static __always_inline void put_task_extra(struct scratch *s, struct task_struct *task, struct ids *ids,
 					   struct exe *exe, struct mm_struct *mm)
 {
-	struct task_struct *parent = LOAD(task, real_parent);
-	struct cred *cred = LOAD(task, cred);
+	struct task_struct *parent = READ(task, real_parent);
+	struct cred *cred = READ(task, cred);
 
 	put_u32(s, pid_number(READ(task, thread_pid), ids->level));
 	put_u32(s, pid_number(ids->session, ids->level));
@@ -112,16 +112,16 @@ static __always_inline int snapshot(unsigned long long *ctx, int sleepable)
 		return 0;
 	s->flags = EYAS_RECORD_SNAPSHOT;
 	header = (void *)s->record;
-	cgroups = LOAD(task, cgroups);
+	cgroups = READ(task, cgroups);
 	cgroup = READ(cgroups, dfl_cgrp);
 	node = READ(cgroup, kn);
 	header->cgroup = READ(node, id);
-	parent = LOAD(task, real_parent);
-	leader = LOAD(task, group_leader);
-	signal = LOAD(task, signal);
-	cred = LOAD(task, cred);
-	mm = LOAD(task, mm);
-	fs = LOAD(task, fs);
+	parent = READ(task, real_parent);
+	leader = READ(task, group_leader);
+	signal = READ(task, signal);
+	cred = READ(task, cred);
+	mm = READ(task, mm);
+	fs = READ(task, fs);
 	read_ids(&ids, task);
 	read_exe(&exe, mm);
 

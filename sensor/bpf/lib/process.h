@@ -52,7 +52,7 @@ static __always_inline int may_write(struct cred *cred, struct inode *inode, str
 /* Paths of the task's cgroup: `=PATH` in the default hierarchy, `memory=PATH` where that controller is apart. */
 static __always_inline void put_cgroups(struct scratch *s, __u32 slot, struct task_struct *task)
 {
-	struct css_set *set = LOAD(task, cgroups);
+	struct css_set *set = READ(task, cgroups);
 	struct cgroup *cgroup = READ(set, dfl_cgrp);
 	struct cgroup_subsys_state *css = 0;
 	__u32 before = s->at;
@@ -92,7 +92,7 @@ struct ids {
 static __always_inline void read_ids(struct ids *ids, struct task_struct *task)
 {
 	struct pid *pid = READ(task, thread_pid);
-	struct signal_struct *signal = LOAD(task, signal);
+	struct signal_struct *signal = READ(task, signal);
 
 	ids->level = READ(pid, level);
 	ids->pgrp = READ(signal, pids[PIDTYPE_PGID]);
@@ -107,7 +107,7 @@ static __always_inline __u64 start_of(struct task_struct *task)
 
 static __always_inline __u32 mount_namespace(struct task_struct *task)
 {
-	struct nsproxy *proxy = LOAD(task, nsproxy);
+	struct nsproxy *proxy = READ(task, nsproxy);
 	struct mnt_namespace *ns = proxy ? READ(proxy, mnt_ns) : 0;
 
 	return ns ? READ(ns, ns.inum) : 0;
@@ -153,7 +153,7 @@ static __always_inline __u64 memory_of(struct task_struct *task)
 /* memory and faults: six parameters from fdlimit to vm_swap */
 static __always_inline void put_resources(struct scratch *s, __u32 slot, struct task_struct *task)
 {
-	struct signal_struct *signal = LOAD(task, signal);
+	struct signal_struct *signal = READ(task, signal);
 
 	put_u64(s, READ(signal, rlim[RLIMIT_NOFILE].rlim_cur));
 	put_u64(s, LOAD(task, maj_flt));
@@ -230,9 +230,9 @@ static __always_inline void put_exe_path(struct scratch *s, __u32 slot, struct e
 static __always_inline void put_identity(struct scratch *s, __u32 slot, struct task_struct *task, struct ids *ids,
 					 struct exe *exe)
 {
-	struct cred *cred = LOAD(task, cred);
+	struct cred *cred = READ(task, cred);
 
-	put_u32(s, terminal(LOAD(task, signal)));
+	put_u32(s, terminal(READ(task, signal)));
 	put_s64(s, pid_number(ids->pgrp, ids->level));
 	if (bpf_core_field_exists(task->loginuid))
 		put_u32(s, LOAD(task, loginuid.val));
@@ -251,19 +251,19 @@ static __always_inline void put_identity(struct scratch *s, __u32 slot, struct t
 		put_nothing(s);
 		put_nothing(s);
 	}
-	put_u32(s, LOAD(cred, euid.val));
+	put_u32(s, READ(cred, euid.val));
 	put_exe_path(s, slot, exe);
 	put_s64(s, pid_number(ids->pgrp, 0));
-	put_u32(s, LOAD(cred, egid.val));
+	put_u32(s, READ(cred, egid.val));
 }
 
 /* eyas_sid to eyas_exe_nlink */
 static __always_inline void put_namespaces(struct scratch *s, struct task_struct *task, struct ids *ids,
 					   struct exe *exe)
 {
-	struct cred *cred = LOAD(task, cred);
-	struct task_struct *parent = LOAD(task, real_parent);
-	struct task_struct *leader = LOAD(task, group_leader);
+	struct cred *cred = READ(task, cred);
+	struct task_struct *parent = READ(task, real_parent);
+	struct task_struct *leader = READ(task, group_leader);
 
 	put_s64(s, pid_number(ids->session, ids->level));
 	put_s64(s, pid_number(READ(task, thread_pid), ids->level));
@@ -272,9 +272,9 @@ static __always_inline void put_namespaces(struct scratch *s, struct task_struct
 	put_u32(s, READ(ids->ns, ns.inum));
 	put_u32(s, mount_namespace(task));
 	put_u32(s, user_namespace_of(cred));
-	put_u32(s, LOAD(cred, uid.val));
-	put_u32(s, LOAD(cred, gid.val));
-	put_u64(s, start_of(LOAD(parent, group_leader)));
+	put_u32(s, READ(cred, uid.val));
+	put_u32(s, READ(cred, gid.val));
+	put_u64(s, start_of(READ(parent, group_leader)));
 	if (exe->inode) {
 		put_u32(s, device_number(READ(exe->sb, s_dev)));
 		put_u32(s, READ(exe->inode, i_nlink));

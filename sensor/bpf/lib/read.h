@@ -167,7 +167,7 @@ __noinline int resolve_cgroup(__u32 slot, __u64 node_address)
 
 static __always_inline struct file *file_of_fd(struct task_struct *task, __s64 fd)
 {
-	struct files_struct *files = LOAD(task, files);
+	struct files_struct *files = READ(task, files);
 	struct fdtable *table;
 	struct file **array;
 	struct file *file = 0;

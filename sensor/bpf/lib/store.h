@@ -151,7 +151,7 @@ static __always_inline void put_path(struct scratch *s, __u32 slot, struct path 
 
 static __always_inline void put_cwd(struct scratch *s, __u32 slot, struct task_struct *task)
 {
-	struct fs_struct *fs = LOAD(task, fs);
+	struct fs_struct *fs = READ(task, fs);
 
 	if (!fs) {
 		put_nothing(s);

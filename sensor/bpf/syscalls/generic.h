@@ -23,7 +23,7 @@ static __always_inline __u64 sock_of(struct task_struct *task, __s64 fd)
 
 static __always_inline void put_capability(struct scratch *s, struct task_struct *task, __u8 which)
 {
-	struct cred *cred = LOAD(task, cred);
+	struct cred *cred = READ(task, cred);
 
 	if (which == 0)
 		put_u64(s, capabilities(&cred->cap_inheritable));
@@ -35,7 +35,7 @@ static __always_inline void put_capability(struct scratch *s, struct task_struct
 
 static __always_inline void put_vm_size(struct scratch *s, struct task_struct *task)
 {
-	struct mm_struct *mm = LOAD(task, mm);
+	struct mm_struct *mm = READ(task, mm);
 
 	put_u32(s, mm ? READ(mm, total_vm) * settings.page_kib : 0);
 }
