@@ -140,7 +140,7 @@ int process_exec(unsigned long long *ctx)
 	} else {
 		put_nothing(s);
 	}
-	finish(s, slot, EYAS_RING_LIFECYCLE, BPF_RB_FORCE_WAKEUP);
+	finish(s, slot, EYAS_RING_LIFECYCLE, wakeup(s));
 	return 0;
 }
 

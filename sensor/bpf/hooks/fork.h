@@ -91,7 +91,7 @@ int process_fork(unsigned long long *ctx)
 		return 0;
 	read_ids(&ids, child);
 	put_clone(s, slot, child, 0, shared_flags(parent, child, ids.level), &ids);
-	finish(s, slot, EYAS_RING_LIFECYCLE, BPF_RB_NO_WAKEUP);
+	finish(s, slot, EYAS_RING_LIFECYCLE, wakeup_if_urgent(s));
 	return 0;
 }
 

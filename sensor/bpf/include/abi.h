@@ -43,6 +43,9 @@ struct eyas_header {
 #define EYAS_TABLE_SIZE 1024
 #define EYAS_SLOTS (2 * EYAS_TABLE_SIZE)
 
+/* More than the highest code of an event. */
+#define EYAS_EVENT_CODES 512
+
 /* Limits of single values, bytes. Their sum stays below the longest record (a static assertion holds it). */
 #define EYAS_PATH_MAX 4096
 #define EYAS_ARGS_MAX 16384
@@ -66,6 +69,7 @@ struct eyas_settings {
 	__u32 page_kib;
 	__u32 snapshot_slot; /* scratch space that no CPU uses, for the walk over tasks */
 	__u32 reserved;
+	__u64 urgent[EYAS_EVENT_CODES / 64]; /* events that wake the reader */
 };
 
 /* How a parameter of a table-driven event is made: one of EYAS_FROM_*, with its operands. */

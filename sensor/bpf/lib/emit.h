@@ -75,8 +75,35 @@ static __always_inline struct scratch *begin(__u32 slot, struct task_struct *tas
 	return s;
 }
 
+/*
+ * A reader that was woken looks again until every record is older than 200 microseconds, so what comes within less
+ * than that after a record that woke it need not wake it again. This bounds what a flood of urgent events costs.
+ */
+#define WAKE_INTERVAL_NS 100000
+
+/* Wakes the reader, unless it is awake. */
+static __always_inline __u64 wakeup(struct scratch *s)
+{
+	__u64 time = ((struct eyas_header *)s->record)->time;
+
+	if (time - s->woken < WAKE_INTERVAL_NS)
+		return BPF_RB_NO_WAKEUP;
+	s->woken = time;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* The same for events that somebody called urgent; the others wait for the reader's timer. */
+static __always_inline __u64 wakeup_if_urgent(struct scratch *s)
+{
+	__u32 type = ((struct eyas_header *)s->record)->type & (EYAS_EVENT_CODES - 1);
+
+	if (!(settings.urgent[type >> 6] >> (type & 63) & 1))
+		return BPF_RB_NO_WAKEUP;
+	return wakeup(s);
+}
+
 /* Gives the record to a ring and keeps the space. */
-static __always_inline void send(struct scratch *s, __u32 slot, __u32 class, __u64 wakeup)
+static __always_inline void send(struct scratch *s, __u32 slot, __u32 class, __u64 wakeup_flags)
 {
 	struct eyas_header *header = (void *)s->record;
 	__u32 key = slot * EYAS_RING_CLASSES + class;
@@ -89,13 +116,13 @@ static __always_inline void send(struct scratch *s, __u32 slot, __u32 class, __u
 	ring = bpf_map_lookup_elem(&rings, &key);
 	if (!ring)
 		count(EYAS_DROP_NO_RING);
-	else if (bpf_ringbuf_output(ring, s->record, len, wakeup))
+	else if (bpf_ringbuf_output(ring, s->record, len, wakeup_flags))
 		count(class == EYAS_RING_LIFECYCLE ? EYAS_DROP_LIFECYCLE : EYAS_DROP_EVENT);
 }
 
-static __always_inline void finish(struct scratch *s, __u32 slot, __u32 class, __u64 wakeup)
+static __always_inline void finish(struct scratch *s, __u32 slot, __u32 class, __u64 wakeup_flags)
 {
-	send(s, slot, class, wakeup);
+	send(s, slot, class, wakeup_flags);
 	let_go(s);
 }
 
@@ -137,7 +164,7 @@ static __always_inline struct scratch *begin_call(struct call *call, __u32 slot,
 
 static __always_inline void finish_call(struct scratch *s, __u32 slot)
 {
-	finish(s, slot, EYAS_RING_EVENTS, BPF_RB_NO_WAKEUP);
+	finish(s, slot, EYAS_RING_EVENTS, wakeup_if_urgent(s));
 }
 
 #endif

@@ -264,22 +264,29 @@ fn latency(live: bool) {
     let dir = tempfile::tempdir().unwrap();
     let marker = dir.path().join("marker");
     fs::write(&marker, "x").unwrap();
-    let rule = dir.path().join("rule.yaml");
-    let text = format!(
-        "- rule: m\n  desc: d\n  condition: evt.type in (open, openat) and fd.name = {}\n  output: o\n  \
-         priority: NOTICE\n",
-        marker.display()
-    );
-    fs::write(&rule, text).unwrap();
-    let mut daemon = Daemon::start(|_| with_rules(vec![], &[rule]), Stdio::piped());
+    for (tags, what) in [("", "alert"), ("  tags: [urgent]\n", "urgent alert")] {
+        let rule = dir.path().join("rule.yaml");
+        let text = format!(
+            "- rule: m\n  desc: d\n  condition: evt.type in (open, openat) and fd.name = {}\n  output: o\n  \
+             priority: NOTICE\n{tags}",
+            marker.display()
+        );
+        fs::write(&rule, text).unwrap();
+        let times = alert_times(&marker, &rule);
+        row(&format!("{what} latency, system call to line on standard output"), &spread(times));
+    }
+}
+
+fn alert_times(marker: &Path, rule: &Path) -> Vec<Duration> {
+    let mut daemon = Daemon::start(|_| with_rules(vec![], &[rule.to_owned()]), Stdio::piped());
     let mut lines = BufReader::new(daemon.child.stdout.take().unwrap());
     let mut times = Vec::new();
     for round in 0..500_u64 {
         // Not in step with any timer.
         thread::sleep(Duration::from_micros(3_000 + round * 37 % 9_000));
-        times.push(one_alert(&marker, &mut lines));
+        times.push(one_alert(marker, &mut lines));
     }
-    row("alert latency, system call to line on standard output", &spread(times));
+    times
 }
 
 fn one_alert(marker: &Path, lines: &mut BufReader<ChildStdout>) -> Duration {

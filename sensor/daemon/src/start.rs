@@ -38,6 +38,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// Runs until told to stop.
 pub(crate) fn run(args: &Args) -> Result<(), DaemonError> {
+    eyas_probe::memory::be_frugal();
     if args.probe_capability {
         eyas_probe::capability().map_err(eyas_probe::ProbeError::from)?;
         log::info("the probe may run here");
@@ -125,6 +126,7 @@ fn serve(opened: Opened, files: Option<Watch>, signals: &Signals) -> Result<(), 
         web::serve(listener, &engine)?;
     }
     announce(&engine, control.as_ref());
+    eyas_probe::memory::give_back();
     drop(settings);
     let ended = watch(&engine, files, signals, &thread);
     drain(engine, control, thread, &stop)?;

@@ -14,6 +14,7 @@ mod error;
 mod examine;
 mod hooks;
 mod load;
+pub mod memory;
 mod object;
 mod rings;
 pub mod seed;

@@ -158,6 +158,13 @@ impl Probe {
         self.hooks.want(&mut self.bpf, &names)
     }
 
+    /// Makes events with exactly these codes wake the reader at once from now on; the others, but for exec, wait
+    /// until it looks by itself.
+    pub fn set_urgent(&mut self, codes: impl IntoIterator<Item = u16>) -> Result<(), ProbeError> {
+        self.settings.hurry(codes);
+        self.write_settings()
+    }
+
     /// Bytes of environment kept from now on; 0 leaves it out.
     pub fn set_env_bytes(&mut self, bytes: u32) -> Result<(), ProbeError> {
         self.settings.env_bytes = bytes;

@@ -12,7 +12,7 @@ pub(crate) const TABLE_SIZE: usize = 1024;
 /// Numbers in both tables: 64-bit calls first, 32-bit calls behind them.
 pub(crate) const SLOTS: usize = 2 * TABLE_SIZE;
 /// Size of the structure, bytes.
-pub(crate) const SETTINGS_LEN: usize = 416;
+pub(crate) const SETTINGS_LEN: usize = 480;
 /// Its fields and their offsets.
 pub(crate) const FIELDS: &[(&str, usize)] = &[
     ("either", 0),
@@ -25,7 +25,11 @@ pub(crate) const FIELDS: &[(&str, usize)] = &[
     ("page_kib", 404),
     ("snapshot_slot", 408),
     ("reserved", 412),
+    ("urgent", 416),
 ];
+
+/// More than the highest code of an event.
+const EVENT_CODES: usize = 512;
 
 /// Most bytes of arguments that a record can carry.
 pub const ARGS_MAX: u32 = 16384;
@@ -67,6 +71,7 @@ pub(crate) struct Settings {
     pub(crate) env_bytes: u32,
     pub(crate) data_bytes: u32,
     pub(crate) snapshot_slot: u32,
+    urgent: [u64; EVENT_CODES / 64],
 }
 
 impl Settings {
@@ -79,6 +84,7 @@ impl Settings {
             env_bytes: 0,
             data_bytes: DATA_DEFAULT,
             snapshot_slot: 0,
+            urgent: [0; EVENT_CODES / 64],
         }
     }
 
@@ -103,6 +109,16 @@ impl Settings {
         }
         self.enabled = enabled;
         Ok(())
+    }
+
+    /// Makes events with exactly these codes wake the reader.
+    pub(crate) fn hurry(&mut self, codes: impl IntoIterator<Item = u16>) {
+        self.urgent = [0; EVENT_CODES / 64];
+        for code in codes.into_iter().map(usize::from) {
+            if let Some(word) = self.urgent.get_mut(code / 64) {
+                *word |= 1 << (code % 64);
+            }
+        }
     }
 
     /// Number of the 32-bit call that stands for all socket calls, if one of them is enabled. The kernel side
@@ -146,6 +162,7 @@ impl Settings {
             .chain(self.enabled.iter().copied())
             .flat_map(u64::to_ne_bytes)
             .chain(numbers.into_iter().flat_map(u32::to_ne_bytes))
+            .chain(self.urgent.into_iter().flat_map(u64::to_ne_bytes))
             .collect();
         let mut out = [0; SETTINGS_LEN];
         out.copy_from_slice(&bytes);
@@ -217,6 +234,18 @@ mod tests {
         let error = settings.enable(["connect", "opnat"]).unwrap_err();
         assert!(matches!(error, ProbeError::UnknownEvent(name) if name == "opnat"));
         assert!(settings.is_enabled(number("openat", Abi::native())));
+    }
+
+    #[test]
+    fn urgent_events_are_marked_by_code_and_replaced() {
+        let mut settings = Settings::new(0);
+        settings.hurry([3, 307, u16::MAX]);
+        settings.hurry([307]);
+        let bytes = settings.to_bytes();
+        let marked = |code: usize| bytes[416 + code / 8] >> (code % 8) & 1 == 1;
+        assert!((0..EVENT_CODES).all(|code| marked(code) == (code == 307)));
+        let highest = schema::all().last().unwrap().code;
+        assert!(usize::from(highest) < EVENT_CODES);
     }
 
     #[test]

@@ -159,6 +159,7 @@ impl Engine {
             // The new set is in force; asking for too much costs time and no correctness.
             let narrowed = probe
                 .set_enabled(active.events.iter().copied())
+                .and_then(|()| probe.set_urgent(active.urgent.iter()))
                 .and_then(|()| probe.set_env_bytes(super::environment_bytes(&active)));
             if let Err(error) = narrowed {
                 log::warn(&format!("more events than needed stay enabled: {error}"));

@@ -50,11 +50,16 @@ pub(crate) struct Active {
     pub(crate) counts: RuleCounts,
     /// Codes of the events that can match.
     pub(crate) codes: IdSet,
+    /// Codes of those that rules with the tag [`URGENT`] are about.
+    pub(crate) urgent: IdSet,
     /// Event types that the kernel is asked for.
     pub(crate) events: BTreeSet<&'static str>,
     /// Whether any rule looks at environments.
     pub(crate) wants_environment: bool,
 }
+
+/// Tag of rules whose events wake the sensor.
+const URGENT: &str = "urgent";
 
 /// What came of compiling.
 #[derive(Debug)]
@@ -162,6 +167,7 @@ fn activate(
     Active {
         settings,
         codes: rules.event_codes(),
+        urgent: rules.event_codes_of(|rule| rule.tags.iter().any(|tag| tag == URGENT)),
         rules,
         generation: origin.generation,
         lock_digest: origin.lock_digest,

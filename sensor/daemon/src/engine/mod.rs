@@ -154,6 +154,7 @@ impl Engine {
         let active = self.active.load();
         probe.set_env_bytes(environment_bytes(&active))?;
         probe.set_enabled(active.events.iter().copied())?;
+        probe.set_urgent(active.urgent.iter())?;
         probe.attach()?;
         let rings = probe.rings()?;
         Ok(Some((rings, probe.snapshot()?)))

@@ -1,8 +1,8 @@
 //! One ring buffer in memory.
 //!
 //! The kernel shares a ring as pages: one with the reader's position, which we write; one with the writer's
-//! position and then the data, which we read. The data pages are mapped twice in a row, so that a record that
-//! crosses the end lies in one piece.
+//! position and then the data, which we read. The kernel would map the data pages twice in a row, for records that
+//! cross the end; they would count twice in what a process is said to use, so such records are put together here.
 
 use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
@@ -60,6 +60,8 @@ pub(crate) struct Ring {
     writer: Pages,
     page: usize,
     size: usize,
+    /// The record that crosses the end, in one piece.
+    crossing: Vec<u8>,
     /// Where the next record starts; published to the kernel by [`Ring::publish`].
     position: usize,
     /// How far the kernel had written at the last [`Ring::refresh`].
@@ -72,8 +74,9 @@ impl Ring {
         let page = rustix::param::page_size();
         let size = size as usize;
         let reader = Pages::map(fd, 0, page, ProtFlags::READ | ProtFlags::WRITE)?;
-        let writer = Pages::map(fd, page, page + 2 * size, ProtFlags::READ)?;
-        let mut ring = Self { reader, writer, page, size, position: 0, limit: 0 };
+        let writer = Pages::map(fd, page, page + size, ProtFlags::READ)?;
+        let mut ring =
+            Self { reader, writer, page, size, crossing: Vec::new(), position: 0, limit: 0 };
         ring.position = ring.reader_position().load(Ordering::Acquire);
         ring.limit = ring.position;
         Ok(ring)
@@ -111,8 +114,8 @@ impl Ring {
                 return None;
             }
             let offset = self.page + (self.position & (self.size - 1));
-            // SAFETY: offset + header lies within the mapping, because the data pages are mapped twice; records
-            // are aligned to eight. The kernel clears the busy bit after the record's bytes are written.
+            // SAFETY: offset + header lies within the mapping, because records and its end are aligned to eight. The
+            // kernel clears the busy bit after the record's bytes are written.
             let word = unsafe { &*self.writer.start.as_ptr().add(offset).cast::<AtomicU32>() };
             let word = word.load(Ordering::Acquire);
             if word & BUSY != 0 {
@@ -126,12 +129,29 @@ impl Ring {
                 self.skip(len);
                 continue;
             }
-            // SAFETY: a record is at most `size` bytes and starts in the first copy of the data pages, so it ends
-            // within the second. Its bytes do not change until the position is published, which needs &mut self.
-            return Some(unsafe {
-                slice::from_raw_parts(self.writer.start.as_ptr().add(offset + RECORD_HEADER), len)
-            });
+            return Some(self.record(offset + RECORD_HEADER, len));
         }
+    }
+
+    /// The `len` bytes from `offset` on in the mapping, going on at the start of the data behind its end.
+    fn record(&mut self, offset: usize, len: usize) -> &[u8] {
+        let end = self.page + self.size;
+        let first = len.min(end - offset);
+        // SAFETY: both pieces lie within the mapping: the first ends where that ends at the latest, the second starts
+        // with the data and is at most as long as them, for so is a record. Their bytes do not change until the position
+        // is published, which needs &mut self.
+        let (first, second) = unsafe {
+            let start = self.writer.start.as_ptr();
+            let second = slice::from_raw_parts(start.add(self.page), len - first);
+            (slice::from_raw_parts(start.add(offset), first), second)
+        };
+        if second.is_empty() {
+            return first;
+        }
+        self.crossing.clear();
+        self.crossing.extend_from_slice(first);
+        self.crossing.extend_from_slice(second);
+        &self.crossing
     }
 
     /// Takes the record of `len` bytes that [`Ring::peek`] showed.

@@ -76,7 +76,12 @@ impl Rings {
         timeout: Duration,
         deliver: &mut dyn FnMut(&[u8]),
     ) -> Result<Poll, ProbeError> {
-        self.wait(if self.waiting { SETTLE.min(timeout) } else { timeout });
+        if self.waiting {
+            // A wait for readiness counts in milliseconds where the kernel may be older than 5.11.
+            std::thread::sleep(SETTLE.min(timeout));
+        } else {
+            self.wait(timeout);
+        }
         let poll = self.drain(now().saturating_sub(SETTLE.as_nanos() as u64), deliver);
         self.waiting = poll.waiting;
         Ok(poll)

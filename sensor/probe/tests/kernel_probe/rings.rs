@@ -2,10 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::time::{Duration, Instant};
 
 use eyas_probe::{Counter, Options, POLL_DEFAULT};
 
-use crate::live::{own_calls, start};
+use crate::live::{Record, own_calls, start};
+
+fn is_own_open(record: &Record) -> bool {
+    record.name == "openat"
+        && record.header.tgid == std::process::id()
+        && record.text("name").as_deref() == Some("/dev/null")
+}
 
 fn open_null(times: usize) {
     for _ in 0..times {
@@ -113,6 +120,54 @@ fn the_ignored_process_is_not_reported_but_its_children_are() {
     let me = std::process::id();
     assert!(!live.seen.iter().any(|r| r.name == "openat" && r.header.tgid == me));
     child.wait_with_output().unwrap();
+}
+
+#[test]
+fn records_that_cross_the_end_of_a_ring_are_whole() {
+    let options = Options { ring_events: 128 << 10, ..own_calls() };
+    let Some(mut live) = start(&["openat"], &options) else { return };
+    let me = std::process::id();
+    let mut paths = Vec::new();
+    for round in 0..400 {
+        // Lengths that leave the records' places different in each round.
+        for number in 0..10 {
+            let path = format!("/crossing/{round}/{}", "x".repeat((round * 7 + number) % 90));
+            let _ = File::open(&path);
+            paths.push(path);
+        }
+        live.read_all();
+    }
+    let dropped = live.counters().dropped() as usize;
+    let mine = live.seen.iter().filter(|r| r.name == "openat" && r.header.tgid == me);
+    let seen: Vec<String> = mine.filter_map(|r| r.text("name")).collect();
+    let seen: Vec<&String> = seen.iter().filter(|p| p.starts_with("/crossing/")).collect();
+    assert!(seen.len() + dropped >= paths.len(), "{} of {}, {dropped}", seen.len(), paths.len());
+    let mut rest = paths.iter();
+    for path in seen {
+        assert!(rest.any(|opened| opened == path), "out of order, or never opened: {path}");
+    }
+}
+
+#[test]
+fn what_is_urgent_ends_the_wait() {
+    const LIMIT: Duration = Duration::from_secs(60);
+    let Some(mut live) = start(&["openat"], &own_calls()) else { return };
+    live.probe.set_urgent(eyas_abi::schema::by_name("openat").map(|event| event.code)).unwrap();
+    live.read_all();
+    let start = Instant::now();
+    let mut opened = false;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(50));
+            open_null(1);
+        });
+        // An exec anywhere on this machine ends a wait too.
+        while !opened && start.elapsed() < LIMIT {
+            let mut look = |bytes: &[u8]| opened |= is_own_open(&Record::new(bytes));
+            live.rings.poll(LIMIT, &mut look).unwrap();
+        }
+    });
+    assert!(opened && start.elapsed() < LIMIT, "nothing woke the reader");
 }
 
 #[test]

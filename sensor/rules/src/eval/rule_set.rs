@@ -191,7 +191,13 @@ impl RuleSet {
 
     /// Codes of the events that can match an enabled rule.
     pub fn event_codes(&self) -> IdSet {
-        self.enabled().fold(IdSet::EMPTY, |codes, each| codes.union(each.codes))
+        self.event_codes_of(|_| true)
+    }
+
+    /// The same for some of the rules.
+    pub fn event_codes_of(&self, wanted: impl Fn(&Rule) -> bool) -> IdSet {
+        let wanted = self.enabled().filter(|each| wanted(&each.rule));
+        wanted.fold(IdSet::EMPTY, |codes, each| codes.union(each.codes))
     }
 
     /// Ids, in the event schema, of the system calls that can lead to a match.
