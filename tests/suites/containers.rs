@@ -17,9 +17,9 @@ const RULE: &str = "- rule: ran\n  desc: d\n  condition: evt.type = execve and e
 const BUSYBOX: &str = "/bin/busybox";
 /// Names under which the containers' image has busybox, so that rules about programs have something to
 /// see; most are none of its own.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "sh", "nc", "wget", "mount", "ash", "true", "sleep", "cp", "tar", "unshare", "arping", "nmap",
-    "apk", "scp", "debugfs", "crontab", "cat",
+    "apk", "scp", "debugfs", "crontab", "cat", "ip",
 ];
 
 /// A bundle of busybox for a low-level runtime.
@@ -386,7 +386,7 @@ fn podman_containers_are_known_by_their_first_alert() {
 
 /// What is done in a container (programs by their paths, for busybox's shell would run its own without
 /// starting any), with which flags it is started, and the public rule that is for it.
-const DONE: [(&str, &str, &str); 14] = [
+const DONE: [(&str, &str, &str); 19] = [
     ("Netcat Remote Code Execution in Container", "", "/bin/nc -e /bin/true 127.0.0.1 9"),
     ("Launch Suspicious Network Tool in Container", "", "nmap"),
     ("Launch Package Management Process in Container", "", "apk"),
@@ -405,6 +405,24 @@ const DONE: [(&str, &str, &str); 14] = [
     ("Debugfs Launched in Privileged Container", "--privileged", "debugfs"),
     ("Mount Launched in Privileged Container", "--privileged", "/bin/mount -t tmpfs x /etc"),
     ("Detect release_agent File Container Escapes", "--cap-add SYS_ADMIN", ": > /release_agent"),
+    ("Terminal shell in container", "-t", "true"),
+    ("Read environment variable from /proc files", "", "cat /proc/self/environ"),
+    (
+        "Contact EC2 Instance Metadata Service From Container",
+        "--cap-add NET_ADMIN",
+        "/bin/ip addr add 169.254.169.254/32 dev lo; nc -l -p 80 & sleep 0.5; nc 169.254.169.254 80 </dev/null",
+    ),
+    (
+        "Contact cloud metadata service from container",
+        "--cap-add NET_ADMIN",
+        "/bin/ip addr add 169.254.169.254/32 dev lo; nc -l -p 80 & sleep 0.5; nc 169.254.169.254 80 </dev/null",
+    ),
+    // Gone before anybody can look at it: what it is told by is what the kernel said.
+    (
+        "Exfiltrating Artifacts via Kubernetes Control Plane",
+        "",
+        "exec /bin/tar -c -f /dev/null /bin/busybox",
+    ),
 ];
 
 /// The rule whose alert ends the wait for others.

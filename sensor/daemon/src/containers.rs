@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use eyas_metadata::{Places, is_runtime, look_up, may_come};
-use eyas_state::container::{Claim, Container, Containers, Verdict};
+use eyas_state::container::{Claim, Container, Containers, Verdict, Witness};
 
 use crate::error::DaemonError;
 
@@ -29,7 +29,7 @@ const AGAIN: Duration = Duration::from_millis(5);
 const HOST_HOLDS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_mins(1));
 
 /// A claim, and a process that makes it.
-pub(crate) type Question = (Arc<Claim>, u32);
+pub(crate) type Question = (Arc<Claim>, Witness);
 
 /// What is known, and the way to ask for more.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ struct Clerk {
 #[derive(Debug)]
 struct Pending {
     /// Processes that make it, the newest last: many are gone before anybody looks.
-    pids: Vec<u32>,
+    witnesses: Vec<Witness>,
     end: Instant,
     /// The most that was found so far, for a container may be gone before patience ends.
     best: Option<Arc<Container>>,
@@ -108,13 +108,15 @@ impl Pending {
     /// Whether it is worth looking again: for longer while a runtime is still at work, which nobody but its
     /// own events waits for.
     fn has_patience(&self, places: &Places, now: Instant) -> bool {
-        let at_work = || self.pids.iter().any(|pid| is_runtime(places, *pid));
+        let at_work = || self.witnesses.iter().any(|process| is_runtime(places, process.pid));
         now < self.end || now < self.end + LONGER && at_work()
     }
 
     /// Looks once more; whether that is enough.
     fn look(&mut self, places: &Places, claim: &Claim) -> bool {
-        let Verdict::Container(found) = look_up(places, claim, &self.pids) else { return false };
+        let Verdict::Container(found) = look_up(places, claim, &self.witnesses) else {
+            return false;
+        };
         let more =
             |best: &Arc<Container>| is_whole(&found) || !is_whole(best) && best.name.is_empty();
         if self.best.as_ref().is_none_or(more) {
@@ -146,8 +148,8 @@ impl Clerk {
             match questions.recv_timeout(limit) {
                 Ok(first) => {
                     let mut verdicts = Vec::new();
-                    for (claim, pid) in std::iter::once(first).chain(questions.try_iter()) {
-                        self.answer(claim, pid, &mut verdicts);
+                    for (claim, witness) in std::iter::once(first).chain(questions.try_iter()) {
+                        self.answer(claim, witness, &mut verdicts);
                     }
                     self.publish(verdicts);
                 }
@@ -159,23 +161,28 @@ impl Clerk {
         }
     }
 
-    fn answer(&mut self, claim: Arc<Claim>, pid: u32, verdicts: &mut Vec<(Claim, Verdict)>) {
+    fn answer(
+        &mut self,
+        claim: Arc<Claim>,
+        witness: Witness,
+        verdicts: &mut Vec<(Claim, Verdict)>,
+    ) {
         if self.known.load().known.contains_key(&*claim) {
             return;
         }
         if let Some(pending) = self.pending.get_mut(&claim) {
-            if pending.pids.len() >= MAX_PIDS {
+            if pending.witnesses.len() >= MAX_PIDS {
                 // The first is the likeliest to stay, for it may be the container's own first process.
-                pending.pids.remove(1);
+                pending.witnesses.remove(1);
             }
-            pending.pids.push(pid);
+            pending.witnesses.push(witness);
             return;
         }
         let now = Instant::now();
-        let mut pending = Pending { pids: vec![pid], end: now + PATIENCE, best: None };
+        let mut pending = Pending { witnesses: vec![witness], end: now + PATIENCE, best: None };
         let enough = pending.look(&self.places, &claim);
         // A runtime may be about to write down what it starts, and a first process to enter its root.
-        let more = pending.best.is_some() || may_come(&self.places, &claim, pid);
+        let more = pending.best.is_some() || may_come(&self.places, &claim, witness.pid);
         if enough || !more {
             verdicts.push(((*claim).clone(), pending.verdict()));
         } else {

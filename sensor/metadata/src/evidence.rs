@@ -5,18 +5,22 @@
 use std::fs;
 use std::path::Path;
 
-use eyas_state::container::{Claim, Container, Engine};
+use eyas_state::container::{Claim, Container, Engine, Witness};
 
 use crate::{Places, kind};
 
 /// A container of which only the claim is known.
-pub(crate) fn look_up(places: &Places, claim: &Claim, pid: u32) -> Option<Container> {
+pub(crate) fn look_up(places: &Places, claim: &Claim, witness: Witness) -> Option<Container> {
     if claim.engine == Engine::Any {
         return None;
     }
     let processes = places.root.join("proc");
-    let own = mounts(&processes, &pid.to_string())?;
     let hosts = mounts(&processes, "1")?;
+    // What the kernel said when the process was made outlives it.
+    let own = match witness.mount_namespace {
+        0 => mounts(&processes, &witness.pid.to_string())?,
+        known => known,
+    };
     (own != hosts).then(|| Container {
         full_id: claim.id.as_ref().into(),
         kind: kind(claim.engine),
@@ -24,6 +28,8 @@ pub(crate) fn look_up(places: &Places, claim: &Claim, pid: u32) -> Option<Contai
     })
 }
 
-fn mounts(processes: &Path, pid: &str) -> Option<std::path::PathBuf> {
-    fs::read_link(processes.join(pid).join("ns/mnt")).ok()
+/// Inode number of a process's mount namespace.
+fn mounts(processes: &Path, pid: &str) -> Option<u32> {
+    let link = fs::read_link(processes.join(pid).join("ns/mnt")).ok()?;
+    link.to_str()?.strip_prefix("mnt:[")?.strip_suffix(']')?.parse().ok()
 }

@@ -19,7 +19,7 @@ mod spec;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use eyas_state::container::{Claim, Container, Engine, Verdict};
+use eyas_state::container::{Claim, Container, Engine, Verdict, Witness};
 
 /// Where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +49,11 @@ impl Default for Places {
     }
 }
 
-/// Finds out what is true of a claim. `pids` are processes that make it, some of which may be gone: they are
+/// Finds out what is true of a claim. `witnesses` are processes that make it, some of which may be gone: they are
 /// evidence when no runtime answers, and show the container's own files.
-pub fn look_up(places: &Places, claim: &Claim, pids: &[u32]) -> Verdict {
-    let evidence = || pids.iter().find_map(|pid| evidence::look_up(places, claim, *pid));
+pub fn look_up(places: &Places, claim: &Claim, witnesses: &[Witness]) -> Verdict {
+    let evidence =
+        || witnesses.iter().find_map(|witness| evidence::look_up(places, claim, *witness));
     let found = disk::look_up(places, claim, &evidence)
         .or_else(|| socket::look_up(places, claim))
         .map(|container| socket::complete(places, claim, container))
@@ -60,7 +61,8 @@ pub fn look_up(places: &Places, claim: &Claim, pids: &[u32]) -> Verdict {
         .or_else(&evidence);
     match found {
         Some(mut container) => {
-            let accounts = pids.iter().find_map(|pid| accounts::of_process(places, *pid));
+            let accounts =
+                witnesses.iter().find_map(|process| accounts::of_process(places, process.pid));
             container.accounts = accounts.map(Arc::new);
             Verdict::Container(Arc::new(tidy(container, places.label_bytes)))
         }

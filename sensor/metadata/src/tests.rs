@@ -22,7 +22,8 @@ fn write(root: &Path, path: &str, text: &str) {
 
 fn look(root: &Path, claim: &Claim) -> Option<Arc<Container>> {
     let places = Places { root: root.into(), ..Places::default() };
-    match look_up(&places, claim, &[6, 7]) {
+    let witnesses = [6, 7].map(|pid| Witness { pid, mount_namespace: 0 });
+    match look_up(&places, claim, &witnesses) {
         Verdict::Container(container) => Some(container),
         Verdict::Host => None,
     }
@@ -178,6 +179,20 @@ fn a_path_alone_proves_nothing_and_other_mounts_do() {
     let found = look(root.path(), &claim(Engine::Docker, ID)).unwrap();
     assert_eq!((found.id(), found.kind, found.name.as_str()), (&ID[..12], "docker", ""));
     assert_eq!(look(root.path(), &claim(Engine::Any, "odd")), None);
+}
+
+#[test]
+fn a_process_that_is_gone_still_says_where_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("proc/1/ns")).unwrap();
+    std::os::unix::fs::symlink("mnt:[41]", root.path().join("proc/1/ns/mnt")).unwrap();
+    let places = Places { root: root.path().into(), ..Places::default() };
+    let look = |mount_namespace| {
+        look_up(&places, &claim(Engine::Docker, ID), &[Witness { pid: 5, mount_namespace }])
+    };
+    assert!(matches!(look(42), Verdict::Container(found) if found.full_id == ID));
+    assert_eq!(look(41), Verdict::Host, "it saw what the host sees");
+    assert_eq!(look(0), Verdict::Host, "nothing is known of it");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use eyas_abi::value;
 
-use crate::container::Claim;
+use crate::container::{Claim, Witness};
 
 /// A process as it was when last heard of.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub struct Process {
     pub cgroups: Arc<[u8]>,
     /// What they claim about a container.
     pub claim: Option<Arc<Claim>>,
+    /// Inode number of its mount namespace when it was made or last executed a program; 0 when not known.
+    pub mount_namespace: u32,
     /// When the first process of its pid namespace was made, nanoseconds since the epoch; 0 when
     /// not known.
     pub pidns_start_epoch_ns: u64,
@@ -231,6 +233,11 @@ impl Image {
 }
 
 impl Process {
+    /// What it can tell of the container that it says it is in.
+    pub fn witness(&self) -> Witness {
+        Witness { pid: self.pid, mount_namespace: self.mount_namespace }
+    }
+
     /// A process of which only the identity is known.
     pub fn placeholder(pid: u32, start_ns: u64) -> Self {
         Self {
@@ -249,6 +256,7 @@ impl Process {
             cwd: Arc::from([]),
             cgroups: Arc::from([]),
             claim: None,
+            mount_namespace: 0,
             pidns_start_epoch_ns: 0,
             fd_limit: -1,
             memory: [0; 3],

@@ -36,7 +36,7 @@ slots! {
         cap_effective = "cap_effective", exe_ino = "exe_ino", exe_ctime = "exe_ino_ctime",
         exe_mtime = "exe_ino_mtime", exe_path = "trusted_exepath", pgid = "pgid",
         sid = "eyas_sid", vpid = "eyas_vpid", pidns_start = "eyas_pidns_start",
-        parent_start = "eyas_parent_start",
+        parent_start = "eyas_parent_start", mount_namespace = "eyas_mntns",
     }
 }
 
@@ -47,6 +47,7 @@ slots! {
         cwd = "cwd", fd_limit = "fdlimit", comm = "comm", cgroups = "cgroups", flags = "flags",
         vpid = "vpid", pidns_start = "pidns_init_start_ts", sid = "eyas_sid", pgid = "eyas_pgid",
         vpgid = "eyas_vpgid", parent_start = "eyas_parent_start", start = "eyas_start",
+        mount_namespace = "eyas_mntns",
     }
 }
 
@@ -61,7 +62,7 @@ slots! {
         vm_rss = "vm_rss", vm_swap = "vm_swap", fault_major = "pgft_maj",
         fault_minor = "pgft_min", vpid = "vtgid", pidns_start = "pidns_init_start_ts",
         cgroups = "cgroups", tty = "tty", loginuid = "loginuid", vsid = "eyas_vsid",
-        parent_start = "eyas_parent_start",
+        parent_start = "eyas_parent_start", mount_namespace = "eyas_mntns",
     }
 }
 

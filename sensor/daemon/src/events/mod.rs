@@ -220,8 +220,8 @@ impl<'e> Judge<'e> {
             && let Some(claim) = &process.claim
         {
             let book = &self.engine.containers;
-            let asked =
-                self.waiting.ask(claim, process.pid, || book.ask((Arc::clone(claim), process.pid)));
+            let witness = process.witness();
+            let asked = self.waiting.ask(claim, witness, || book.ask((Arc::clone(claim), witness)));
             if asked
                 && let Some(moment) = ctx.moment()
                 && self.waiting.keep(record, moment, Arc::clone(claim))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eyas_state::Moment;
-use eyas_state::container::{Claim, Containers};
+use eyas_state::container::{Claim, Containers, Witness};
 
 /// How long an event waits.
 const LIMIT: Duration = Duration::from_millis(500);
@@ -36,21 +36,26 @@ pub(super) struct Waiting {
     held: VecDeque<Held>,
     bytes: usize,
     /// What was asked and not answered yet, and about which process last.
-    asked: HashMap<Arc<Claim>, u32>,
+    asked: HashMap<Arc<Claim>, Witness>,
 }
 
 impl Waiting {
     /// Asks who knows the container of a process, with `ask`; `false` when nobody could be asked. A claim
     /// is asked about again when another process makes it: the first ones of a container are a
     /// runtime's, and gone before anybody could look at them.
-    pub(super) fn ask(&mut self, claim: &Arc<Claim>, pid: u32, ask: impl FnOnce() -> bool) -> bool {
+    pub(super) fn ask(
+        &mut self,
+        claim: &Arc<Claim>,
+        witness: Witness,
+        ask: impl FnOnce() -> bool,
+    ) -> bool {
         let before = self.asked.get(claim).copied();
-        if before == Some(pid) {
+        if before == Some(witness) {
             return true;
         }
         let asked = ask();
         if asked {
-            self.asked.insert(Arc::clone(claim), pid);
+            self.asked.insert(Arc::clone(claim), witness);
         }
         asked || before.is_some()
     }
@@ -148,7 +153,7 @@ mod tests {
         let mut waiting = Waiting::default();
         let mut asked = Vec::new();
         let mut ask = |pid, room| {
-            waiting.ask(&claim, pid, || {
+            waiting.ask(&claim, Witness { pid, mount_namespace: 0 }, || {
                 asked.push(pid);
                 room
             })

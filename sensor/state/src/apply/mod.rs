@@ -113,6 +113,9 @@ impl Tables {
             cgroups: read.shared_bytes(at.cgroups, &old.cgroups),
             // Told from the control groups when it is put into the table.
             claim: None,
+            mount_namespace: read
+                .int(at.mount_namespace)
+                .map_or(old.mount_namespace, |id| id as u32),
             pidns_start_epoch_ns: namespace_start,
             fd_limit: read.int(at.fd_limit).unwrap_or(old.fd_limit),
             memory: [at.vm_size, at.vm_rss, at.vm_swap].map(|slot| read.number(slot) as u32),
@@ -140,7 +143,8 @@ impl Tables {
                     || read.int(at.flags).is_some_and(|flags| flags & CLONE_THREAD != 0);
                 let start = read.int(at.start).map_or(header.start, |ns| ns as u64);
                 if is_thread {
-                    self.touch(pid, start);
+                    // The birth's own start is the thread's; the process is older.
+                    self.touch(pid, if header.tgid == pid { header.start } else { 0 });
                     if let Some(process) = self.get_mut(pid) {
                         process.threads = process.threads.saturating_add(1);
                     }
@@ -192,6 +196,8 @@ impl Tables {
         process.vpgid = read.int(at.vpgid).map_or(process.vpgid, |id| id as u32);
         process.cwd = read.shared(at.cwd, &process.cwd);
         process.cgroups = read.shared_bytes(at.cgroups, &process.cgroups);
+        process.mount_namespace =
+            read.int(at.mount_namespace).map_or(process.mount_namespace, |id| id as u32);
         process.fd_limit = read.int(at.fd_limit).unwrap_or(process.fd_limit);
         let boot = self.host.boot_epoch_ns;
         if let Some(start) =
@@ -363,6 +369,7 @@ impl Tables {
         process.cap_effective = read.number(at.cap_effective);
         process.cwd = read.shared(at.cwd, &empty);
         process.cgroups = read.shared_bytes(at.cgroups, &empty);
+        process.mount_namespace = read.number(at.mount_namespace) as u32;
         let boot = self.host.boot_epoch_ns;
         process.pidns_start_epoch_ns =
             namespace_start(boot, process.is_host_numbered(), read.int(at.pidns_start))

@@ -119,6 +119,15 @@ pub fn short(id: &str) -> &str {
     id.char_indices().nth(12).map_or(id, |(at, _)| id.get(..at).unwrap_or(id))
 }
 
+/// A process that makes a claim. It may be gone before anybody looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Witness {
+    /// Its id in the initial pid namespace.
+    pub pid: u32,
+    /// Inode number of its mount namespace; 0 when not known.
+    pub mount_namespace: u32,
+}
+
 /// What came of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use crate::container::{Claim, Containers};
+use crate::container::{Claim, Containers, Witness};
 use crate::host::Host;
 use crate::process::{Parent, Process};
 use crate::slots::Slots;
@@ -176,14 +176,14 @@ impl Tables {
     }
 
     /// Every claim that is made, with a process that makes it.
-    pub fn claims(&self) -> Vec<(Arc<Claim>, u32)> {
-        let mut found: HashMap<&Arc<Claim>, u32> = HashMap::new();
+    pub fn claims(&self) -> Vec<(Arc<Claim>, Witness)> {
+        let mut found: HashMap<&Arc<Claim>, Witness> = HashMap::new();
         for entry in self.processes.values() {
             if let Some(claim) = &entry.process.claim {
-                found.entry(claim).or_insert(entry.process.pid);
+                found.entry(claim).or_insert(entry.process.witness());
             }
         }
-        found.into_iter().map(|(claim, pid)| (Arc::clone(claim), pid)).collect()
+        found.into_iter().map(|(claim, witness)| (Arc::clone(claim), witness)).collect()
     }
 
     /// What these control groups claim.
