@@ -6,7 +6,7 @@
 //! - Functions that everyday commands run lie together (`everyday.txt`, written by `scripts/everyday`): the kernel maps
 //!   what lies around a function with it, and would else map nearly all of the program for any command.
 //!
-//! The last two need the linker that comes with Rust for x86_64. Nothing here changes what the program does, nor where it
+//! The last two need the linker that comes with Rust for `x86_64`. Nothing here changes what the program does, nor where it
 //! may be loaded: it stays position-independent, with its tables read-only once it runs.
 
 use std::fmt::Write as _;
