@@ -80,21 +80,36 @@ impl BlobWriter {
         file.restart().inspect_err(|_| self.failed = true)
     }
 
-    /// Checks size and digest, makes the blob durable and gives it its name.
-    pub fn finish(mut self) -> Result<PathBuf, StoreError> {
+    /// The digest of all that is there, or none when it has its final name.
+    pub(crate) fn digest(&mut self) -> Option<Digest> {
+        self.file.as_mut().map(NewFile::digest)
+    }
+
+    /// Checks size and digest. Gives where the content is until it has its name.
+    pub(crate) fn check(&mut self) -> Result<PathBuf, StoreError> {
         self.failed = true;
         if self.written() != self.size {
             return Err(self.wrong_size(self.written()));
         }
+        let Some(file) = &mut self.file else { return Ok(self.paths.blob(&self.expected)) };
+        let found = file.digest();
+        if found != self.expected {
+            return Err(StoreError::DigestMismatch { expected: self.expected, found });
+        }
+        let path = file.path().to_owned();
+        self.failed = false;
+        Ok(path)
+    }
+
+    /// Checks size and digest, makes the content durable and gives it its name. The name is durable
+    /// once the directory is flushed, before anything is activated that needs it.
+    pub fn finish(mut self) -> Result<PathBuf, StoreError> {
+        self.check()?;
+        self.failed = true;
         let path = self.paths.blob(&self.expected);
-        if let Some(mut file) = self.file.take() {
-            let found = file.digest();
-            if found != self.expected {
-                return Err(StoreError::DigestMismatch { expected: self.expected, found });
-            }
+        if let Some(file) = self.file.take() {
             file.persist(&path)?;
         }
-        disk::sync_dir(&self.paths.blobs())?;
         Ok(path)
     }
 
@@ -184,21 +199,23 @@ impl LockedStore {
         BlobWriter::new(self.paths.clone(), digest, size, file)
     }
 
-    /// Stores bytes that are in memory; their digest must be the one given.
+    /// Stores bytes that are in memory; their digest must be the one given. The name is durable as
+    /// that of [`BlobWriter::finish`] is.
     pub fn put_blob(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
         check(digest, bytes)?;
         if self.blob_path(digest, bytes.len() as u64).is_some() {
             return Ok(());
         }
-        disk::replace_file(&self.paths.blob(digest), bytes)
+        disk::put_file(&self.paths.blob(digest), bytes)
     }
 
-    /// Creates the directories and marks them as an image layout.
+    /// Creates the directories and marks them as an image layout. What a crash takes of that is made
+    /// again by the next writer, so that no flush of the directory is worth its time.
     pub(crate) fn prepare_layout(&self) -> Result<(), StoreError> {
         disk::ensure_dir(&self.paths.blobs())?;
         disk::ensure_dir(&self.paths.generations())?;
         if !self.paths.layout_marker().exists() {
-            disk::replace_file(&self.paths.layout_marker(), LAYOUT_MARKER)?;
+            disk::put_file(&self.paths.layout_marker(), LAYOUT_MARKER)?;
         }
         if !self.paths.layout_index().exists() {
             self.write_layout_index(&[])?;
@@ -207,7 +224,8 @@ impl LockedStore {
     }
 
     /// Lists what generations hold in the layout's index, each under its repository and tag; a tag
-    /// means what the newest generation says.
+    /// means what the newest generation says. A crash may bring the index before it back, until the
+    /// next change of the store writes it again.
     pub(crate) fn write_layout_index(&self, generations: &[Generation]) -> Result<(), StoreError> {
         let mut listing = Listing::default();
         for entry in generations.iter().rev().flat_map(|generation| &generation.entries) {
@@ -220,7 +238,7 @@ impl LockedStore {
         if disk::read(&path, MAX_LAYOUT_INDEX_BYTES)?.as_deref() == Some(&bytes) {
             return Ok(());
         }
-        disk::replace_file(&path, &bytes)
+        disk::put_file(&path, &bytes)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the sequence of activation:
 //!
-//! 1. the whole set of files in `generations/.staging-*`, flushed;
+//! 1. the whole set of files in `generations/.staging-*` and the names of the blobs it came from, flushed;
 //! 2. `pending` names the new number;
 //! 3. the directory is renamed to `generations/<N>`;
 //! 4. `current` is replaced by rename: the only step that readers see;
@@ -63,6 +63,7 @@ impl LockedStore {
             changed.push(key.clone());
         }
         let directory = Scratch::create(self)?;
+        let fetched = !staged.is_empty();
         let mut added = Vec::new();
         for one in staged {
             let (entry, files) = one.into_parts();
@@ -87,6 +88,9 @@ impl LockedStore {
         generation.entries.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         write_lock_file(&generation, directory.path())?;
         disk::sync_tree(directory.path())?;
+        if fetched {
+            disk::sync_dir(&self.paths.blobs())?;
+        }
         Ok(Composed { base: base.map(|base| base.number), generation, directory, changed })
     }
 
@@ -157,12 +161,13 @@ pub(crate) fn place(files: Scratch, target: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The directory is flushed with all the others of the set.
 fn write_lock_file(generation: &Generation, directory: &Path) -> Result<(), StoreError> {
     let bytes = generation.to_vec().map_err(|source| StoreError::Document {
         context: "lock file of the new generation".to_owned(),
         source,
     })?;
-    disk::replace_file(&directory.join(LOCK_FILE), &bytes)
+    disk::put_file(&directory.join(LOCK_FILE), &bytes)
 }
 
 /// The time, in UTC, to the second.

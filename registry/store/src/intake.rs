@@ -6,7 +6,7 @@
 
 use std::io;
 
-use eyas_artifact::Hasher;
+use eyas_artifact::{Digest, Hasher};
 use eyas_oci::{BlobSink, Pinned};
 use eyas_trust::Verified;
 
@@ -59,6 +59,10 @@ impl BlobSink for Stage {
     async fn restart(&mut self) -> io::Result<()> {
         Stage::restart(self).map_err(into_io)
     }
+
+    fn digest(&mut self) -> Option<Digest> {
+        Stage::digest(self)
+    }
 }
 
 /// The same, before there is a stage.
@@ -73,6 +77,10 @@ impl BlobSink for BlobWriter {
 
     async fn restart(&mut self) -> io::Result<()> {
         BlobWriter::restart(self).map_err(into_io)
+    }
+
+    fn digest(&mut self) -> Option<Digest> {
+        BlobWriter::digest(self)
     }
 }
 

@@ -55,7 +55,8 @@ enum Layer {
     Stored(PathBuf),
 }
 
-/// An artifact on disk, unpacked, not yet part of any generation. Dropping it removes the files.
+/// An artifact on disk, unpacked, not yet part of any generation. Dropping it removes the files. Their
+/// names are flushed with the set that they become part of.
 #[derive(Debug)]
 pub struct Staged {
     entry: Entry,
@@ -174,6 +175,14 @@ impl Stage {
         }
     }
 
+    /// The digest of what was received of the archive, once that has begun.
+    pub(crate) fn digest(&mut self) -> Option<Digest> {
+        match &mut self.layer {
+            Layer::Receiving(writer) => writer.digest(),
+            Layer::Absent | Layer::Stored(_) => None,
+        }
+    }
+
     /// Forgets what was received of the archive.
     pub fn restart(&mut self) -> Result<(), StoreError> {
         match &mut self.layer {
@@ -182,7 +191,8 @@ impl Stage {
         }
     }
 
-    /// Checks the archive's size and digest, then unpacks it. `reason` is kept in the lock file.
+    /// Checks the archive's size and digest, then unpacks it. `reason` is kept in the lock file. The
+    /// archive is made durable only after that: the disk writes it meanwhile.
     pub fn extract(
         self,
         limits: &ExtractLimits,
@@ -191,22 +201,26 @@ impl Stage {
         let Self { store, source, config, layer, .. } = self;
         let missing = |what| StoreError::Incomplete { artifact: source.reference.clone(), what };
         let config = config.ok_or_else(|| missing("configuration"))?;
-        let layer = match layer {
+        let (layer, received) = match layer {
             // Of nothing nothing arrives: that it is no archive is told by unpacking it.
             Layer::Absent if source.layer.size == 0 => {
-                store.receive(source.layer.digest, 0, &mut Hasher::new())?.finish()?
+                let mut nothing = store.receive(source.layer.digest, 0, &mut Hasher::new())?;
+                (nothing.check()?, Some(nothing))
             }
             Layer::Absent => return Err(missing("archive")),
-            Layer::Receiving(writer) => writer.finish()?,
+            Layer::Receiving(mut writer) => (writer.check()?, Some(*writer)),
             // It has been on disk since an earlier time.
             Layer::Stored(path) => {
                 store.check_blob(&source.layer.digest)?;
-                path
+                (path, None)
             }
         };
         let directory = Scratch::create(&store)?;
-        let files = unpack(&config.name, &layer, directory.path(), limits)?;
-        disk::sync_tree(directory.path())?;
+        let unpacked = unpack(&config.name, &layer, directory.path(), limits);
+        // It stays for the next time even when it cannot be unpacked here and now.
+        let kept = received.map(BlobWriter::finish).transpose();
+        let files = unpacked?;
+        kept?;
         Ok(Staged { entry: entry(source, config, files, reason.into()), directory })
     }
 }

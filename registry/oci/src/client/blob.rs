@@ -78,7 +78,8 @@ struct Download<'a, S: ?Sized> {
     what: String,
     descriptor: &'a Descriptor,
     sink: &'a mut S,
-    digesting: Digesting,
+    /// None where the sink hashes what it takes.
+    digesting: Option<Digesting>,
     received: u64,
     /// Some bytes came by another answer than the rest: a wrong digest may come from mixing.
     mixed: bool,
@@ -100,7 +101,7 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
             .await
             .map_err(|source| OciError::Sink { what: what.clone(), source })?;
         let (received, mixed) = (kept, kept > 0);
-        let digesting = Digesting::after(hasher);
+        let digesting = sink.digest().is_none().then(|| Digesting::after(hasher));
         let pace = Pace::of_content(&client.config().timeouts);
         let mut download =
             Self { client, what, descriptor, sink, digesting, received, mixed, etag: None, pace };
@@ -211,9 +212,8 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
                 break;
             }
             let chunk = &buffer[..length];
-            self.digesting.update(chunk);
             self.received += length as u64;
-            self.sink.write(chunk).await.map_err(|source| self.sink_error(source))?;
+            self.hand_on(chunk).await?;
         }
         // The file was cut while it was read: reading on would never end.
         if self.received < self.descriptor.size {
@@ -237,15 +237,22 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
             if chunk.is_empty() {
                 continue;
             }
-            self.digesting.update(&chunk);
             self.received = total;
-            self.sink.write(&chunk).await.map_err(|source| self.sink_error(source))?;
+            self.hand_on(&chunk).await?;
         }
         if self.received < size {
             // It ended in good order, yet short: the next answer may have the rest.
             return Err(Failure::passing(self.wrong_size(self.received)));
         }
         Ok(())
+    }
+
+    /// Gives the next bytes to the sink.
+    async fn hand_on(&mut self, chunk: &[u8]) -> Result<(), OciError> {
+        if let Some(digesting) = &mut self.digesting {
+            digesting.update(chunk);
+        }
+        self.sink.write(chunk).await.map_err(|source| self.sink_error(source))
     }
 
     /// A part must begin where we stopped, and be a part of the same whole.
@@ -267,7 +274,15 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
     }
 
     fn finish(&mut self) -> Result<(), OciError> {
-        let (expected, found) = (self.descriptor.digest, self.digesting.digest());
+        let expected = self.descriptor.digest;
+        let digest = match &mut self.digesting {
+            Some(digesting) => Some(digesting.digest()),
+            None => self.sink.digest(),
+        };
+        let Some(found) = digest else {
+            let detail = "whoever stores it has no digest of it";
+            return Err(self.sink_error(std::io::Error::other(detail)));
+        };
         if expected == found {
             return Ok(());
         }
@@ -275,7 +290,9 @@ impl<'a, S: BlobSink + ?Sized> Download<'a, S> {
     }
 
     async fn restart(&mut self) -> Result<(), OciError> {
-        self.digesting = Digesting::new();
+        if let Some(digesting) = &mut self.digesting {
+            *digesting = Digesting::new();
+        }
         self.received = 0;
         self.mixed = false;
         self.sink.restart().await.map_err(|source| self.sink_error(source))

@@ -5,7 +5,7 @@
 
 use std::{future, io};
 
-use eyas_artifact::Hasher;
+use eyas_artifact::{Digest, Hasher};
 
 /// Takes the bytes of a blob.
 pub trait BlobSink: Send {
@@ -22,6 +22,13 @@ pub trait BlobSink: Send {
 
     /// Forgets all bytes taken so far.
     fn restart(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// The digest of all bytes since the last restart, those kept from an earlier run included. A sink
+    /// that works it out while it stores them, and gives one before the first byte, spares the transport
+    /// from hashing the same bytes as well; others give none.
+    fn digest(&mut self) -> Option<Digest> {
+        None
+    }
 }
 
 impl BlobSink for Vec<u8> {
@@ -72,5 +79,9 @@ impl<S: BlobSink + ?Sized, F: FnMut(u64) + Send> BlobSink for Metered<'_, S, F> 
         self.sink.restart().await?;
         self.set(0);
         Ok(())
+    }
+
+    fn digest(&mut self) -> Option<Digest> {
+        self.sink.digest()
     }
 }

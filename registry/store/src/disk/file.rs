@@ -168,6 +168,11 @@ impl NewFile {
         Ok(())
     }
 
+    /// The name it has now.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Bytes written so far.
     pub(crate) fn written(&self) -> u64 {
         self.written

@@ -89,11 +89,16 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
 
 /// Puts `bytes` at `path`: afterwards it has the old content or the new one.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let directory = parent(path);
-    let mut file = NewFile::create(temporary_in(directory, TEMPORARY))?;
+    put_file(path, bytes)?;
+    sync_dir(parent(path))
+}
+
+/// The same, durable once the directory is flushed: what is there is whole at any time, but a power
+/// cut may bring back what was there before.
+pub(crate) fn put_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let mut file = NewFile::create(temporary_in(parent(path), TEMPORARY))?;
     file.write(bytes)?;
-    file.persist(path)?;
-    sync_dir(directory)
+    file.persist(path)
 }
 
 /// Points the symbolic link `link` at `target`: afterwards it points at the old or the new target.
