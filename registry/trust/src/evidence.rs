@@ -9,9 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sigstore::types::Bundle;
 use sigstore::types::bundle::VerificationMaterialContent;
 
+use crate::entry::WholeBundle;
 use crate::explain::{Check, Step};
 
 /// Most candidates that are looked at for one digest.
@@ -76,7 +76,7 @@ impl Candidate {
 }
 
 /// Reads a bundle, within its size limit.
-pub(crate) fn parse_bundle(json: &[u8]) -> Result<Bundle, Check> {
+pub(crate) fn parse_bundle(json: &[u8]) -> Result<WholeBundle, Check> {
     let malformed = |detail: String| Check::new(Step::Format, detail);
     if json.len() as u64 > MAX_BUNDLE_BYTES {
         let found = json.len();
@@ -86,22 +86,21 @@ pub(crate) fn parse_bundle(json: &[u8]) -> Result<Bundle, Check> {
     }
     let text =
         std::str::from_utf8(json).map_err(|_| malformed("the bundle is not UTF-8".to_owned()))?;
-    let bundle = Bundle::from_json(text)
-        .map_err(|error| malformed(format!("the bundle is malformed: {error}")))?;
+    let bundle = WholeBundle::from_json(text)?;
     within_limits(&bundle)?;
     Ok(bundle)
 }
 
 /// A bundle within its size can still ask for thousands of signature checks.
-fn within_limits(bundle: &Bundle) -> Result<(), Check> {
-    let material = &bundle.verification_material;
+fn within_limits(bundle: &WholeBundle) -> Result<(), Check> {
+    let material = &bundle.bundle.verification_material;
     let chain = match &material.content {
         VerificationMaterialContent::X509CertificateChain { certificates } => certificates.len(),
         _ => 1,
     };
     let stamps = material.timestamp_verification_data.rfc3161_timestamps.len();
     for (step, what, found, limit) in [
-        (Step::TransparencyLog, "log entries", material.tlog_entries.len(), MAX_PROOFS),
+        (Step::TransparencyLog, "log entries", bundle.entries(), MAX_PROOFS),
         (Step::Timestamp, "time stamps", stamps, MAX_PROOFS),
         (Step::Certificate, "certificates", chain, MAX_CHAIN),
     ] {
@@ -157,7 +156,7 @@ struct EntryKind {
 pub(crate) fn classic_as_bundle(
     payload: &[u8],
     annotations: &BTreeMap<String, String>,
-) -> Result<Bundle, Check> {
+) -> Result<WholeBundle, Check> {
     let digest = eyas_artifact::Digest::sha256(payload);
     let mut material = if has_certificate(annotations) {
         json!({ "x509CertificateChain": { "certificates": certificates(annotations)? } })
@@ -289,7 +288,7 @@ mod tests {
             r#"{{"SignedEntryTimestamp":"AAAA","Payload":{{"body":"{body}","integratedTime":1700000000,"logIndex":7,"logID":"{id}"}}}}"#
         );
         let found = annotations(&[(SIGNATURE, "eHk="), (LOG_ENTRY, &entry)]);
-        let bundle = classic_as_bundle(b"payload", &found).unwrap();
+        let bundle = classic_as_bundle(b"payload", &found).unwrap().bundle;
         assert!(bundle.has_inclusion_promise() && !bundle.has_inclusion_proof());
         assert!(bundle.signing_certificate().is_none());
         assert_eq!(bundle.verification_material.tlog_entries[0].log_index.get(), 7);

@@ -6,6 +6,7 @@
 
 mod certificate;
 mod discovery;
+mod entry;
 mod error;
 mod evidence;
 mod examine;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::authority::{Authority, Order, self_signed};
 use super::key::Key;
 use super::log::Generation;
-use super::services::{envelope_body, record_body};
+use super::services::{envelope_body, envelope_record, record_body};
 use super::{Parts, Stamper};
 
 /// Identity of an honest signer.
@@ -50,6 +50,8 @@ pub struct Recipe {
     pub payload_type: String,
     /// Generation of the log, 1 or 2; 0 for none.
     pub log: u8,
+    /// Whether the second generation is asked to enter the envelope, not only the hash of what is signed.
+    pub envelope_entered: bool,
     /// Whether a time stamp is included.
     pub stamped: bool,
     /// How long ago the certificate began.
@@ -76,6 +78,7 @@ impl Default for Recipe {
             predicate: json!({}),
             payload_type: IN_TOTO.into(),
             log: 1,
+            envelope_entered: false,
             stamped: false,
             certified_minutes_ago: 5,
             logged_minutes_ago: 4,
@@ -134,6 +137,26 @@ pub enum Fault {
     OtherIndex,
     /// The entry is an honest one of another signature.
     OtherEntry,
+    /// The entry is about the envelope of another payload.
+    OtherPayloadEntered,
+    /// The entry is about another signature of the same envelope.
+    OtherSignatureEntered,
+    /// The entry names another key or certificate than the bundle's.
+    OtherVerifierEntered,
+    /// The entry names a key where the bundle brings a certificate.
+    KeyEntered,
+    /// The entry has a second signature beside the right one.
+    ExtraSignatureEntered,
+    /// The entry calls the key one of another kind.
+    OtherKeyDetails,
+    /// The entry has a field that nobody knows.
+    UnknownFieldEntered,
+    /// The bundle calls an entry of a hash one of an envelope.
+    OtherKindThanEntered,
+    /// The log of the second generation is said to tell the time.
+    TimeAdded,
+    /// The entry comes with a promise that its generation does not make.
+    PromiseAdded,
     /// A second entry without any evidence is beside the good one.
     ExtraBareEntry,
     /// The time in the entry was changed after the promise.
@@ -413,9 +436,7 @@ impl Forge<'_> {
             entry["logId"]["keyId"] = STANDARD.encode(log.key.id()).into();
             entry
         } else if self.has(Fault::OtherEntry) {
-            let other = json!({ "apiVersion": body["apiVersion"], "kind": body["kind"], "spec": {
-                "data": { "hash": { "algorithm": "sha256", "value": "0".repeat(64) } } } });
-            log.enter(&other, at)
+            log.enter(&other_body(&body), at)
         } else {
             log.enter(&body, at)
         };
@@ -452,6 +473,9 @@ impl Forge<'_> {
             };
             let mut verifier = key;
             verifier["keyDetails"] = "PKIX_ECDSA_P256_SHA_256".into();
+            if self.recipe.envelope_entered {
+                return self.enveloped(envelope, &verifier);
+            }
             return record_body(&json!({
                 "digest": STANDARD.encode(digest.as_bytes()),
                 "signature": { "content": STANDARD.encode(signature), "verifier": verifier },
@@ -471,6 +495,50 @@ impl Forge<'_> {
                 },
             },
         })
+    }
+
+    /// What the second generation enters for an envelope, with what is wrong about it.
+    fn enveloped(&self, envelope: &str, verifier: &Value) -> Value {
+        let envelope: Value = serde_json::from_str(envelope).expect("an envelope");
+        let mut body = envelope_record(&envelope, verifier).expect("an envelope");
+        let other = STANDARD.encode(self.key.sign(b"something else"));
+        let entered = &mut body["spec"]["dsseV002"];
+        for fault in &self.recipe.faults {
+            let signatures = &mut entered["signatures"];
+            match fault {
+                Fault::OtherPayloadEntered => {
+                    entered["payloadHash"]["digest"] = STANDARD.encode([0; 32]).into();
+                }
+                Fault::OtherSignatureEntered => signatures[0]["content"] = other.as_str().into(),
+                Fault::OtherVerifierEntered => {
+                    let named = &mut signatures[0]["verifier"];
+                    if named["x509Certificate"].is_object() {
+                        let certificate = STANDARD.encode(self.certificate().der());
+                        named["x509Certificate"]["rawBytes"] = certificate.into();
+                    } else {
+                        let spki = STANDARD.encode(Key::generate().spki());
+                        named["publicKey"]["rawBytes"] = spki.into();
+                    }
+                }
+                Fault::KeyEntered => {
+                    signatures[0]["verifier"] = json!({
+                        "publicKey": { "rawBytes": STANDARD.encode(self.key.spki()) },
+                        "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+                    });
+                }
+                Fault::ExtraSignatureEntered => {
+                    let mut extra = signatures[0].clone();
+                    extra["content"] = other.as_str().into();
+                    signatures.as_array_mut().expect("signatures").push(extra);
+                }
+                Fault::OtherKeyDetails => {
+                    signatures[0]["verifier"]["keyDetails"] = "PKIX_ED25519".into();
+                }
+                Fault::UnknownFieldEntered => entered["surplus"] = true.into(),
+                _ => {}
+            }
+        }
+        body
     }
 
     /// Spoils an honest entry.
@@ -504,6 +572,15 @@ impl Forge<'_> {
                     let promise = STANDARD.encode(self.key.sign(b"something else"));
                     entry["inclusionPromise"]["signedEntryTimestamp"] = promise.into();
                 }
+                Fault::OtherKindThanEntered => entry["kindVersion"]["kind"] = "dsse".into(),
+                Fault::TimeAdded => {
+                    let time = self.ago(self.recipe.logged_minutes_ago).as_second();
+                    entry["integratedTime"] = time.to_string().into();
+                }
+                Fault::PromiseAdded => {
+                    let promise = STANDARD.encode(self.key.sign(b"something else"));
+                    entry["inclusionPromise"] = json!({ "signedEntryTimestamp": promise });
+                }
                 Fault::NoPromise => drop_fields(entry, &["inclusionPromise"]),
                 Fault::NoProof => drop_fields(entry, &["inclusionProof"]),
                 Fault::NoEvidence => drop_fields(entry, &["inclusionPromise", "inclusionProof"]),
@@ -529,6 +606,19 @@ impl Forge<'_> {
         };
         STANDARD.encode(stamp)
     }
+}
+
+/// An honest entry of the same kind about something else.
+fn other_body(body: &Value) -> Value {
+    let (kind, version) = (&body["kind"], &body["apiVersion"]);
+    let spec = if kind == "dsse" && version == "0.0.2" {
+        let mut spec = body["spec"].clone();
+        spec["dsseV002"]["payloadHash"]["digest"] = STANDARD.encode([0; 32]).into();
+        spec
+    } else {
+        json!({ "data": { "hash": { "algorithm": "sha256", "value": "0".repeat(64) } } })
+    };
+    json!({ "apiVersion": version, "kind": kind, "spec": spec })
 }
 
 fn drop_fields(entry: &mut Value, fields: &[&str]) {

@@ -166,18 +166,19 @@ fn identities_work_both_ways_with_a_trusted_root() {
             cosign.accepts(&ours, true, &by(IDENTITY, stamped));
             cosign.refuses(&ours, true, &by("https://evil.example", stamped));
         }
-        // The kind of entry that these programs make for a log of the second generation, `dsse` 0.0.2, is one that
-        // such a log has no more.
-        let config = stage.sigstore.signing_config(Generation::First).to_string();
-        fs::write(stage.site.path("signing.json"), config).expect("written");
-        let theirs = cosign.push("as-them", true);
+        // For a log of the second generation these programs send the envelope.
         let services = ["--signing-config", "signing.json", "--trusted-root", "root.json"];
         let sign = |reference: &str, claims: &Claims<'_>| {
             let token = ["--identity-token", stage.token(claims)];
             cosign.sign(reference, true, &[&services[..], &token].concat());
         };
-        sign(&theirs, &honest());
-        accepted(cosign, &theirs);
+        for (name, generation) in [("first", Generation::First), ("second", Generation::Second)] {
+            let config = stage.sigstore.signing_config(generation).to_string();
+            fs::write(stage.site.path("signing.json"), config).expect("written");
+            let theirs = cosign.push(&format!("as-them-{name}"), true);
+            sign(&theirs, &honest());
+            accepted(cosign, &theirs);
+        }
         let stranger = cosign.push("as-a-stranger", true);
         sign(&stranger, &Claims::new("https://accounts.example", "someone@example.org"));
         cosign.installs(&stranger, &honest_signer(), VERIFICATION);
