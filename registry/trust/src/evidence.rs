@@ -28,6 +28,8 @@ pub(crate) const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 pub(crate) const CHAIN: &str = "dev.sigstore.cosign/chain";
 pub(crate) const LOG_ENTRY: &str = "dev.sigstore.cosign/bundle";
 pub(crate) const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
+/// The bundle that classic forms are turned into: the one that holds a promise without a proof.
+const CLASSIC_BUNDLE: &str = "application/vnd.dev.sigstore.bundle+json;version=0.1";
 
 /// One candidate signature.
 #[derive(Debug, Clone)]
@@ -38,13 +40,20 @@ pub struct Candidate {
     pub content: Content,
 }
 
-/// The two forms of signatures, and what turned out to be neither.
+/// The forms of signatures, and what turned out to be none of them.
 #[derive(Debug, Clone)]
 pub enum Content {
     /// A layer of a `sha256-<hex>.sig` manifest.
     Classic {
         /// The signed payload, exactly as stored.
         payload: Vec<u8>,
+        /// The layer's annotations.
+        annotations: BTreeMap<String, String>,
+    },
+    /// A layer of a `sha256-<hex>.att` manifest.
+    ClassicStatement {
+        /// The signed envelope, exactly as stored.
+        envelope: Vec<u8>,
         /// The layer's annotations.
         annotations: BTreeMap<String, String>,
     },
@@ -62,6 +71,15 @@ impl Candidate {
         annotations: BTreeMap<String, String>,
     ) -> Self {
         Self { origin: origin.into(), content: Content::Classic { payload, annotations } }
+    }
+
+    /// A statement of the classic form.
+    pub fn classic_statement(
+        origin: impl Into<String>,
+        envelope: Vec<u8>,
+        annotations: BTreeMap<String, String>,
+    ) -> Self {
+        Self { origin: origin.into(), content: Content::ClassicStatement { envelope, annotations } }
     }
 
     /// A candidate that could not be fetched.
@@ -158,6 +176,43 @@ pub(crate) fn classic_as_bundle(
     annotations: &BTreeMap<String, String>,
 ) -> Result<WholeBundle, Check> {
     let digest = eyas_artifact::Digest::sha256(payload);
+    let bundle = json!({
+        "mediaType": CLASSIC_BUNDLE,
+        "verificationMaterial": material(annotations)?,
+        "messageSignature": {
+            "messageDigest": { "algorithm": "SHA2_256", "digest": STANDARD.encode(digest.as_bytes()) },
+            "signature": STANDARD.encode(classic_signature(annotations)?),
+        },
+    });
+    parse_bundle(bundle.to_string().as_bytes())
+}
+
+/// The same for a statement, whose envelope has its signature in it.
+pub(crate) fn statement_as_bundle(
+    envelope: &[u8],
+    annotations: &BTreeMap<String, String>,
+) -> Result<WholeBundle, Check> {
+    let envelope: Value = serde_json::from_slice(envelope)
+        .map_err(|error| Check::new(Step::Format, format!("the envelope is malformed: {error}")))?;
+    let with = |material: Value| {
+        let bundle = json!({
+            "mediaType": CLASSIC_BUNDLE,
+            "verificationMaterial": material,
+            "dsseEnvelope": envelope,
+        });
+        parse_bundle(bundle.to_string().as_bytes())
+    };
+    // Without a certificate only the key counts, and broken extras are not needed.
+    material(annotations).and_then(with).or_else(|check| {
+        if has_certificate(annotations) {
+            return Err(check);
+        }
+        with(material(&BTreeMap::new())?)
+    })
+}
+
+/// What vouches for a classic signature, as a bundle has it.
+fn material(annotations: &BTreeMap<String, String>) -> Result<Value, Check> {
     let mut material = if has_certificate(annotations) {
         json!({ "x509CertificateChain": { "certificates": certificates(annotations)? } })
     } else {
@@ -171,16 +226,7 @@ pub(crate) fn classic_as_bundle(
         fields.insert("tlogEntries".into(), entries.into());
         fields.insert("timestampVerificationData".into(), json!({ "rfc3161Timestamps": stamps }));
     }
-    let signature = STANDARD.encode(classic_signature(annotations)?);
-    let bundle = json!({
-        "mediaType": "application/vnd.dev.sigstore.bundle+json;version=0.1",
-        "verificationMaterial": material,
-        "messageSignature": {
-            "messageDigest": { "algorithm": "SHA2_256", "digest": STANDARD.encode(digest.as_bytes()) },
-            "signature": signature,
-        },
-    });
-    parse_bundle(bundle.to_string().as_bytes())
+    Ok(material)
 }
 
 /// The certificate and what came along to link it to a root; a root that comes along is only one

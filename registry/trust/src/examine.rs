@@ -11,6 +11,7 @@ use sigstore::types::{Artifact, Sha256Hash, SignatureContent};
 use crate::entry::WholeBundle;
 use crate::evidence::{
     Candidate, Content, classic_as_bundle, classic_signature, has_certificate, parse_bundle,
+    statement_as_bundle,
 };
 use crate::explain::{Attempt, Check, Step};
 use crate::key::PublicKey;
@@ -144,6 +145,9 @@ impl Examined {
                 })
             }
             Content::Unreadable(reason) => Err(Check::new(Step::Format, reason.clone())),
+            Content::ClassicStatement { envelope, annotations } => {
+                self.open_bundle(statement_as_bundle(envelope, annotations)?, question)
+            }
             Content::Bundle(json) => self.open_bundle(parse_bundle(json)?, question),
         }
     }

@@ -1,7 +1,6 @@
 //! Signatures made to a recipe: honest ones, and the same with one part made wrongly.
 //!
-//! A [`Recipe`] is data, so that an attack can be written down in a file. Whatever is not named in it is as the real
-//! services would have made it.
+//! Whatever a [`Recipe`] does not name is as the real services would have made it.
 
 use std::collections::BTreeMap;
 
@@ -9,195 +8,30 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use eyas_artifact::{Digest, media};
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::authority::{Authority, Order, self_signed};
 use super::key::Key;
 use super::log::Generation;
+pub use super::recipe::{Fault, IDENTITY, ISSUER, Recipe};
 use super::services::{envelope_body, envelope_record, record_body};
 use super::{Parts, Stamper};
 
-/// Identity of an honest signer.
-pub const IDENTITY: &str =
-    "https://github.com/org/rules/.github/workflows/release.yml@refs/tags/v1.2.0";
-/// Issuer of an honest signer's tokens.
-pub const ISSUER: &str = "https://token.actions.githubusercontent.com";
 /// More proofs than a bundle may have.
 const MANY: usize = 40;
-const SIGNED_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
-const IN_TOTO: &str = "application/vnd.in-toto+json";
-
-/// What a signature is made of.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct Recipe {
-    /// `bundle` or `classic`.
-    pub form: String,
-    /// Name of the key that signs; a fresh one with a certificate when absent.
-    pub key: Option<String>,
-    /// Subject alternative name of the certificate.
-    pub identity: String,
-    /// Issuer in the certificate.
-    pub issuer: String,
-    /// Claims in the certificate.
-    pub claims: BTreeMap<String, String>,
-    /// Type of the statement.
-    pub predicate_type: String,
-    /// Content of the statement.
-    pub predicate: Value,
-    /// Type of the envelope's payload.
-    pub payload_type: String,
-    /// Generation of the log, 1 or 2; 0 for none.
-    pub log: u8,
-    /// Whether the second generation is asked to enter the envelope, not only the hash of what is signed.
-    pub envelope_entered: bool,
-    /// Whether a time stamp is included.
-    pub stamped: bool,
-    /// How long ago the certificate began.
-    pub certified_minutes_ago: i64,
-    /// How long ago the log entered the signature; negative is the future.
-    pub logged_minutes_ago: i64,
-    /// How long ago the time was stamped.
-    pub stamped_minutes_ago: i64,
-    /// When the signer says that it signed, relative to now.
-    pub says_signed_minutes_ago: Option<i64>,
-    /// What is wrong with it.
-    pub faults: Vec<Fault>,
-}
-
-impl Default for Recipe {
-    fn default() -> Self {
-        Self {
-            form: "bundle".into(),
-            key: None,
-            identity: IDENTITY.into(),
-            issuer: ISSUER.into(),
-            claims: BTreeMap::new(),
-            predicate_type: SIGNED_PREDICATE.into(),
-            predicate: json!({}),
-            payload_type: IN_TOTO.into(),
-            log: 1,
-            envelope_entered: false,
-            stamped: false,
-            certified_minutes_ago: 5,
-            logged_minutes_ago: 4,
-            stamped_minutes_ago: 4,
-            says_signed_minutes_ago: None,
-            faults: Vec::new(),
-        }
-    }
-}
-
-/// One part made wrongly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fault {
-    /// The certificate is by an authority that nobody trusts, entered in the right log.
-    UnknownAuthority,
-    /// The certificate signs itself.
-    SelfSignedCertificate,
-    /// The certificate is not for signing code.
-    NoCodeSigning,
-    /// The certificate was entered in a log that nobody trusts.
-    UnknownCertificateLog,
-    /// The certificate has no timestamp of a certificate log.
-    NoCertificateTimestamp,
-    /// The certificate's timestamp is over something else.
-    ForgedCertificateTimestamp,
-    /// The certificate is another one of the same identity.
-    OtherCertificate,
-    /// The log's key is not the one that is trusted, its name and identifier are.
-    ForgedLog,
-    /// The log is one that nobody trusts.
-    UnknownLog,
-    /// The entry's log identifier is that of another trusted log.
-    OtherLogId,
-    /// The proof's path is not the entry's.
-    ForgedProof,
-    /// The proof's path is missing.
-    EmptyProof,
-    /// The root in the proof is not the one in the checkpoint.
-    OtherRoot,
-    /// The checkpoint's signature is over something else.
-    ForgedCheckpoint,
-    /// Only the witness signs the checkpoint.
-    WitnessOnly,
-    /// The checkpoint has no signature at all.
-    UnsignedCheckpoint,
-    /// The promise's signature is over something else.
-    ForgedPromise,
-    /// There is no promise.
-    NoPromise,
-    /// There is no proof.
-    NoProof,
-    /// There is neither.
-    NoEvidence,
-    /// The index in the entry is not that of the proof.
-    OtherIndex,
-    /// The entry is an honest one of another signature.
-    OtherEntry,
-    /// The entry is about the envelope of another payload.
-    OtherPayloadEntered,
-    /// The entry is about another signature of the same envelope.
-    OtherSignatureEntered,
-    /// The entry names another key or certificate than the bundle's.
-    OtherVerifierEntered,
-    /// The entry names a key where the bundle brings a certificate.
-    KeyEntered,
-    /// The entry has a second signature beside the right one.
-    ExtraSignatureEntered,
-    /// The entry calls the key one of another kind.
-    OtherKeyDetails,
-    /// The entry has a field that nobody knows.
-    UnknownFieldEntered,
-    /// The bundle calls an entry of a hash one of an envelope.
-    OtherKindThanEntered,
-    /// The log of the second generation is said to tell the time.
-    TimeAdded,
-    /// The entry comes with a promise that its generation does not make.
-    PromiseAdded,
-    /// A second entry without any evidence is beside the good one.
-    ExtraBareEntry,
-    /// The time in the entry was changed after the promise.
-    ChangedTime,
-    /// The stamp is over another signature.
-    OtherStamp,
-    /// The stamp is by an authority that nobody trusts.
-    UnknownStamper,
-    /// The stamp is no stamp.
-    BrokenStamp,
-    /// The signature is by another key than the certificate's.
-    OtherKey,
-    /// One bit of the signature is wrong.
-    BrokenSignature,
-    /// The payload was changed after it was signed.
-    ChangedPayload,
-    /// There is no signature.
-    NoSignature,
-    /// The certificate is left out, so that it looks like a signature by key.
-    NoCertificate,
-    /// The statement has the right digest only among its predicate.
-    DigestInPredicate,
-    /// The bundle's media type is not known.
-    UnknownMediaType,
-    /// The bundle is cut off.
-    Truncated,
-    /// The bundle is larger than the limit.
-    Huge,
-    /// The entry is there forty times.
-    ManyEntries,
-    /// The stamp is there forty times.
-    ManyStamps,
-    /// The payload says that it is something else than an image's signature.
-    OtherPayloadKind,
-}
 
 /// A signature, ready to be attached.
 #[derive(Debug, Clone)]
 pub enum Forged {
     /// A bundle's bytes.
     Bundle(Vec<u8>),
+    /// A statement of the classic form.
+    Statement {
+        /// The envelope.
+        envelope: Vec<u8>,
+        /// The annotations of its layer.
+        annotations: BTreeMap<String, String>,
+    },
     /// A payload and the annotations of its layer.
     Classic {
         /// The payload.
@@ -229,10 +63,10 @@ impl Parts {
         let certified = key.is_none();
         let key = key.unwrap_or_default();
         let forge = Forge { parts: self, recipe, key, now: Timestamp::now() };
-        if recipe.form == "classic" {
-            forge.classic(digest, certified)
-        } else {
-            forge.bundle(digest, certified)
+        match recipe.form.as_str() {
+            "classic" => forge.classic(digest, certified),
+            "statement" => forge.classic_statement(digest, certified),
+            _ => forge.bundle(digest, certified),
         }
     }
 }
@@ -246,7 +80,8 @@ impl Forge<'_> {
         self.now - SignedDuration::from_mins(minutes)
     }
 
-    fn bundle(&self, digest: &Digest, certified: bool) -> Forged {
+    /// Signs a statement; gives the envelope too.
+    fn envelope(&self, digest: &Digest, certified: bool) -> (Value, Signed) {
         let payload = self.statement(digest).to_string().into_bytes();
         let kind = &self.recipe.payload_type;
         let length = kind.len();
@@ -266,6 +101,22 @@ impl Forge<'_> {
             })
         };
         let signed = self.sign(&message, certified, |signature| envelope(signature).to_string());
+        let mut whole = envelope(&signed.signature);
+        if self.has(Fault::NoSignature) {
+            whole["signatures"] = json!([]);
+        }
+        (whole, signed)
+    }
+
+    /// A statement as it is stored by tag.
+    fn classic_statement(&self, digest: &Digest, certified: bool) -> Forged {
+        let (envelope, signed) = self.envelope(digest, certified);
+        let annotations = self.annotations(&signed);
+        Forged::Statement { envelope: envelope.to_string().into_bytes(), annotations }
+    }
+
+    fn bundle(&self, digest: &Digest, certified: bool) -> Forged {
+        let (envelope, signed) = self.envelope(digest, certified);
         let mut material = match &signed.certificate {
             Some(certificate) if !self.has(Fault::NoCertificate) => {
                 json!({ "certificate": { "rawBytes": STANDARD.encode(certificate.der()) } })
@@ -281,11 +132,8 @@ impl Forge<'_> {
         let mut bundle = json!({
             "mediaType": media::SIGSTORE_BUNDLE,
             "verificationMaterial": material,
-            "dsseEnvelope": envelope(&signed.signature),
+            "dsseEnvelope": envelope,
         });
-        if self.has(Fault::NoSignature) {
-            bundle["dsseEnvelope"]["signatures"] = json!([]);
-        }
         if self.has(Fault::UnknownMediaType) {
             bundle["mediaType"] = "application/vnd.dev.sigstore.bundle.v9+json".into();
         }
@@ -341,11 +189,25 @@ impl Forge<'_> {
         }
         let message = payload.to_string().into_bytes();
         let signed = self.sign(&message, certified, |_| String::new());
-        let mut annotations = BTreeMap::from([(
+        let mut annotations = self.annotations(&signed);
+        annotations.insert(
             "dev.cosignproject.cosign/signature".to_owned(),
             STANDARD.encode(&signed.signature),
-        )]);
-        if let Some(certificate) = signed.certificate.filter(|_| !self.has(Fault::NoCertificate)) {
+        );
+        if self.has(Fault::NoSignature) {
+            annotations.remove("dev.cosignproject.cosign/signature");
+        }
+        let payload =
+            if self.has(Fault::ChangedPayload) { [&message[..], b" "].concat() } else { message };
+        Forged::Classic { payload, annotations }
+    }
+
+    /// What vouches for a signature of the classic form.
+    fn annotations(&self, signed: &Signed) -> BTreeMap<String, String> {
+        let mut annotations = BTreeMap::new();
+        if let Some(certificate) =
+            signed.certificate.as_ref().filter(|_| !self.has(Fault::NoCertificate))
+        {
             annotations.insert("dev.sigstore.cosign/certificate".into(), certificate.pem());
         }
         if let Some(entry) = signed.entries.first() {
@@ -363,12 +225,11 @@ impl Forge<'_> {
             });
             annotations.insert("dev.sigstore.cosign/bundle".into(), entry.to_string());
         }
-        if self.has(Fault::NoSignature) {
-            annotations.remove("dev.cosignproject.cosign/signature");
+        if let Some(stamp) = &signed.stamp {
+            let stamp = json!({ "SignedRFC3161Timestamp": stamp });
+            annotations.insert("dev.sigstore.cosign/rfc3161timestamp".into(), stamp.to_string());
         }
-        let payload =
-            if self.has(Fault::ChangedPayload) { [&message[..], b" "].concat() } else { message };
-        Forged::Classic { payload, annotations }
+        annotations
     }
 
     /// Signs, certifies, logs and stamps.
