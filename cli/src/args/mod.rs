@@ -297,6 +297,34 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// Commands without `--dry-run`, because they change nothing that stays: they read, or run until they are told to
+    /// end, or make only what was named and can be made again.
+    const NOTHING_TO_PLAN: &[&str] = &[];
+
+    #[test]
+    fn each_changing_command_has_a_plan() {
+        use clap::CommandFactory as _;
+        fn walk(command: &clap::Command, path: &str, found: &mut Vec<(String, bool)>) {
+            let below: Vec<_> = command.get_subcommands().collect();
+            if below.is_empty() {
+                let planned = command.get_arguments().any(|argument| {
+                    argument.get_id() == "dry_run" && argument.get_long() == Some("dry-run")
+                });
+                found.push((path.to_owned(), planned));
+            }
+            for one in below {
+                let path = format!("{path} {}", one.get_name());
+                walk(one, path.trim_start(), found);
+            }
+        }
+        let mut found = Vec::new();
+        walk(&Cli::command(), "", &mut found);
+        let without: Vec<&str> =
+            found.iter().filter(|(_, planned)| !planned).map(|(path, _)| path.as_str()).collect();
+        assert_eq!(without, NOTHING_TO_PLAN, "a command that changes something needs `--dry-run`");
+        assert!(found.len() - without.len() >= 24, "{found:?}");
+    }
+
     #[test]
     fn each_command_and_flag_has_help() {
         fn walk(command: &clap::Command, missing: &mut Vec<String>) {
