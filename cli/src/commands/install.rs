@@ -331,7 +331,7 @@ pub(super) fn rollback(
         require_sensor: require,
         dry_run: args.dry_run,
     };
-    let done = eyas_ops::rollback(&store, &sensor, &listener, flat.as_ref(), options)?;
+    let done = eyas_ops::rollback(&store, &sensor, &listener, flat.as_ref(), &options)?;
     Ok(printer.data(&RollbackDocument {
         dry_run: args.dry_run,
         from: done.from,

@@ -38,7 +38,7 @@ pub fn rollback(
     sensor: &dyn Sensor,
     listener: &dyn Listener,
     flat: Option<&FlatTargets>,
-    options: RollbackOptions,
+    options: &RollbackOptions,
 ) -> Result<RolledBack, OpsError> {
     let from = store.current_number()?;
     let number = options.to.map_or_else(|| store.previous(), Ok)?;
