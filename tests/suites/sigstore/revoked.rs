@@ -29,6 +29,36 @@ fn policy(site: &Site, registry: &Registry, revoked: &str) {
 }
 
 #[test]
+fn each_of_several_signers_counts_for_a_rollback() {
+    let registry = Registry::embedded();
+    let site = Site::new();
+    site.keygen("second");
+    let policy = |revoked: &str| {
+        site.write_policy(&format!(
+            "version: 1\n{revoked}rules:\n  - match: '{}/**'\n    accept: [{{key: {{file: signer.pub}}}}, {{key: {{file: second.pub}}}}]\n    threshold: 2\n",
+            registry.host()
+        ));
+    };
+    policy("");
+    for version in ["1.0.0", "1.1.0"] {
+        let rules = marker_rule(&format!("Rule {version}"), "/x");
+        site.publish(&registry, version, Some("signer"), &[("demo.yaml", &rules)]);
+        let reference = registry.reference(&format!("team/demo-rules:{version}"));
+        site.run(&["sign", &reference, "--key", "second", "--plain-http"]).expect_code(0);
+        site.install(&[&reference]).expect_code(0);
+    }
+    for key in ["signer", "second"] {
+        let pem = fs::read_to_string(site.path(key)).expect("a key");
+        let print = Digest::sha256(Key::from_pem(&pem).spki()).to_string();
+        policy(&format!("revoked: [{{key: '{print}'}}]\n"));
+        let back = site.run(&["artifact", "rollback", "--policy", "trust.yaml"]);
+        back.expect_code(VERIFICATION).expect_stderr(&[&print, "take the line out"]);
+    }
+    policy("");
+    site.run(&["artifact", "rollback", "--policy", "trust.yaml"]).expect_code(0);
+}
+
+#[test]
 fn a_rollback_is_held_to_what_the_policy_revokes() {
     let registry = Registry::embedded();
     let site = installed(&registry);

@@ -3,7 +3,7 @@
 //! Read without keys and roots, so that going back to an earlier generation needs neither: a key
 //! management service that does not answer must not stand in the way of a rollback.
 
-use eyas_artifact::{Digest, Entry};
+use eyas_artifact::{Digest, Entry, SignerRecord};
 
 use super::Revoked;
 
@@ -31,8 +31,8 @@ impl Revocations {
             let reason = self.revoked.digests.get(part)?;
             Some(format!("its digest `{part}` is revoked{}", because(reason)))
         });
-        digest.or_else(|| {
-            let signer = entry.signer.as_ref()?;
+        let mut signers = entry.signer.iter().chain(&entry.other_signers);
+        let of_signer = |signer: &SignerRecord| {
             let key = signer.key_fingerprint.as_deref().and_then(|print| {
                 let reason = self.revoked.keys.get(&print.parse::<Digest>().ok()?)?;
                 Some(format!("its signer, the key `{print}`, is revoked{}", because(reason)))
@@ -42,6 +42,7 @@ impl Revocations {
                 let reason = self.revoked.identities.get(identity)?;
                 Some(format!("its signer `{identity}` is revoked{}", because(reason)))
             })
-        })
+        };
+        digest.or_else(|| signers.find_map(of_signer))
     }
 }
