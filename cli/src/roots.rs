@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use eyas_ops::OpsError;
 use eyas_trust::{KeptRoot, MAX_ROOT_BYTES, RootKeeper, RootRepository};
@@ -100,13 +100,30 @@ impl RootBook {
 
     /// Asks for the current root; on failure what is kept stays.
     pub(crate) async fn refresh(&self, name: &str) -> anyhow::Result<KeptRoot> {
+        Ok(self.keeper().refresh(&self.known(name)?).await.map_err(OpsError::from)?)
+    }
+
+    /// What a refresh would bring; what is kept stays.
+    pub(crate) async fn preview(&self, name: &str) -> anyhow::Result<KeptRoot> {
+        Ok(self.keeper().preview(&self.known(name)?).await.map_err(OpsError::from)?)
+    }
+
+    /// The repository of a root that can be refreshed.
+    fn known(&self, name: &str) -> anyhow::Result<RootRepository> {
         check_name(name)?;
-        let Some(repository) = self.repository(name)? else {
+        self.repository(name)?.ok_or_else(|| {
             let message = format!("no TUF repository is known for the trusted root `{name}`");
             let hint = "add one with `eyas trust add --name NAME --tuf-url URL --tuf-root FILE`";
-            return Err(Failure::usage(message).with_hint(hint).into());
-        };
-        Ok(self.keeper().refresh(&repository).await.map_err(OpsError::from)?)
+            Failure::usage(message).with_hint(hint).into()
+        })
+    }
+
+    /// The root that a repository distributes, as text; nothing of it is remembered.
+    pub(crate) async fn look(&self, name: &str, url: &str, root: &[u8]) -> anyhow::Result<String> {
+        check_name(name)?;
+        let repository = RootRepository::new(name, url, root);
+        let found = self.keeper().preview(&repository).await.map_err(OpsError::from)?;
+        Ok(found.source.to_json().map_err(OpsError::from)?)
     }
 
     /// Fetches a root from a repository for the first time and remembers where it is from; gives it as text.
@@ -128,14 +145,20 @@ impl RootBook {
         Ok(kept.source.to_json().map_err(OpsError::from)?)
     }
 
-    /// Keeps a root as a file that a policy can name.
-    pub(crate) fn keep(&self, name: &str, json: &str) -> anyhow::Result<PathBuf> {
+    /// The file in which a root is kept for a policy to name.
+    pub(crate) fn place(&self, name: &str) -> anyhow::Result<PathBuf> {
         check_name(name)?;
-        let path = self.folder.join(format!("{name}.json"));
-        let folder: &Path = &self.folder;
+        let folder = fs::canonicalize(&self.folder)
+            .or_else(|_| std::path::absolute(&self.folder))
+            .map_err(|error| wiring::storage("find", &self.folder, &error))?;
+        Ok(folder.join(format!("{name}.json")))
+    }
+
+    /// Keeps a root as a file that a policy can name.
+    pub(crate) fn keep(&self, name: &str, json: &str) -> anyhow::Result<()> {
+        let (path, folder) = (self.place(name)?, &self.folder);
         fs::create_dir_all(folder).map_err(|error| wiring::storage("make", folder, &error))?;
-        eyas_ops::replace_file(&path, json.as_bytes())?;
-        Ok(fs::canonicalize(&path).unwrap_or(path))
+        Ok(eyas_ops::replace_file(&path, json.as_bytes())?)
     }
 }
 

@@ -15,7 +15,7 @@ use eyas_oci::{
     Verification,
 };
 use eyas_ops::{Catalog, Class, Copies, IndexBook, IndexSource, Listener, Trust};
-use eyas_trust::{MAX_POLICY_BYTES, Policy};
+use eyas_trust::{MAX_POLICY_BYTES, Policy, Revocations};
 
 use crate::args::{IndexArgs, LogLevel, TransportArgs, TrustArgs};
 use crate::exit::Failure;
@@ -272,7 +272,32 @@ pub(crate) async fn policy(settings: &Settings, args: &TrustArgs) -> anyhow::Res
     }
 }
 
+/// What the policy revokes, for what was accepted before.
+pub(crate) fn revocations(settings: &Settings, args: &TrustArgs) -> anyhow::Result<Revocations> {
+    match settings.trust(args)? {
+        settings::Trust::NoVerify => Ok(Revocations::default()),
+        settings::Trust::Policy { file, explicit, .. } => {
+            let Some(bytes) = policy_bytes(&file, explicit)? else {
+                return Ok(Revocations::default());
+            };
+            let name = file.display().to_string();
+            Ok(Revocations::parse(&bytes, &name).map_err(eyas_ops::OpsError::from_policy)?)
+        }
+    }
+}
+
 fn read_policy(file: &Path, explicit: bool) -> anyhow::Result<Policy> {
+    let name = file.display().to_string();
+    let (bytes, name) = match policy_bytes(file, explicit)? {
+        Some(bytes) => (bytes, name),
+        // An absent policy means that nobody is trusted, which the refusal will say.
+        None => (b"version: 1\nrules: []\n".to_vec(), format!("{name} (which does not exist yet)")),
+    };
+    Ok(Policy::parse(&bytes, &name).map_err(eyas_ops::OpsError::from_policy)?)
+}
+
+/// A policy file as it is; none when it is not there and nobody named it.
+fn policy_bytes(file: &Path, explicit: bool) -> anyhow::Result<Option<Vec<u8>>> {
     let name = file.display().to_string();
     let failure = |why: String| Failure::usage(format!("policy `{name}` cannot be read: {why}"));
     match fs::metadata(file) {
@@ -281,19 +306,13 @@ fn read_policy(file: &Path, explicit: bool) -> anyhow::Result<Policy> {
             return Err(failure(why).into());
         }
         Ok(_) => {}
-        // An absent policy means that nobody is trusted, which the refusal will say.
-        Err(error) if error.kind() == ErrorKind::NotFound && !explicit => {
-            let empty = b"version: 1\nrules: []\n";
-            let missing = format!("{name} (which does not exist yet)");
-            return Ok(Policy::parse(empty, &missing).map_err(eyas_ops::OpsError::from_policy)?);
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound && !explicit => return Ok(None),
         Err(error) => {
             let hint = "the policy says whose signatures count; see the README for an example";
             return Err(failure(error.to_string()).with_hint(hint).into());
         }
     }
-    let bytes = fs::read(file).map_err(|error| failure(error.to_string()))?;
-    Ok(Policy::parse(&bytes, &name).map_err(eyas_ops::OpsError::from_policy)?)
+    Ok(Some(fs::read(file).map_err(|error| failure(error.to_string()))?))
 }
 
 /// A platform as it was typed, else this machine's.

@@ -1,7 +1,9 @@
 //! The distribution path through the real binary, on the embedded registry and on Debian's.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -69,6 +71,162 @@ fn a_dry_run_says_what_would_change_and_changes_nothing() {
     finished.expect_code(0);
     assert!(finished.stdout.contains("demo-rules"), "{}", finished.stdout);
     assert_eq!(site.snapshot(), before);
+}
+
+/// All files of a folder with their content, those of locks aside.
+fn everything(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder").flatten() {
+            let (path, kind) = (entry.path(), entry.file_type().expect("a type"));
+            if kind.is_dir() {
+                // An empty one is a change too.
+                files.insert(path.clone(), Vec::new());
+                folders.push(path);
+            } else if kind.is_file() && entry.file_name() != "lock" {
+                files.insert(path.clone(), fs::read(&path).expect("a file"));
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn a_plan_changes_nothing_on_disk_and_in_the_registry() {
+    let layout = tempfile::tempdir().expect("a folder");
+    let registry = Registry::embedded_at(layout.path());
+    let site = site_with_rules(&registry);
+    let (host, reference) = (registry.host(), registry.reference("team/demo-rules:1.0.0"));
+    let index = registry.reference("team/index:latest");
+    fs::write(site.path("predicate.json"), "{}").expect("written");
+    fs::write(site.path("password"), "secret").expect("written");
+    let root = eyas_tests::sigstore::Sigstore::start().trusted_root().to_string();
+    fs::write(site.path("root.json"), root).expect("written");
+    let logins = format!(r#"{{"auths":{{"{host}":{{"auth":"bWU6cHc="}}}}}}"#);
+    fs::create_dir_all(site.path(".docker")).expect("made");
+    fs::write(site.path(".docker/config.json"), logins).expect("written");
+    let (plain, quiet) = (["--plain-http"], [""; 0]);
+    let cases: [(&str, Vec<&str>, &[&str], &str); 16] = [
+        ("keygen", vec!["registry", "keygen", "new"], &quiet, "new.pub"),
+        ("pull", vec!["registry", "pull", &reference, "-o", "out"], &plain, "out/"),
+        (
+            "push an index",
+            vec!["registry", "push", &index, "index.yaml", "--type", "index"],
+            &plain,
+            "team/index@sha256:",
+        ),
+        ("sign", vec!["sign", &reference, "--key", "signer"], &plain, "sha256:"),
+        (
+            "sign in both forms",
+            vec!["sign", &reference, "--key", "signer", "--form", "both"],
+            &plain,
+            ".sig",
+        ),
+        (
+            "sign a file",
+            vec!["sign", "--file", "index.yaml", "--key", "signer"],
+            &quiet,
+            "index.yaml.sigstore.json",
+        ),
+        (
+            "attest",
+            vec![
+                "attest",
+                &reference,
+                "--type",
+                "rule-tests",
+                "--predicate",
+                "predicate.json",
+                "--key",
+                "signer",
+            ],
+            &plain,
+            "rule-tests",
+        ),
+        (
+            "trust a key",
+            vec!["trust", "add", "x.example/**", "--key", "signer.pub"],
+            &["--policy", "trust.yaml"],
+            "x.example",
+        ),
+        (
+            "trust an identity",
+            vec![
+                "trust",
+                "add",
+                "x.example/**",
+                "--identity",
+                "i",
+                "--issuer",
+                "https://x.example",
+            ],
+            &["--policy", "new.yaml"],
+            "new.yaml",
+        ),
+        (
+            "trust a root",
+            vec!["trust", "add", "--trusted-root", "root.json", "--name", "corp"],
+            &["--policy", "trust.yaml"],
+            "roots/corp.json",
+        ),
+        (
+            "basic",
+            vec!["registry", "auth", "basic", &host, "-u", "me", "-p", "pw"],
+            &plain,
+            ".docker/config.json",
+        ),
+        (
+            "oauth",
+            vec![
+                "registry",
+                "auth",
+                "oauth",
+                &host,
+                "--client-id",
+                "i",
+                "--client-secret-file",
+                "password",
+                "--token-url",
+                "http://127.0.0.1:1/",
+            ],
+            &plain,
+            "clientcredentials.json",
+        ),
+        ("gcp", vec!["registry", "auth", "gcp", &host], &plain, "gcp"),
+        ("aws", vec!["registry", "auth", "aws", &host], &plain, "aws"),
+        ("azure", vec!["registry", "auth", "azure", &host], &plain, "azure"),
+        ("logout", vec!["registry", "logout", &host], &quiet, ".docker/config.json"),
+    ];
+    let before = (everything(site.folder()), everything(layout.path()));
+    for (name, command, more, told) in cases {
+        let dry = [&command[..], more, &["--dry-run"]].concat();
+        let finished = site.run(&dry);
+        finished.expect_code(0);
+        let words = finished.stdout.contains("would") && finished.stdout.contains(told);
+        assert!(words, "{name}: {}", finished.stdout);
+        let finished = site.run(&[&dry[..], &["--output", "json"]].concat());
+        finished.expect_code(0);
+        assert_eq!(json(&finished)["dry_run"], true, "{name}: {}", finished.stdout);
+        let after = (everything(site.folder()), everything(layout.path()));
+        let changed = |before: &BTreeMap<PathBuf, Vec<u8>>, after: &BTreeMap<PathBuf, Vec<u8>>| {
+            after
+                .keys()
+                .filter(|path| before.get(*path) != after.get(*path))
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        assert!(
+            after == before,
+            "{name}: {:?} {:?}",
+            changed(&before.0, &after.0),
+            changed(&before.1, &after.1)
+        );
+    }
+    // What no plan is made for is refused as without `--dry-run`.
+    site.run(&["registry", "keygen", "signer", "--dry-run"]).expect_code(2);
+    site.run(&["trust", "refresh", "corp", "--dry-run"]).expect_code(4);
+    assert_eq!(everything(site.folder()), before.0);
 }
 
 #[test]

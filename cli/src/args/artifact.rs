@@ -263,6 +263,10 @@ pub(crate) struct RollbackArgs {
     /// Generation to go back to [default: the one before the active one]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) to: Option<u64>,
+    /// Trust policy whose revocations hold [default: trust.yaml beside the configuration file]
+    /// [env: EYAS_POLICY]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
     /// Say what would change and stop
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -39,6 +39,9 @@ pub(crate) struct BasicArgs {
     pub(crate) password_stdin: bool,
     #[command(flatten)]
     pub(crate) transport: TransportArgs,
+    /// Check the credentials, say where they would be kept, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Arguments of `registry auth oauth`.
@@ -64,6 +67,9 @@ pub(crate) struct OauthArgs {
     pub(crate) scopes: Vec<String>,
     #[command(flatten)]
     pub(crate) transport: TransportArgs,
+    /// Check the client, say where it would be kept, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Arguments of `registry auth gcp`, `aws` and `azure`.
@@ -74,6 +80,9 @@ pub(crate) struct CloudArgs {
     pub(crate) host: String,
     #[command(flatten)]
     pub(crate) transport: TransportArgs,
+    /// Check the identity, say where it would be remembered, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Arguments of `registry logout`.
@@ -82,4 +91,7 @@ pub(crate) struct LogoutArgs {
     /// Registry, `HOST` or `HOST:PORT`
     #[arg(value_name = "HOST")]
     pub(crate) host: String,
+    /// Say what would be removed and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }

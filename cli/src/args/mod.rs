@@ -297,6 +297,79 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// Commands that read.
+    const READ_ONLY: &[&str] = &[
+        "artifact diff",
+        "artifact list",
+        "artifact search",
+        "artifact info",
+        "artifact manifest",
+        "artifact config",
+        "artifact verify",
+        "artifact status",
+        "artifact history",
+        "index list",
+        "driver printenv",
+        "rules check",
+        "rules explain",
+        "rules list",
+        "rules diff",
+        "rules test",
+        "rules eval",
+        "rules repl",
+        "capture read",
+        "capture info",
+        "sensor status",
+        "sensor tail",
+        "sensor top",
+        "sensor metrics",
+        "sensor validate",
+        "probe check",
+        "trust show",
+        "trust test",
+        "version",
+        "completion",
+    ];
+
+    /// Commands that do something and have no plan: they serve until they are told to end, change what a running
+    /// sensor has in memory and nothing that stays, or write what can be written again (`rules fmt` has `--check`).
+    const UNPLANNED: &[&str] = &[
+        "registry serve",
+        "sensor reload",
+        "sensor rules",
+        "sensor loglevel",
+        "sensor post-alerts",
+        "rules fmt",
+        "man",
+    ];
+
+    #[test]
+    fn each_changing_command_has_a_plan() {
+        use clap::CommandFactory as _;
+        fn walk(command: &clap::Command, path: &str, found: &mut Vec<(String, bool)>) {
+            let below: Vec<_> = command.get_subcommands().collect();
+            if below.is_empty() {
+                let planned = command.get_arguments().any(|argument| {
+                    argument.get_id() == "dry_run" && argument.get_long() == Some("dry-run")
+                });
+                found.push((path.to_owned(), planned));
+            }
+            for one in below {
+                let path = format!("{path} {}", one.get_name());
+                walk(one, path.trim_start(), found);
+            }
+        }
+        let mut found = Vec::new();
+        walk(&Cli::command(), "", &mut found);
+        for (path, planned) in &found {
+            let named = [READ_ONLY, UNPLANNED].concat().contains(&path.as_str());
+            assert!(*planned != named, "`{path}` needs `--dry-run` or a place in a list, not both");
+        }
+        for path in [READ_ONLY, UNPLANNED].concat() {
+            assert!(found.iter().any(|(known, _)| known == path), "`{path}` is no command");
+        }
+    }
+
     #[test]
     fn each_command_and_flag_has_help() {
         fn walk(command: &clap::Command, missing: &mut Vec<String>) {

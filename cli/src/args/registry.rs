@@ -124,6 +124,9 @@ pub(crate) struct PullArgs {
     pub(crate) transport: TransportArgs,
     #[command(flatten)]
     pub(crate) indexes: IndexArgs,
+    /// Say what would be fetched and where to, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Arguments of `registry serve`.
@@ -155,4 +158,7 @@ pub(crate) struct KeygenArgs {
     /// Where the private key goes; the public one goes beside it with the suffix `.pub`
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Say which files would be made and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }

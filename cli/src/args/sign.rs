@@ -27,6 +27,9 @@ pub(crate) struct SignArgs {
     pub(crate) services: ServiceArgs,
     #[command(flatten)]
     pub(crate) transport: TransportArgs,
+    /// Say what would be signed, by whom and where it would be kept, and stop; nothing is signed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Arguments of `attest`.
@@ -48,6 +51,9 @@ pub(crate) struct AttestArgs {
     pub(crate) services: ServiceArgs,
     #[command(flatten)]
     pub(crate) transport: TransportArgs,
+    /// Say what would be attested and by whom, and stop; nothing is signed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Who signs.

@@ -60,6 +60,9 @@ pub(crate) struct TrustAddArgs {
     /// Policy file [default: trust.yaml beside the configuration file] [env: EYAS_POLICY]
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    /// Say what would be added and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Arguments of `trust test`.
@@ -82,4 +85,7 @@ pub(crate) struct TrustRefreshArgs {
     /// Names of trusted roots [default: all that come from TUF]
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    /// Say what a refresh would bring and stop; what is kept stays as it is
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }

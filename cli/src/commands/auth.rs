@@ -33,6 +33,7 @@ pub(crate) fn run(command: Auth, settings: &Settings, printer: &Printer) -> anyh
 
 #[derive(Serialize)]
 struct LoginDocument {
+    dry_run: bool,
     registry: String,
     method: String,
     user: Option<String>,
@@ -45,9 +46,10 @@ impl Document for LoginDocument {
     const KIND: &'static str = "registry.auth";
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let verb = if self.dry_run { "would log in" } else { "logged in" };
         match &self.user {
-            Some(user) => writeln!(out, "logged in to {} as {user}", self.registry)?,
-            None => writeln!(out, "logged in to {} ({})", self.registry, self.method)?,
+            Some(user) => writeln!(out, "{verb} to {} as {user}", self.registry)?,
+            None => writeln!(out, "{verb} to {} ({})", self.registry, self.method)?,
         }
         writeln!(out, "  kept in {}", self.kept_in)
     }
@@ -62,9 +64,14 @@ fn basic(args: &BasicArgs, settings: &Settings, printer: &Printer) -> anyhow::Re
     let checked = check(&config, &host, printer)?;
     let credential = Credential::Basic { user: user.clone(), password };
     let kept = wiring::block_on(async {
-        Ok(config.credentials.keep(&host, &credential).await.map_err(OpsError::from)?)
+        Ok(if args.dry_run {
+            config.credentials.place(&host).map_err(OpsError::from)?
+        } else {
+            config.credentials.keep(&host, &credential).await.map_err(OpsError::from)?
+        })
     })?;
-    print(printer, &host, "basic", Some(user), checked, &kept)
+    let login = Login { dry_run: args.dry_run, host: &host, method: "basic", checked };
+    login.print(Some(user), &kept, printer)
 }
 
 fn oauth(args: &OauthArgs, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
@@ -83,8 +90,13 @@ fn oauth(args: &OauthArgs, settings: &Settings, printer: &Printer) -> anyhow::Re
     let mut config = config(settings, &args.transport, printer)?;
     config.credentials.configured.insert(host.clone(), Configured::Client(client.clone()));
     let checked = check(&config, &host, printer)?;
-    let kept = config.credentials.keep_client(&host, &client).map_err(OpsError::from)?;
-    print(printer, &host, "oauth", None, checked, &kept)
+    let kept = if args.dry_run {
+        config.credentials.place_of_client(&host)
+    } else {
+        config.credentials.keep_client(&host, &client)
+    };
+    let login = Login { dry_run: args.dry_run, host: &host, method: "oauth", checked };
+    login.print(None, &kept.map_err(OpsError::from)?, printer)
 }
 
 fn cloud(
@@ -102,12 +114,15 @@ fn cloud(
     config.credentials.docker_config = None;
     config.credentials.client_credentials = None;
     let checked = check(&config, &host, printer)?;
-    let kept = own.keep_cloud(&host, cloud).map_err(OpsError::from)?;
-    print(printer, &host, &cloud.to_string(), None, checked, &kept)
+    let kept = if args.dry_run { own.place_of_cloud(&host) } else { own.keep_cloud(&host, cloud) };
+    let method = cloud.to_string();
+    let login = Login { dry_run: args.dry_run, host: &host, method: &method, checked };
+    login.print(None, &kept.map_err(OpsError::from)?, printer)
 }
 
 #[derive(Serialize)]
 struct LogoutDocument {
+    dry_run: bool,
     registry: String,
     /// Files that had something for the registry.
     removed_from: Vec<String>,
@@ -117,11 +132,16 @@ impl Document for LogoutDocument {
     const KIND: &'static str = "registry.logout";
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let (kept, verb, removed) = if self.dry_run {
+            ("is", "would log out", "would be removed")
+        } else {
+            ("was", "logged out", "removed")
+        };
         if self.removed_from.is_empty() {
-            return writeln!(out, "nothing was kept for {}", self.registry);
+            return writeln!(out, "nothing {kept} kept for {}", self.registry);
         }
-        writeln!(out, "logged out of {}", self.registry)?;
-        self.removed_from.iter().try_for_each(|place| writeln!(out, "  removed from {place}"))
+        writeln!(out, "{verb} of {}", self.registry)?;
+        self.removed_from.iter().try_for_each(|place| writeln!(out, "  {removed} from {place}"))
     }
 }
 
@@ -134,7 +154,12 @@ pub(crate) fn logout(
     let host = host(&args.host)?;
     let config = config(settings, &TransportArgs::default(), printer)?;
     let places = wiring::block_on(async {
-        Ok(config.credentials.forget(&host).await.map_err(OpsError::from)?)
+        let credentials = &config.credentials;
+        Ok(if args.dry_run {
+            credentials.places(&host).await.map_err(OpsError::from)?
+        } else {
+            credentials.forget(&host).await.map_err(OpsError::from)?
+        })
     })?;
     if config.credentials.configured.contains_key(&host) {
         printer.warn(format!(
@@ -142,7 +167,7 @@ pub(crate) fn logout(
         ));
     }
     let removed_from = places.iter().map(|place| place.display().to_string()).collect();
-    printer.data(&LogoutDocument { registry: host, removed_from })?;
+    printer.data(&LogoutDocument { dry_run: args.dry_run, registry: host, removed_from })?;
     Ok(())
 }
 
@@ -164,21 +189,25 @@ fn check(config: &ClientConfig, host: &str, printer: &Printer) -> anyhow::Result
     Ok(ping == Ping::Accepted)
 }
 
-fn print(
-    printer: &Printer,
-    host: &str,
-    method: &str,
-    user: Option<String>,
+/// A login whose credentials were looked at.
+struct Login<'a> {
+    dry_run: bool,
+    host: &'a str,
+    method: &'a str,
     checked: bool,
-    kept: &Kept,
-) -> anyhow::Result<()> {
-    let kept_in = match kept {
-        Kept::File(path) => path.display().to_string(),
-        Kept::Helper(program) => program.clone(),
-    };
-    let (registry, method) = (host.to_owned(), method.to_owned());
-    printer.data(&LoginDocument { registry, method, user, checked, kept_in })?;
-    Ok(())
+}
+
+impl Login<'_> {
+    fn print(&self, user: Option<String>, kept: &Kept, printer: &Printer) -> anyhow::Result<()> {
+        let kept_in = match kept {
+            Kept::File(path) => path.display().to_string(),
+            Kept::Helper(program) => program.clone(),
+        };
+        let (registry, method) = (self.host.to_owned(), self.method.to_owned());
+        let (dry_run, checked) = (self.dry_run, self.checked);
+        printer.data(&LoginDocument { dry_run, registry, method, user, checked, kept_in })?;
+        Ok(())
+    }
 }
 
 /// The host of what was typed: a host, an address or a reference.

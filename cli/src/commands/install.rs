@@ -16,7 +16,9 @@ use super::assembly::Assembly;
 use super::compatible;
 use super::diff;
 use super::lockfile::{self, requests};
-use crate::args::{FlatArgs, Global, InstallArgs, InstallFlags, ReloadArgs, RollbackArgs};
+use crate::args::{
+    FlatArgs, Global, InstallArgs, InstallFlags, ReloadArgs, RollbackArgs, TrustArgs,
+};
 use crate::judge::Judge;
 use crate::listener::Teller;
 use crate::personality::Engine;
@@ -322,8 +324,14 @@ pub(super) fn rollback(
     let sensor = sensor(&args.reload, settings);
     let require = settings.require_sensor(args.reload.require_sensor)?;
     let listener = Teller::new(printer.clone());
-    let options = RollbackOptions { to: args.to, require_sensor: require, dry_run: args.dry_run };
-    let done = eyas_ops::rollback(&store, &sensor, &listener, flat.as_ref(), options)?;
+    let policy = TrustArgs { policy: args.policy.clone(), ..TrustArgs::default() };
+    let options = RollbackOptions {
+        revocations: wiring::revocations(settings, &policy)?,
+        to: args.to,
+        require_sensor: require,
+        dry_run: args.dry_run,
+    };
+    let done = eyas_ops::rollback(&store, &sensor, &listener, flat.as_ref(), &options)?;
     Ok(printer.data(&RollbackDocument {
         dry_run: args.dry_run,
         from: done.from,

@@ -82,7 +82,8 @@ impl Document for PushedIndexDocument {
     const KIND: &'static str = "registry.push-index";
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "pushed the index")?;
+        let verb = if self.0.dry_run { "would push" } else { "pushed" };
+        writeln!(out, "{verb} the index")?;
         self.0.text(out)
     }
 }
@@ -146,20 +147,19 @@ fn push_index(args: &PushArgs, settings: &Settings, printer: &Printer) -> anyhow
     let [file] = args.files.as_slice() else {
         return Err(Failure::usage("an index is one file").into());
     };
-    if args.dry_run {
-        let message = "`--dry-run` is for artifacts, not for an index";
-        let hint = "`eyas artifact list --index-file FILE` shows what is in it";
-        return Err(Failure::usage(message).with_hint(hint).into());
-    }
-    let signing = signing(args, printer)?;
-    let reference = parse_target(&args.reference)?;
-    let client = wiring::client(settings, &args.transport, printer)?;
-    let pushed = wiring::block_on(async {
-        let push = eyas_ops::push_index(&client, &reference, file, &args.tags, signing.as_ref());
-        Ok(push.await?)
-    })?;
+    let pushed = if args.dry_run {
+        eyas_ops::plan_index(&parse_reference(&args.reference)?, file, &args.tags)?
+    } else {
+        let signing = signing(args, printer)?;
+        let reference = parse_target(&args.reference)?;
+        let client = wiring::client(settings, &args.transport, printer)?;
+        wiring::block_on(async {
+            let (tags, signing) = (&args.tags, signing.as_ref());
+            Ok(eyas_ops::push_index(&client, &reference, file, tags, signing).await?)
+        })?
+    };
     printer.data(&PushedIndexDocument(PushedTo {
-        dry_run: false,
+        dry_run: args.dry_run,
         reference: pushed.reference.to_string(),
         digest: pushed.digest.to_string(),
         tags: pushed.tags,
@@ -276,6 +276,7 @@ fn public_half(key: &Path, printer: &Printer) -> Option<PathBuf> {
 
 #[derive(Serialize)]
 struct PulledDocument {
+    dry_run: bool,
     #[serde(rename = "type")]
     kind: Kind,
     reference: String,
@@ -288,7 +289,8 @@ impl Document for PulledDocument {
     const KIND: &'static str = "registry.pull";
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", self.path)
+        let would = if self.dry_run { "would write " } else { "" };
+        writeln!(out, "{would}{}", self.path)
     }
 }
 
@@ -297,7 +299,7 @@ fn pull(args: &PullArgs, settings: &Settings, printer: &Printer) -> anyhow::Resu
     let platform = wiring::platform(args.platform.as_deref())?;
     let name: Name = super::parse_name(&args.reference)?;
     let teller = Teller::new(printer.clone());
-    let compatible = compatible::speaks(printer);
+    let compatible = compatible::speaks(printer) && !args.dry_run;
     if compatible {
         let directory = args.dest_dir.display().to_string();
         let other = Some(directory.as_str()).filter(|_| args.dest_dir != Path::new("."));
@@ -309,15 +311,23 @@ fn pull(args: &PullArgs, settings: &Settings, printer: &Printer) -> anyhow::Resu
         let needed = matches!(name, Name::Indexed { .. });
         let catalog = wiring::catalog(settings, &args.indexes, &client, &teller, needed).await?;
         let reference = catalog.resolve(&name)?;
-        Ok(eyas_ops::pull(&client, &reference, &platform, &args.dest_dir, &teller).await?)
+        let dir = &args.dest_dir;
+        Ok(if args.dry_run {
+            eyas_ops::plan_pull(&client, &reference, &platform, dir).await?
+        } else {
+            eyas_ops::pull(&client, &reference, &platform, dir, &teller).await?
+        })
     })?;
     if compatible {
         let digest = pulled.reference.digest().map(ToString::to_string).unwrap_or_default();
         printer.record(&phrases::pulled(&args.reference, pulled.kind.as_str(), &digest));
         return Ok(());
     }
-    printer.info("pulled as it is: nothing was verified or unpacked");
+    if !args.dry_run {
+        printer.info("pulled as it is: nothing was verified or unpacked");
+    }
     printer.data(&PulledDocument {
+        dry_run: args.dry_run,
         kind: pulled.kind,
         reference: pulled.reference.to_string(),
         digest: pulled.digest.to_string(),
@@ -374,18 +384,21 @@ fn serve(args: &ServeArgs, printer: &Printer) -> anyhow::Result<()> {
 
 #[derive(Serialize)]
 struct KeyDocument {
+    dry_run: bool,
     private_key: String,
     public_key: String,
-    fingerprint: String,
+    /// Absent while there is no key.
+    fingerprint: Option<String>,
 }
 
 impl Document for KeyDocument {
     const KIND: &'static str = "registry.keygen";
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "private key: {}", self.private_key)?;
-        writeln!(out, "public key:  {}", self.public_key)?;
-        writeln!(out, "fingerprint: {}", self.fingerprint)
+        let would = if self.dry_run { "would make " } else { "" };
+        writeln!(out, "{would}private key: {}", self.private_key)?;
+        writeln!(out, "{would}public key:  {}", self.public_key)?;
+        self.fingerprint.iter().try_for_each(|print| writeln!(out, "fingerprint: {print}"))
     }
 }
 
@@ -398,19 +411,26 @@ fn keygen(args: &KeygenArgs, printer: &Printer) -> anyhow::Result<()> {
             format!("`{}` exists already, and a key is never overwritten", there.display());
         return Err(Failure::usage(message).with_hint("choose another name").into());
     }
+    let fingerprint = if args.dry_run { None } else { Some(make_key(&args.file, &public)?) };
+    printer.data(&KeyDocument {
+        dry_run: args.dry_run,
+        private_key: args.file.display().to_string(),
+        public_key: public.display().to_string(),
+        fingerprint,
+    })?;
+    Ok(())
+}
+
+/// Makes a key in two files; gives its fingerprint.
+fn make_key(private: &Path, public: &Path) -> anyhow::Result<String> {
     let key = SigningKey::generate().map_err(OpsError::from)?;
     let pem = match std::env::var("COSIGN_PASSWORD").ok().filter(|password| !password.is_empty()) {
         Some(password) => key.to_encrypted_pem(&password),
         None => key.to_pem(),
     };
-    write_new(&args.file, pem.map_err(OpsError::from)?.as_bytes(), 0o600)?;
-    write_new(&public, key.public_pem().as_bytes(), 0o644)?;
-    printer.data(&KeyDocument {
-        private_key: args.file.display().to_string(),
-        public_key: public.display().to_string(),
-        fingerprint: key.public().fingerprint().to_string(),
-    })?;
-    Ok(())
+    write_new(private, pem.map_err(OpsError::from)?.as_bytes(), 0o600)?;
+    write_new(public, key.public_pem().as_bytes(), 0o644)?;
+    Ok(key.public().fingerprint().to_string())
 }
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {

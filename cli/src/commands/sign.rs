@@ -25,8 +25,10 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 #[derive(Serialize)]
 struct SignedDocument {
+    dry_run: bool,
     reference: String,
-    signed_by: String,
+    /// Absent while it is not known: an identity is certified when it signs.
+    signed_by: Option<String>,
     stored: Vec<String>,
 }
 
@@ -34,16 +36,23 @@ impl Document for SignedDocument {
     const KIND: &'static str = "sign";
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "signed {}\n  by {}", self.reference, self.signed_by)?;
+        let verb = if self.dry_run { "would sign" } else { "signed" };
+        writeln!(out, "{verb} {}\n  by {}", self.reference, by(self.signed_by.as_deref()))?;
         self.stored.iter().try_for_each(|place| writeln!(out, "  at {place}"))
     }
 }
 
+/// Who signs, in words.
+fn by(signer: Option<&str>) -> &str {
+    signer.unwrap_or("the identity of the token")
+}
+
 #[derive(Serialize)]
 struct AttestedDocument {
+    dry_run: bool,
     reference: String,
     predicate_type: String,
-    signed_by: String,
+    signed_by: Option<String>,
     stored: Vec<String>,
 }
 
@@ -51,8 +60,9 @@ impl Document for AttestedDocument {
     const KIND: &'static str = "attest";
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "attested {}\n  type {}", self.reference, self.predicate_type)?;
-        writeln!(out, "  by {}", self.signed_by)?;
+        let verb = if self.dry_run { "would attest" } else { "attested" };
+        writeln!(out, "{verb} {}\n  type {}", self.reference, self.predicate_type)?;
+        writeln!(out, "  by {}", by(self.signed_by.as_deref()))?;
         self.stored.iter().try_for_each(|place| writeln!(out, "  at {place}"))
     }
 }
@@ -61,34 +71,44 @@ impl Document for AttestedDocument {
 pub(crate) fn sign(args: &SignArgs, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
     let signer = signer(&args.signer, &args.services, printer)?;
     if let Some(file) = &args.file {
-        return sign_file(file, &signer, printer);
+        return sign_file(file, &signer, args.dry_run, printer);
     }
     let reference = parse_reference(args.reference.as_deref().unwrap_or_default())?;
     let client = wiring::client(settings, &args.transport, printer)?;
     let forms: Vec<Form> = forms(args.form);
     let outcome = wiring::block_on(async {
-        Ok(eyas_ops::sign_reference(&client, &reference, &signer, &forms).await?)
+        Ok(if args.dry_run {
+            eyas_ops::plan_sign(&client, &reference, &signer, &forms).await?
+        } else {
+            eyas_ops::sign_reference(&client, &reference, &signer, &forms).await?
+        })
     })?;
     printer.data(&SignedDocument {
+        dry_run: args.dry_run,
         reference: outcome.reference.to_string(),
-        signed_by: outcome.signed_by(),
+        signed_by: Some(outcome.signed_by()).filter(|who| !who.is_empty()),
         stored: outcome.stored.iter().map(ToString::to_string).collect(),
     })?;
     Ok(())
 }
 
-fn sign_file(file: &Path, signer: &Signer, printer: &Printer) -> anyhow::Result<()> {
+fn sign_file(file: &Path, signer: &Signer, dry_run: bool, printer: &Printer) -> anyhow::Result<()> {
     let content = read(file, MAX_FILE_BYTES, "file")?;
-    let (bundle, record) = wiring::block_on(async {
-        let outcome = eyas_trust::sign_document(&content, signer).await;
-        Ok(outcome.map_err(OpsError::from)?)
-    })?;
     let mut beside = file.as_os_str().to_owned();
     beside.push(BUNDLE_SUFFIX);
     let beside = PathBuf::from(beside);
-    eyas_ops::replace_file(&beside, &bundle)?;
-    let who = record.identity.or(record.key_fingerprint).unwrap_or_default();
+    let who = if dry_run {
+        signer.public().map(|key| key.fingerprint().to_string())
+    } else {
+        let (bundle, record) = wiring::block_on(async {
+            let outcome = eyas_trust::sign_document(&content, signer).await;
+            Ok(outcome.map_err(OpsError::from)?)
+        })?;
+        eyas_ops::replace_file(&beside, &bundle)?;
+        record.identity.or(record.key_fingerprint)
+    };
     printer.data(&SignedDocument {
+        dry_run,
         reference: file.display().to_string(),
         signed_by: who,
         stored: vec![beside.display().to_string()],
@@ -113,12 +133,17 @@ pub(crate) fn attest(
     let client = wiring::client(settings, &args.transport, printer)?;
     let outcome = wiring::block_on(async {
         let kind = &predicate_type;
-        Ok(eyas_ops::attest_reference(&client, &reference, &signer, kind, predicate).await?)
+        Ok(if args.dry_run {
+            eyas_ops::plan_sign(&client, &reference, &signer, &[Form::Bundle]).await?
+        } else {
+            eyas_ops::attest_reference(&client, &reference, &signer, kind, predicate).await?
+        })
     })?;
     printer.data(&AttestedDocument {
+        dry_run: args.dry_run,
         reference: outcome.reference.to_string(),
         predicate_type,
-        signed_by: outcome.signed_by(),
+        signed_by: Some(outcome.signed_by()).filter(|who| !who.is_empty()),
         stored: outcome.stored.iter().map(ToString::to_string).collect(),
     })?;
     Ok(())

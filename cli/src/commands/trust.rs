@@ -138,6 +138,7 @@ fn show(args: &TrustShowArgs, settings: &Settings, printer: &Printer) -> anyhow:
 
 #[derive(Serialize)]
 struct AddedDocument {
+    dry_run: bool,
     file: String,
     lines: String,
 }
@@ -146,7 +147,8 @@ impl Document for AddedDocument {
     const KIND: &'static str = "trust.add";
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "added to {}:", self.file)?;
+        let verb = if self.dry_run { "would be added" } else { "added" };
+        writeln!(out, "{verb} to {}:", self.file)?;
         write!(out, "{}", self.lines)
     }
 }
@@ -169,9 +171,15 @@ fn add(args: &TrustAddArgs, settings: &Settings, printer: &Printer) -> anyhow::R
     };
     let (after, lines) =
         add_rule(&before, &file.display().to_string(), &addition).map_err(OpsError::from_policy)?;
-    fs::create_dir_all(&folder).map_err(|error| wiring::storage("make", &folder, &error))?;
-    eyas_ops::replace_file(&file, after.as_bytes())?;
-    Ok(printer.data(&AddedDocument { file: file.display().to_string(), lines })?)
+    if !args.dry_run {
+        if let Addition::Root { json, .. } = &addition {
+            RootBook::open(settings)?.keep(args.name.as_deref().unwrap_or_default(), json)?;
+        }
+        fs::create_dir_all(&folder).map_err(|error| wiring::storage("make", &folder, &error))?;
+        eyas_ops::replace_file(&file, after.as_bytes())?;
+    }
+    let (dry_run, file) = (args.dry_run, file.display().to_string());
+    Ok(printer.data(&AddedDocument { dry_run, file, lines })?)
 }
 
 fn addition(args: &TrustAddArgs, settings: &Settings, folder: &Path) -> anyhow::Result<Addition> {
@@ -199,10 +207,16 @@ fn addition(args: &TrustAddArgs, settings: &Settings, folder: &Path) -> anyhow::
     } else {
         let (url, root) = (args.tuf_url.clone().unwrap_or_default(), args.tuf_root.clone());
         let root = read(&root.unwrap_or_default(), MAX_ROOT_BYTES as u64, "root.json")?;
-        wiring::block_on(book.subscribe(&name, &url, &root))?
+        wiring::block_on(async {
+            if args.dry_run {
+                book.look(&name, &url, &root).await
+            } else {
+                book.subscribe(&name, &url, &root).await
+            }
+        })?
     };
     RootSource::from_json(&name, &json).map_err(OpsError::from)?;
-    Ok(Addition::Root { file: book.keep(&name, &json)?.display().to_string() })
+    Ok(Addition::Root { file: book.place(&name)?.display().to_string(), json })
 }
 
 #[derive(Serialize)]
@@ -295,6 +309,7 @@ struct RefreshedRoot {
 
 #[derive(Serialize)]
 struct RefreshedDocument {
+    dry_run: bool,
     roots: Vec<RefreshedRoot>,
 }
 
@@ -304,7 +319,8 @@ impl Document for RefreshedDocument {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         for root in &self.roots {
             let Some(why) = &root.failure else {
-                writeln!(out, "root {} is current", root.name)?;
+                let verb = if self.dry_run { "would be" } else { "is" };
+                writeln!(out, "root {} {verb} current", root.name)?;
                 continue;
             };
             writeln!(out, "root {} was not refreshed: {why}", root.name)?;
@@ -326,7 +342,10 @@ fn refresh(args: &TrustRefreshArgs, settings: &Settings, printer: &Printer) -> a
     let now = Timestamp::now();
     let mut roots = Vec::new();
     for name in names {
-        let (kept, failure) = match wiring::block_on(book.refresh(&name)) {
+        let fetched = wiring::block_on(async {
+            if args.dry_run { book.preview(&name).await } else { book.refresh(&name).await }
+        });
+        let (kept, failure) = match fetched {
             Ok(kept) => (Some(kept), None),
             Err(error) => (wiring::block_on(book.kept(&name))?, Some(error.to_string())),
         };
@@ -339,7 +358,7 @@ fn refresh(args: &TrustRefreshArgs, settings: &Settings, printer: &Printer) -> a
     }
     let failed = roots.iter().filter(|root| root.failure.is_some()).count();
     let all = roots.len();
-    printer.data(&RefreshedDocument { roots })?;
+    printer.data(&RefreshedDocument { dry_run: args.dry_run, roots })?;
     if failed == 0 {
         return Ok(());
     }

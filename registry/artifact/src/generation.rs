@@ -55,6 +55,9 @@ pub struct Entry {
     /// Who signed it; absent when a policy allowed it unsigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<SignerRecord>,
+    /// Who else counted, where a rule asks for several signers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_signers: Vec<SignerRecord>,
     /// When it was signed, RFC 3339, if the signature says so in a way that was verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_at: Option<String>,

@@ -35,6 +35,8 @@ pub const PROBE_LAYER: &str = "application/vnd.eyas.probe.layer.v1+tar.gz";
 
 /// Payload of a classic cosign signature.
 pub const COSIGN_SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+/// Signed statement as cosign stores it by tag.
+pub const DSSE_ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 /// Sigstore bundle as attached by referrers.
 pub const SIGSTORE_BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 

@@ -151,6 +151,18 @@ pub enum OpsError {
         /// What is pinned.
         pinned: Vec<String>,
     },
+    /// What an earlier generation holds was revoked since.
+    #[error("generation {generation} is not activated, {policy} revokes what is in it: {}", what.join("; "))]
+    RevokedGeneration {
+        /// The generation.
+        generation: u64,
+        /// Where the policy came from.
+        policy: String,
+        /// Each artifact, and what of it is revoked.
+        what: Vec<String>,
+        /// The newest other generation in which nothing is.
+        sound: Option<u64>,
+    },
     /// The policy asks for a higher version.
     #[error("{kind} `{name}` has version `{found}`, the policy asks for at least `{minimum}`")]
     BelowMinimum {
@@ -329,9 +341,10 @@ impl OpsError {
             | Self::NotLocked { .. }
             | Self::NotInstalled { .. }
             | Self::NotPinned { .. } => Class::NotFound,
-            Self::KindNotAllowed { .. } | Self::BelowMinimum { .. } | Self::OtherVersion { .. } => {
-                Class::Verification
-            }
+            Self::KindNotAllowed { .. }
+            | Self::RevokedGeneration { .. }
+            | Self::BelowMinimum { .. }
+            | Self::OtherVersion { .. } => Class::Verification,
             Self::Needed { .. }
             | Self::Held { .. }
             | Self::TooMany { .. }
@@ -412,6 +425,13 @@ impl OpsError {
             Self::Scratch(_) => {
                 Some("`TMPDIR` names another directory for temporary files".to_owned())
             }
+            Self::RevokedGeneration { sound: Some(number), .. } => {
+                Some(format!("nothing in generation {number} is revoked: `--to {number}`"))
+            }
+            Self::RevokedGeneration { sound: None, .. } => Some(
+                "install a version that is not revoked, or take the line out of the policy"
+                    .to_owned(),
+            ),
             Self::BelowMinimum { .. } => Some(
                 "ask for a newer version, or change `minimum-version` of the rule in the policy"
                     .to_owned(),

@@ -5,7 +5,7 @@
 
 use eyas_artifact::{BundleConfig, Kind, MAX_CONFIG_BYTES, Reference, Requirement, Version};
 use eyas_index::{Candidate, Cause};
-use eyas_oci::Pinned;
+use eyas_oci::{Client, Pinned};
 use eyas_trust::Verified;
 
 use crate::{Context, Event, InstallOptions, OpsError};
@@ -42,7 +42,7 @@ pub(crate) async fn find(
     let kind = pinned.kind();
     let Context { client, catalog, listener, .. } = *context;
     let verified = context.trust.verify(client, catalog, pinned, listener).await?;
-    let (config, config_bytes) = describe(context, asked, verified.get()).await?;
+    let (config, config_bytes) = describe(client, asked, verified.get()).await?;
     check_allowed(kind, &config, asked, options)?;
     check_minimum(kind, &config, verified.minimum_version())?;
     context.listener.tell(&Event::Verified {
@@ -64,13 +64,13 @@ pub(crate) async fn find(
     Ok(Found { verified, config, config_bytes, candidate })
 }
 
-async fn describe(
-    context: &Context<'_>,
+/// What an artifact says of itself.
+pub(crate) async fn describe(
+    client: &Client,
     asked: &Reference,
     pinned: &Pinned,
 ) -> Result<(BundleConfig, Vec<u8>), OpsError> {
-    let bytes =
-        context.client.blob_bytes(pinned.reference(), pinned.config(), MAX_CONFIG_BYTES).await?;
+    let bytes = client.blob_bytes(pinned.reference(), pinned.config(), MAX_CONFIG_BYTES).await?;
     let config = BundleConfig::from_slice(&bytes)
         .map_err(|source| OpsError::Document { reference: asked.to_string(), source })?;
     Ok((config, bytes))
@@ -94,7 +94,8 @@ fn check_allowed(
     })
 }
 
-fn check_minimum(
+/// Whether the version is one that the policy accepts.
+pub(crate) fn check_minimum(
     kind: Kind,
     config: &BundleConfig,
     minimum: Option<&Version>,

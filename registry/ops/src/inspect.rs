@@ -6,6 +6,7 @@ use eyas_index::Entry;
 use eyas_oci::Client;
 use eyas_trust::Explanation;
 
+use crate::found;
 use crate::{Catalog, Listener, OpsError, Trust};
 
 /// Entries of the indexes, of one kind and of one index where that is asked for.
@@ -82,7 +83,13 @@ pub async fn verify(
 ) -> Result<Explanation, OpsError> {
     let reference = catalog.find(name, listener).await?;
     let pinned = client.pin(&reference, platform).await?;
+    let kind = pinned.kind();
     let verified = trust.verify(client, catalog, pinned, listener).await?;
+    // Its description is asked for only where the rule is about it.
+    if let Some(minimum) = verified.minimum_version() {
+        let (config, _) = found::describe(client, &reference, verified.get()).await?;
+        found::check_minimum(kind, &config, Some(minimum))?;
+    }
     Ok(verified.explanation().clone())
 }
 

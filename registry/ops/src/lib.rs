@@ -50,14 +50,14 @@ pub use follow::{
 pub use gc::gc;
 pub use indexes::{
     AddedIndex, Catalog, Copies, Copy, IndexBook, IndexLocation, IndexSource, MAX_INDEX_NAME_BYTES,
-    PushedIndex, check_index_name, list_indexes, push_index, unlist_indexes, update,
+    PushedIndex, check_index_name, list_indexes, plan_index, push_index, unlist_indexes, update,
 };
 pub use inspect::{config, list, manifest, search, tags, verify};
 pub use install::{install, install_locked, lock, lock_installed};
 pub use listener::{Event, Listener, SignerWords, Silent};
 pub use listing::{Listing, update_index_file};
 pub use pin::{Pinned, pin, unpin};
-pub use pull::{Pulled, pull};
+pub use pull::{Pulled, plan_pull, pull};
 pub use push::{
     Content, PushRequest, Pushed, parse_dependency, parse_requirement, plan_push, push,
 };
@@ -67,7 +67,7 @@ pub use rollback::{RollbackOptions, RolledBack, reload, rollback};
 pub use select::MAX_ARTIFACTS;
 pub use sensor::{Activation, InForce, Offer, Presence, Sensor, Unreachable, Verdict};
 pub use serve::{Guarded, prepare_layout, serve};
-pub use sign::{Form, Signed, attest_reference, sign_reference};
+pub use sign::{Form, Signed, attest_reference, plan_sign, sign_reference};
 pub use transaction::{Confirmation, Outcome};
 pub use uninstall::{Removal, Uninstalled, uninstall};
 pub use whole::{WholeFile, replace_file};

@@ -36,7 +36,7 @@ pub async fn pull(
     dir: &Path,
     listener: &dyn Listener,
 ) -> Result<Pulled, OpsError> {
-    let pinned = client.pin(reference, platform).await?;
+    let (pinned, planned) = look(client, reference, platform, dir).await?;
     let layer = pinned.layer();
     let name = file_name(reference, layer.annotations.get(media::ANNOTATION_TITLE))?;
     let failed = |source| OpsError::storage("write the archive to", dir, source);
@@ -48,15 +48,37 @@ pub async fn pull(
     });
     client.blob(pinned.reference(), layer, &mut metered).await?;
     sink.file.flush().await.map_err(failed)?;
-    let path = dir.join(&name);
-    target.persist(&path).map_err(|error| failed(error.error))?;
-    Ok(Pulled {
+    target.persist(&planned.path).map_err(|error| failed(error.error))?;
+    Ok(planned)
+}
+
+/// What [`pull`] would fetch, and where to.
+pub async fn plan_pull(
+    client: &Client,
+    reference: &Reference,
+    platform: &Platform,
+    dir: &Path,
+) -> Result<Pulled, OpsError> {
+    Ok(look(client, reference, platform, dir).await?.1)
+}
+
+async fn look(
+    client: &Client,
+    reference: &Reference,
+    platform: &Platform,
+    dir: &Path,
+) -> Result<(Pinned, Pulled), OpsError> {
+    let pinned = client.pin(reference, platform).await?;
+    let layer = pinned.layer();
+    let name = file_name(reference, layer.annotations.get(media::ANNOTATION_TITLE))?;
+    let pulled = Pulled {
         kind: pinned.kind(),
         reference: pinned.reference().clone(),
         digest: layer.digest,
         size: layer.size,
-        path,
-    })
+        path: dir.join(&name),
+    };
+    Ok((pinned, pulled))
 }
 
 /// The archive of a pinned artifact in a file without a name, to be looked at and forgotten.

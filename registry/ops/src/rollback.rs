@@ -1,7 +1,8 @@
 //! Rollback: an earlier generation becomes active again, and the sensor is told.
 
 use eyas_artifact::Generation;
-use eyas_store::{LockedStore, Store};
+use eyas_store::{HistoryEntry, LockedStore, Store};
+use eyas_trust::Revocations;
 
 use crate::flat::Flat;
 use crate::transaction::{Confirmation, LOCK_PATIENCE, Told, activation, unreachable};
@@ -19,8 +20,10 @@ pub struct RolledBack {
 }
 
 /// How a rollback is to be done.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct RollbackOptions {
+    /// What must not become active again.
+    pub revocations: Revocations,
     /// The generation to go to; the one before when there is none.
     pub to: Option<u64>,
     /// Whether a sensor must confirm.
@@ -35,11 +38,12 @@ pub fn rollback(
     sensor: &dyn Sensor,
     listener: &dyn Listener,
     flat: Option<&FlatTargets>,
-    options: RollbackOptions,
+    options: &RollbackOptions,
 ) -> Result<RolledBack, OpsError> {
     let from = store.current_number()?;
     let number = options.to.map_or_else(|| store.previous(), Ok)?;
     let target = store.generation(number)?;
+    hold_to_revocations(store, &target, from, &options.revocations)?;
     if options.dry_run {
         return Ok(RolledBack { from, to: target, confirmation: None });
     }
@@ -62,6 +66,38 @@ pub fn rollback(
         return Err(told.after_failure(&locked, &flat, &presence, error));
     }
     Ok(RolledBack { from, to: generation, confirmation: Some(confirmation) })
+}
+
+/// What was accepted once may have been revoked since.
+fn hold_to_revocations(
+    store: &Store,
+    target: &Generation,
+    from: Option<u64>,
+    revocations: &Revocations,
+) -> Result<(), OpsError> {
+    let revoked = |generation: &Generation| -> Vec<String> {
+        let of = |entry: &eyas_artifact::Entry| {
+            let why = revocations.of(entry)?;
+            Some(format!("{} {}, {why}", entry.name, entry.version))
+        };
+        generation.entries.iter().filter_map(of).collect()
+    };
+    let what = revoked(target);
+    if what.is_empty() {
+        return Ok(());
+    }
+    let usable = |entry: &HistoryEntry| entry.refused.as_ref().is_none_or(|refused| refused.left);
+    let others = store.history()?.into_iter().filter(usable).map(|entry| entry.generation);
+    let sound = others
+        .filter(|other| Some(other.number) != from && other.number != target.number)
+        .filter(|other| revoked(other).is_empty())
+        .max_by_key(|other| other.number);
+    Err(OpsError::RevokedGeneration {
+        generation: target.number,
+        policy: revocations.origin().to_owned(),
+        what,
+        sound: sound.map(|generation| generation.number),
+    })
 }
 
 /// The sensor runs on with what it had, so the store goes back to that too.

@@ -44,6 +44,28 @@ pub async fn sign_reference(
     Ok(outcome)
 }
 
+/// What [`sign_reference`] would do: which digest, by whom, and the tags it would write. The digest of a referrer is
+/// not known before the signature is.
+pub async fn plan_sign(
+    client: &Client,
+    reference: &Reference,
+    signer: &Signer,
+    forms: &[Form],
+) -> Result<Signed, OpsError> {
+    let reference = pin(client, reference).await?;
+    let mut stored = Vec::new();
+    if forms.contains(&Form::Classic) {
+        if !signer.fits_classic() {
+            return Err(eyas_trust::TrustError::NotClassic.into());
+        }
+        let tag = reference.digest().map(eyas_trust::classic_tag).unwrap_or_default();
+        stored.push(reference.with_tag(&tag)?);
+    }
+    let key_fingerprint = signer.public().map(|key| key.fingerprint().to_string());
+    let signer = SignerRecord { key_fingerprint, ..SignerRecord::default() };
+    Ok(Signed { reference, stored, signer })
+}
+
 /// Resolves a reference once and attaches a statement about what it points at.
 pub async fn attest_reference(
     client: &Client,

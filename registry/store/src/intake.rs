@@ -34,7 +34,7 @@ impl LockedStore {
             manifest_digest: *pinned.manifest_digest(),
             config: pinned.config().clone(),
             layer: pinned.layer().clone(),
-            signer: verified.signer().cloned(),
+            signers: verified.signers().to_vec(),
             signed_at: verified.signed_at().map(str::to_owned),
             accepted_by: verified.accepted_by().copied(),
         };

@@ -30,8 +30,8 @@ pub struct Source {
     pub config: Descriptor,
     /// The archive.
     pub layer: Descriptor,
-    /// Who signed it.
-    pub signer: Option<SignerRecord>,
+    /// Who signed it, the one to show first.
+    pub signers: Vec<SignerRecord>,
     /// Verified signing time, RFC 3339.
     pub signed_at: Option<String>,
     /// Fingerprint of what has accepted it.
@@ -261,6 +261,7 @@ impl Staged {
 }
 
 fn entry(source: Source, config: BundleConfig, files: Vec<InstalledFile>, reason: String) -> Entry {
+    let mut signers = source.signers.into_iter();
     Entry {
         name: config.name,
         kind: source.kind,
@@ -270,7 +271,8 @@ fn entry(source: Source, config: BundleConfig, files: Vec<InstalledFile>, reason
         manifest_digest: source.manifest_digest,
         config_digest: source.config.digest,
         layer_digest: source.layer.digest,
-        signer: source.signer,
+        signer: signers.next(),
+        other_signers: signers.collect(),
         signed_at: source.signed_at,
         accepted_by: source.accepted_by,
         reason,

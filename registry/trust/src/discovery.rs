@@ -1,14 +1,16 @@
 //! Finding the signatures of a digest in its registry.
 //!
-//! Owns the order and the limits: bundles among the referrers first, then the classic tag, and no
-//! request more once the evidence is enough. What a registry lists is only ever a candidate; one
+//! Owns the order and the limits: bundles among the referrers first, then the classic tags, of
+//! signatures and of statements, and no request more than what is still missing asks for. What a registry lists is only ever a candidate; one
 //! that cannot be read is recorded and passed over, so that rubbish beside a good signature is no
 //! denial of service. A registry that fails to answer is an error, never an empty list.
+
+use std::collections::BTreeMap;
 
 use eyas_artifact::{Descriptor, Digest, Manifest, Reference, media};
 use eyas_oci::{Client, OciError, Pinned};
 
-use crate::evidence::{Candidate, MAX_BUNDLE_BYTES, MAX_CANDIDATES};
+use crate::evidence::{Candidate, Content, MAX_BUNDLE_BYTES, MAX_CANDIDATES};
 use crate::statement::MAX_PAYLOAD_BYTES;
 use crate::verifier::{Evidence, Verifier};
 use crate::{Decision, TrustError, Verified};
@@ -20,7 +22,54 @@ const BUNDLE_FAMILY: &str = "application/vnd.dev.sigstore.bundle";
 
 /// The tag under which classic signatures of a digest are stored.
 pub fn classic_tag(digest: &Digest) -> String {
-    format!("{}-{}.sig", digest.algorithm(), digest.hex())
+    Tagged::Signatures.tag(digest)
+}
+
+/// What is stored under a tag that spells a digest.
+#[derive(Debug, Clone, Copy)]
+enum Tagged {
+    Signatures,
+    Statements,
+}
+
+impl Tagged {
+    fn tag(self, digest: &Digest) -> String {
+        let ending = match self {
+            Self::Signatures => "sig",
+            Self::Statements => "att",
+        };
+        format!("{}-{}.{ending}", digest.algorithm(), digest.hex())
+    }
+
+    /// One of them, in words.
+    fn one(self) -> &'static str {
+        match self {
+            Self::Signatures => "signature",
+            Self::Statements => "statement",
+        }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Signatures => media::COSIGN_SIMPLE_SIGNING,
+            Self::Statements => media::DSSE_ENVELOPE,
+        }
+    }
+
+    /// Most bytes of one.
+    fn limit(self) -> u64 {
+        match self {
+            Self::Signatures => MAX_PAYLOAD_BYTES,
+            Self::Statements => MAX_BUNDLE_BYTES,
+        }
+    }
+
+    fn content(self, bytes: Vec<u8>, annotations: BTreeMap<String, String>) -> Content {
+        match self {
+            Self::Signatures => Content::Classic { payload: bytes, annotations },
+            Self::Statements => Content::ClassicStatement { envelope: bytes, annotations },
+        }
+    }
 }
 
 impl Verifier {
@@ -60,7 +109,12 @@ impl Verifier {
             if let Some(decision) = search.bundles().await? {
                 return Ok(decision);
             }
-            search.classic().await?;
+            if !search.lacks_statements_only() {
+                search.tagged(Tagged::Signatures).await?;
+            }
+            if search.lacks_statements_only() {
+                search.tagged(Tagged::Statements).await?;
+            }
         }
         self.decide(asked, digest, &search.found)
     }
@@ -119,8 +173,9 @@ impl Search<'_> {
         Ok(())
     }
 
-    async fn classic(&mut self) -> Result<(), TrustError> {
-        let tag = classic_tag(self.digest);
+    /// Takes what is stored under a tag of the classic form.
+    async fn tagged(&mut self, what: Tagged) -> Result<(), TrustError> {
+        let tag = what.tag(self.digest);
         let origin = format!("tag `{tag}`");
         let reference = self.asked.with_tag(&tag).map_err(|error| TrustError::Build {
             what: "name of the classic signature",
@@ -131,17 +186,17 @@ impl Search<'_> {
             Err(OciError::NotFound { .. }) => return Ok(()),
             Err(error) => return self.pass_over(origin, error),
         };
-        let payloads = |layer: &&Descriptor| layer.media_type == media::COSIGN_SIMPLE_SIGNING;
-        for (at, layer) in manifest.layers.iter().filter(payloads).enumerate() {
+        let wanted = |layer: &&Descriptor| layer.media_type == what.media_type();
+        for (at, layer) in manifest.layers.iter().filter(wanted).enumerate() {
             if self.found.candidates.len() >= MAX_CANDIDATES {
                 self.found.left_out += 1;
                 continue;
             }
-            let origin = format!("signature {} of {origin}", at + 1);
-            match self.blob(layer, MAX_PAYLOAD_BYTES).await {
-                Ok(payload) => {
-                    let annotations = layer.annotations.clone();
-                    self.found.candidates.push(Candidate::classic(origin, payload, annotations));
+            let origin = format!("{} {} of {origin}", what.one(), at + 1);
+            match self.blob(layer, what.limit()).await {
+                Ok(bytes) => {
+                    let content = what.content(bytes, layer.annotations.clone());
+                    self.found.candidates.push(Candidate { origin, content });
                 }
                 Err(error) => self.pass_over(origin, error)?,
             }
@@ -164,6 +219,12 @@ impl Search<'_> {
     /// The decision, if what was found so far is enough.
     fn settled(&self) -> Option<Decision> {
         self.verifier.decide(self.asked, self.digest, &self.found).ok()
+    }
+
+    /// Whether signatures are there, and a statement that the rule requires is not.
+    fn lacks_statements_only(&self) -> bool {
+        let decided = self.verifier.decide(self.asked, self.digest, &self.found);
+        matches!(decided, Err(TrustError::Refused(refusal)) if !refusal.unmet.is_empty())
     }
 
     /// What somebody put there may be rubbish; what the registry or the network does is an error.
@@ -210,6 +271,7 @@ mod tests {
         let digest = Digest::sha256(b"x");
         let tag = classic_tag(&digest);
         assert_eq!(tag, format!("sha256-{}.sig", digest.hex()));
+        assert_eq!(Tagged::Statements.tag(&digest), format!("sha256-{}.att", digest.hex()));
         let reference: Reference = "r.example/x".parse().unwrap();
         assert!(reference.with_tag(&tag).is_ok());
     }

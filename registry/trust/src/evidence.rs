@@ -9,9 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sigstore::types::Bundle;
 use sigstore::types::bundle::VerificationMaterialContent;
 
+use crate::entry::WholeBundle;
 use crate::explain::{Check, Step};
 
 /// Most candidates that are looked at for one digest.
@@ -28,6 +28,8 @@ pub(crate) const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 pub(crate) const CHAIN: &str = "dev.sigstore.cosign/chain";
 pub(crate) const LOG_ENTRY: &str = "dev.sigstore.cosign/bundle";
 pub(crate) const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
+/// The bundle that classic forms are turned into: the one that holds a promise without a proof.
+const CLASSIC_BUNDLE: &str = "application/vnd.dev.sigstore.bundle+json;version=0.1";
 
 /// One candidate signature.
 #[derive(Debug, Clone)]
@@ -38,13 +40,20 @@ pub struct Candidate {
     pub content: Content,
 }
 
-/// The two forms of signatures, and what turned out to be neither.
+/// The forms of signatures, and what turned out to be none of them.
 #[derive(Debug, Clone)]
 pub enum Content {
     /// A layer of a `sha256-<hex>.sig` manifest.
     Classic {
         /// The signed payload, exactly as stored.
         payload: Vec<u8>,
+        /// The layer's annotations.
+        annotations: BTreeMap<String, String>,
+    },
+    /// A layer of a `sha256-<hex>.att` manifest.
+    ClassicStatement {
+        /// The signed envelope, exactly as stored.
+        envelope: Vec<u8>,
         /// The layer's annotations.
         annotations: BTreeMap<String, String>,
     },
@@ -64,6 +73,15 @@ impl Candidate {
         Self { origin: origin.into(), content: Content::Classic { payload, annotations } }
     }
 
+    /// A statement of the classic form.
+    pub fn classic_statement(
+        origin: impl Into<String>,
+        envelope: Vec<u8>,
+        annotations: BTreeMap<String, String>,
+    ) -> Self {
+        Self { origin: origin.into(), content: Content::ClassicStatement { envelope, annotations } }
+    }
+
     /// A candidate that could not be fetched.
     pub fn unreadable(origin: impl Into<String>, reason: String) -> Self {
         Self { origin: origin.into(), content: Content::Unreadable(reason) }
@@ -76,7 +94,7 @@ impl Candidate {
 }
 
 /// Reads a bundle, within its size limit.
-pub(crate) fn parse_bundle(json: &[u8]) -> Result<Bundle, Check> {
+pub(crate) fn parse_bundle(json: &[u8]) -> Result<WholeBundle, Check> {
     let malformed = |detail: String| Check::new(Step::Format, detail);
     if json.len() as u64 > MAX_BUNDLE_BYTES {
         let found = json.len();
@@ -86,22 +104,21 @@ pub(crate) fn parse_bundle(json: &[u8]) -> Result<Bundle, Check> {
     }
     let text =
         std::str::from_utf8(json).map_err(|_| malformed("the bundle is not UTF-8".to_owned()))?;
-    let bundle = Bundle::from_json(text)
-        .map_err(|error| malformed(format!("the bundle is malformed: {error}")))?;
+    let bundle = WholeBundle::from_json(text)?;
     within_limits(&bundle)?;
     Ok(bundle)
 }
 
 /// A bundle within its size can still ask for thousands of signature checks.
-fn within_limits(bundle: &Bundle) -> Result<(), Check> {
-    let material = &bundle.verification_material;
+fn within_limits(bundle: &WholeBundle) -> Result<(), Check> {
+    let material = &bundle.bundle.verification_material;
     let chain = match &material.content {
         VerificationMaterialContent::X509CertificateChain { certificates } => certificates.len(),
         _ => 1,
     };
     let stamps = material.timestamp_verification_data.rfc3161_timestamps.len();
     for (step, what, found, limit) in [
-        (Step::TransparencyLog, "log entries", material.tlog_entries.len(), MAX_PROOFS),
+        (Step::TransparencyLog, "log entries", bundle.entries(), MAX_PROOFS),
         (Step::Timestamp, "time stamps", stamps, MAX_PROOFS),
         (Step::Certificate, "certificates", chain, MAX_CHAIN),
     ] {
@@ -157,8 +174,45 @@ struct EntryKind {
 pub(crate) fn classic_as_bundle(
     payload: &[u8],
     annotations: &BTreeMap<String, String>,
-) -> Result<Bundle, Check> {
+) -> Result<WholeBundle, Check> {
     let digest = eyas_artifact::Digest::sha256(payload);
+    let bundle = json!({
+        "mediaType": CLASSIC_BUNDLE,
+        "verificationMaterial": material(annotations)?,
+        "messageSignature": {
+            "messageDigest": { "algorithm": "SHA2_256", "digest": STANDARD.encode(digest.as_bytes()) },
+            "signature": STANDARD.encode(classic_signature(annotations)?),
+        },
+    });
+    parse_bundle(bundle.to_string().as_bytes())
+}
+
+/// The same for a statement, whose envelope has its signature in it.
+pub(crate) fn statement_as_bundle(
+    envelope: &[u8],
+    annotations: &BTreeMap<String, String>,
+) -> Result<WholeBundle, Check> {
+    let envelope: Value = serde_json::from_slice(envelope)
+        .map_err(|error| Check::new(Step::Format, format!("the envelope is malformed: {error}")))?;
+    let with = |material: Value| {
+        let bundle = json!({
+            "mediaType": CLASSIC_BUNDLE,
+            "verificationMaterial": material,
+            "dsseEnvelope": envelope,
+        });
+        parse_bundle(bundle.to_string().as_bytes())
+    };
+    // Without a certificate only the key counts, and broken extras are not needed.
+    material(annotations).and_then(with).or_else(|check| {
+        if has_certificate(annotations) {
+            return Err(check);
+        }
+        with(material(&BTreeMap::new())?)
+    })
+}
+
+/// What vouches for a classic signature, as a bundle has it.
+fn material(annotations: &BTreeMap<String, String>) -> Result<Value, Check> {
     let mut material = if has_certificate(annotations) {
         json!({ "x509CertificateChain": { "certificates": certificates(annotations)? } })
     } else {
@@ -172,16 +226,7 @@ pub(crate) fn classic_as_bundle(
         fields.insert("tlogEntries".into(), entries.into());
         fields.insert("timestampVerificationData".into(), json!({ "rfc3161Timestamps": stamps }));
     }
-    let signature = STANDARD.encode(classic_signature(annotations)?);
-    let bundle = json!({
-        "mediaType": "application/vnd.dev.sigstore.bundle+json;version=0.1",
-        "verificationMaterial": material,
-        "messageSignature": {
-            "messageDigest": { "algorithm": "SHA2_256", "digest": STANDARD.encode(digest.as_bytes()) },
-            "signature": signature,
-        },
-    });
-    parse_bundle(bundle.to_string().as_bytes())
+    Ok(material)
 }
 
 /// The certificate and what came along to link it to a root; a root that comes along is only one
@@ -289,7 +334,7 @@ mod tests {
             r#"{{"SignedEntryTimestamp":"AAAA","Payload":{{"body":"{body}","integratedTime":1700000000,"logIndex":7,"logID":"{id}"}}}}"#
         );
         let found = annotations(&[(SIGNATURE, "eHk="), (LOG_ENTRY, &entry)]);
-        let bundle = classic_as_bundle(b"payload", &found).unwrap();
+        let bundle = classic_as_bundle(b"payload", &found).unwrap().bundle;
         assert!(bundle.has_inclusion_promise() && !bundle.has_inclusion_proof());
         assert!(bundle.signing_certificate().is_none());
         assert_eq!(bundle.verification_material.tlog_entries[0].log_index.get(), 7);

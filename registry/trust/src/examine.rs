@@ -6,10 +6,12 @@
 
 use eyas_artifact::{Digest, SignerRecord};
 use serde_json::Value;
-use sigstore::types::{Artifact, Bundle, Sha256Hash, SignatureContent};
+use sigstore::types::{Artifact, Sha256Hash, SignatureContent};
 
+use crate::entry::WholeBundle;
 use crate::evidence::{
     Candidate, Content, classic_as_bundle, classic_signature, has_certificate, parse_bundle,
+    statement_as_bundle,
 };
 use crate::explain::{Attempt, Check, Step};
 use crate::key::PublicKey;
@@ -45,7 +47,7 @@ pub(crate) struct Examined {
 
 /// The parsed form of a candidate.
 struct Opened {
-    bundle: Option<Bundle>,
+    bundle: Option<WholeBundle>,
     /// What a key's signature has to cover.
     message: Message,
     signature: Vec<u8>,
@@ -101,7 +103,7 @@ impl Examined {
     fn run(&mut self, candidate: &Candidate, question: &Question<'_>) -> Result<(), Check> {
         let opened = self.open(candidate, question)?;
         let certified =
-            opened.bundle.as_ref().filter(|bundle| bundle.signing_certificate().is_some());
+            opened.bundle.as_ref().filter(|whole| whole.bundle.signing_certificate().is_some());
         if let Some(bundle) = certified {
             self.by_certificate(bundle, &opened, question)?;
         } else {
@@ -143,12 +145,19 @@ impl Examined {
                 })
             }
             Content::Unreadable(reason) => Err(Check::new(Step::Format, reason.clone())),
+            Content::ClassicStatement { envelope, annotations } => {
+                self.open_bundle(statement_as_bundle(envelope, annotations)?, question)
+            }
             Content::Bundle(json) => self.open_bundle(parse_bundle(json)?, question),
         }
     }
 
-    fn open_bundle(&mut self, bundle: Bundle, question: &Question<'_>) -> Result<Opened, Check> {
-        let (message, signature, signed_at, predicate) = match &bundle.content {
+    fn open_bundle(
+        &mut self,
+        bundle: WholeBundle,
+        question: &Question<'_>,
+    ) -> Result<Opened, Check> {
+        let (message, signature, signed_at, predicate) = match &bundle.bundle.content {
             SignatureContent::DsseEnvelope(envelope) => {
                 let statement =
                     Statement::parse(&envelope.payload_type, envelope.payload.as_bytes())?;
@@ -178,7 +187,7 @@ impl Examined {
 
     fn by_certificate(
         &mut self,
-        bundle: &Bundle,
+        bundle: &WholeBundle,
         opened: &Opened,
         question: &Question<'_>,
     ) -> Result<(), Check> {

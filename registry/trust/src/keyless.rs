@@ -2,16 +2,20 @@
 //!
 //! Chain, SCT, transparency log and timestamps are the sigstore library's; this module asks it for
 //! all of them without naming a signer, checks that it did them all, and only then looks at who
-//! signed. All offline.
+//! signed. Log entries that the library does not read are held by [`crate::entry`] to the same.
+//! All offline.
 
+use eyas_artifact::Digest;
 use sigstore::crypto::{CertificateInfo, FulcioCiClaims};
-use sigstore::types::{Artifact, Bundle};
+use sigstore::types::{Artifact, SignatureContent};
 use sigstore::{PublicKeyVerificationPolicy, VerificationPolicy, VerificationResult};
 
+use crate::entry::WholeBundle;
 use crate::explain::{Check, Step};
 use crate::key::PublicKey;
 use crate::policy::Keyless;
 use crate::roots::{Prepared, Roots};
+use crate::statement::Statement;
 
 /// What a verified certificate proves.
 #[derive(Debug, Clone)]
@@ -29,48 +33,123 @@ pub(crate) struct Facts {
 
 /// Verifies a bundle with a certificate over `artifact`, whoever signed it.
 pub(crate) fn prove(
-    bundle: &Bundle,
+    bundle: &WholeBundle,
     artifact: &Artifact<'_>,
     roots: &Roots,
 ) -> Result<Facts, Check> {
     every_entry_is_proven(bundle)?;
-    let policy = VerificationPolicy::any_identity();
+    if bundle.is_by_envelopes_only() && !bundle.is_stamped() {
+        return Err(Check::new(
+            Step::Timestamp,
+            "nothing proves the time of signing: there is no time stamp, and a log of the second generation proves none",
+        ));
+    }
     let mut failures = Vec::new();
     let mut proven: Option<Facts> = None;
     for root in roots.iter() {
-        match (root.verifier.verify(artifact.clone(), bundle, &policy), &mut proven) {
+        match (certified(bundle, artifact, root), &mut proven) {
             (Ok(_), Some(proven)) => proven.stems.push(root.stem.clone()),
-            (Ok(result), None) => proven = Some(facts(&result, root)?),
-            (Err(error), _) => failures.push((root.name.as_str(), failed(&error))),
+            (Ok(facts), None) => proven = Some(facts),
+            (Err(check), _) => failures.push((root.name.as_str(), check)),
         }
     }
     proven.ok_or_else(|| furthest(failures))
+}
+
+/// What one root proves of a bundle with a certificate.
+fn certified(
+    bundle: &WholeBundle,
+    artifact: &Artifact<'_>,
+    root: &Prepared,
+) -> Result<Facts, Check> {
+    let mut policy = VerificationPolicy::any_identity();
+    // Where the library has entries it proves them; with none it would refuse.
+    if bundle.is_by_envelopes_only() {
+        policy = policy.skip_tlog_unsafe();
+    }
+    let result = root
+        .verifier
+        .verify(artifact.clone(), &bundle.bundle, &policy)
+        .map_err(|error| failed(&error))?;
+    bundle.hold_envelopes(&root.logs, None)?;
+    facts(&result, bundle, root)
 }
 
 /// Verifies that a log entered a signature by `key` over `artifact`; gives the time when the log
 /// proves one.
 pub(crate) fn prove_logged(
     key: &PublicKey,
-    bundle: &Bundle,
+    bundle: &WholeBundle,
     artifact: &Artifact<'_>,
     roots: &Roots,
 ) -> Result<Option<String>, Check> {
     let failed_log = |detail: &str| Check::new(Step::TransparencyLog, detail);
-    if bundle.verification_material.tlog_entries.is_empty() {
+    if bundle.entries() == 0 {
         return Err(failed_log("the signature has no log entry, and one is required"));
     }
     every_entry_is_proven(bundle)?;
-    let policy = PublicKeyVerificationPolicy::new(key.der().clone());
     let mut refusal = None;
     for root in roots.iter() {
-        match root.verifier.verify(artifact.clone(), bundle, &policy) {
-            Ok(result) if result.tlog_verified() => return Ok(earliest(&result)),
-            Ok(_) => refusal = Some(failed_log("the log entry was not verified")),
-            Err(error) => refusal = Some(later(refusal, failed(&error))),
+        match logged(key, bundle, artifact, root) {
+            Ok(time) => return Ok(time),
+            Err(check) => refusal = Some(later(refusal, check)),
         }
     }
     Err(refusal
         .unwrap_or_else(|| failed_log("the policy trusts no root whose log could be checked")))
+}
+
+/// The same with one root.
+fn logged(
+    key: &PublicKey,
+    bundle: &WholeBundle,
+    artifact: &Artifact<'_>,
+    root: &Prepared,
+) -> Result<Option<String>, Check> {
+    let only_ours = bundle.is_by_envelopes_only();
+    let time = if only_ours && !bundle.is_stamped() {
+        // The library wants an entry or a stamp of any bundle.
+        signed_with(key, bundle, artifact)?;
+        None
+    } else {
+        let mut policy = PublicKeyVerificationPolicy::new(key.der().clone());
+        if only_ours {
+            policy = policy.skip_tlog_unsafe();
+        }
+        let result = root
+            .verifier
+            .verify(artifact.clone(), &bundle.bundle, &policy)
+            .map_err(|error| failed(&error))?;
+        if !result.tlog_verified() && !only_ours {
+            return Err(Check::new(Step::TransparencyLog, "the log entry was not verified"));
+        }
+        earliest(&result)
+    };
+    bundle.hold_envelopes(&root.logs, Some(key.der()))?;
+    Ok(time)
+}
+
+/// Verifies an envelope's signature by `key` over a statement about `artifact`.
+fn signed_with(
+    key: &PublicKey,
+    bundle: &WholeBundle,
+    artifact: &Artifact<'_>,
+) -> Result<(), Check> {
+    let SignatureContent::DsseEnvelope(envelope) = &bundle.bundle.content else {
+        return Err(Check::new(Step::Format, "the bundle's content is no envelope"));
+    };
+    let unknown = || Check::new(Step::Binding, "the content's digest is not SHA-256");
+    let digest = match artifact {
+        Artifact::Blob(bytes) => Digest::sha256(bytes),
+        // One of another kind has another length, and is refused.
+        Artifact::Digest(digest) => format!("sha256:{}", hex::encode(digest.value().as_bytes()))
+            .parse()
+            .map_err(|_| unknown())?,
+        _ => return Err(unknown()),
+    };
+    Statement::parse(&envelope.payload_type, envelope.payload.as_bytes())?.names(&digest)?;
+    key.verify(&envelope.pae(), envelope.signature.sig.as_bytes())
+        .map_err(|reason| Check::new(Step::Signature, reason))
 }
 
 /// Of two failures the one that got further.
@@ -88,8 +167,8 @@ fn earliest(result: &VerificationResult) -> Option<String> {
 
 /// The library accepts a log entry that carries no evidence beside one that does; here each
 /// entry needs its own.
-fn every_entry_is_proven(bundle: &Bundle) -> Result<(), Check> {
-    let entries = &bundle.verification_material.tlog_entries;
+fn every_entry_is_proven(bundle: &WholeBundle) -> Result<(), Check> {
+    let entries = &bundle.bundle.verification_material.tlog_entries;
     let bare = entries
         .iter()
         .any(|entry| entry.inclusion_proof.is_none() && entry.inclusion_promise.is_none());
@@ -102,11 +181,16 @@ fn every_entry_is_proven(bundle: &Bundle) -> Result<(), Check> {
     Ok(())
 }
 
-fn facts(result: &VerificationResult, root: &Prepared) -> Result<Facts, Check> {
+fn facts(
+    result: &VerificationResult,
+    bundle: &WholeBundle,
+    root: &Prepared,
+) -> Result<Facts, Check> {
+    let logged = result.tlog_verified() || bundle.is_by_envelopes_only();
     let done = [
         (result.certificate_verified(), Step::Certificate, "the certificate chain"),
         (result.sct_verified(), Step::Certificate, "the signed certificate timestamp"),
-        (result.tlog_verified(), Step::TransparencyLog, "the transparency log entry"),
+        (logged, Step::TransparencyLog, "the transparency log entry"),
     ];
     for (verified, step, what) in done {
         if !verified {

@@ -6,6 +6,7 @@
 
 mod certificate;
 mod discovery;
+mod entry;
 mod error;
 mod evidence;
 mod examine;
@@ -34,7 +35,7 @@ pub use explain::{Attempt, Check, Explanation, Step};
 pub use key::{COMMAND_PATIENCE, CommandKey, MAX_KEY_BYTES, PublicKey, SigningKey};
 pub use policy::{
     ACCEPT_UNSIGNED, CosignSection, IndexRule, KeySource, MAX_PATTERN_BYTES, MAX_POLICY_BYTES,
-    Matcher, Pattern, Policy, Rule, SystemKeys,
+    Matcher, Pattern, Policy, Revocations, Rule, SystemKeys,
 };
 pub use refresh::{KeptRoot, RootKeeper, RootRepository};
 pub use roots::{MAX_ROOT_BYTES, RootSource, Roots};

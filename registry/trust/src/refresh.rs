@@ -117,6 +117,20 @@ impl RootKeeper {
         Ok(KeptRoot { source: repository.source(root), refreshed_at: now })
     }
 
+    /// As [`Self::refresh`], keeping nothing: what a refresh would bring.
+    pub async fn preview(&self, repository: &RootRepository) -> Result<KeptRoot, TrustError> {
+        let failed = |error: std::io::Error| repository.failed(error.to_string());
+        let scratch = tempfile::tempdir().map_err(failed)?;
+        if let Some(pointer) = self.pointer(repository)? {
+            let known = scratch.path().join(&pointer.directory);
+            std::fs::create_dir_all(&known).map_err(failed)?;
+            copy(&self.folder.join(&pointer.directory), &known).map_err(failed)?;
+            let named = scratch.path().join(format!("{}.json", repository.name));
+            std::fs::copy(self.pointer_file(repository), named).map_err(failed)?;
+        }
+        Self::new(scratch.path().to_owned()).refresh(repository).await
+    }
+
     /// The root of the last refresh that succeeded, verified again, without any network.
     pub async fn kept(&self, repository: &RootRepository) -> Result<Option<KeptRoot>, TrustError> {
         let Some(pointer) = self.pointer(repository)? else { return Ok(None) };

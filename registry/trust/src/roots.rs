@@ -86,16 +86,20 @@ pub(crate) struct Prepared {
     /// What a policy calls it.
     pub(crate) stem: String,
     pub(crate) verifier: sigstore::Verifier,
+    /// Its transparency logs, for the entries that the verifier does not read.
+    pub(crate) logs: sigstore_crypto::Keyring,
 }
 
 impl Roots {
     /// Prepares every root; one that cannot be used is an error, not a root less.
     pub fn prepare(sources: &[RootSource]) -> Result<Self, TrustError> {
         let prepare = |source: &RootSource| {
-            let verifier = sigstore::Verifier::new(&source.root()?)
-                .map_err(|error| source.failed(error.to_string()))?;
+            let root = source.root()?;
+            let verifier =
+                sigstore::Verifier::new(&root).map_err(|error| source.failed(error.to_string()))?;
+            let logs = root.rekor_keys().map_err(|error| source.failed(error.to_string()))?;
             let stem = source.stem().unwrap_or_default().to_owned();
-            Ok(Prepared { name: source.name().to_owned(), stem, verifier })
+            Ok(Prepared { name: source.name().to_owned(), stem, verifier, logs })
         };
         Ok(Self { prepared: sources.iter().map(prepare).collect::<Result<_, TrustError>>()? })
     }

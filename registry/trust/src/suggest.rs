@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::PolicyError;
 use crate::keyless::Facts;
-use crate::policy::ACCEPT_UNSIGNED;
+use crate::policy::{ACCEPT_UNSIGNED, KeySource, SystemKeys};
 
 /// The rule that accepts `repository` without a signature.
 pub(crate) fn unsigned(repository: &str) -> String {
@@ -66,7 +66,32 @@ pub enum Addition {
     Root {
         /// Its file.
         file: String,
+        /// What the file has, or will have: the policy is tried before the file is written.
+        json: String,
     },
+}
+
+/// Files of the policy as they will be.
+struct Planned<'a> {
+    keys: SystemKeys,
+    addition: &'a Addition,
+}
+
+impl KeySource for Planned<'_> {
+    fn file(&self, name: &str) -> Result<String, String> {
+        match self.addition {
+            Addition::Root { file, json } if file == name => Ok(json.clone()),
+            _ => self.keys.file(name),
+        }
+    }
+
+    fn env(&self, name: &str) -> Result<String, String> {
+        self.keys.env(name)
+    }
+
+    fn command(&self, argv: &[String]) -> Result<String, String> {
+        self.keys.command(argv)
+    }
 }
 
 impl Addition {
@@ -93,7 +118,7 @@ impl Addition {
                     scalar(identity)
                 ),
             ),
-            Self::Root { file } => ("trusted-roots", format!("  - file: {}\n", scalar(file))),
+            Self::Root { file, .. } => ("trusted-roots", format!("  - file: {}\n", scalar(file))),
         }
     }
 }
@@ -125,7 +150,8 @@ pub fn add_rule(
         let public = if list == "trusted-roots" { "  - embedded: public-good\n" } else { "" };
         let _ = write!(added, "{list}:\n{lines}{public}");
     }
-    crate::Policy::parse(added.as_bytes(), name)?;
+    let keys = Planned { keys: SystemKeys::beside(name), addition };
+    crate::Policy::parse_with(added.as_bytes(), name, &keys)?;
     Ok((added, lines))
 }
 
@@ -179,9 +205,10 @@ mod tests {
     fn another_root_does_not_replace_the_public_one() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("corp.json");
-        std::fs::write(&file, crate::RootSource::PublicGood.to_json().unwrap()).unwrap();
-        let root = Addition::Root { file: file.display().to_string() };
+        let json = crate::RootSource::PublicGood.to_json().unwrap();
+        let root = Addition::Root { file: file.display().to_string(), json: json.clone() };
         let (after, _) = add_rule("version: 1\n", "t.yaml", &root).unwrap();
+        std::fs::write(&file, json).unwrap();
         assert_eq!(Policy::parse(after.as_bytes(), "t.yaml").unwrap().roots().len(), 2);
         let (again, _) = add_rule(&after, "t.yaml", &root).unwrap();
         assert_eq!(Policy::parse(again.as_bytes(), "t.yaml").unwrap().roots().len(), 3);

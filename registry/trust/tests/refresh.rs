@@ -182,6 +182,27 @@ async fn a_refreshed_root_is_kept_and_says_its_age() {
 }
 
 #[tokio::test]
+async fn a_look_at_what_is_new_keeps_nothing() {
+    const FAR: &str = "2999-01-01T00:00:00Z";
+    let (tuf, folder) = (Tuf::start(), tempfile::tempdir().unwrap());
+    tuf.publish(&trusted_root(1), 1, FAR);
+    let (keeper, repository) = (RootKeeper::new(folder.path().join("roots")), tuf.repository());
+    keeper.preview(&repository).await.unwrap();
+    assert!(!folder.path().join("roots").exists(), "nothing was there, nothing is");
+    keeper.refresh_at(&repository, time(NOW)).await.unwrap();
+    tuf.publish(&trusted_root(2), 2, FAR);
+    let before = keeper.kept(&repository).await.unwrap().unwrap();
+    let seen = keeper.preview(&repository).await.unwrap();
+    assert!(seen.refreshed_at > before.refreshed_at);
+    let after = keeper.kept(&repository).await.unwrap().unwrap();
+    assert_eq!(after.refreshed_at, before.refreshed_at);
+    // What is known stays known to it: an older repository is refused as by a refresh.
+    keeper.refresh_at(&repository, time(NOW)).await.unwrap();
+    tuf.publish(&trusted_root(1), 1, FAR);
+    assert!(keeper.preview(&repository).await.is_err());
+}
+
+#[tokio::test]
 async fn only_one_copy_is_left_behind() {
     let (tuf, folder) = (Tuf::start(), tempfile::tempdir().unwrap());
     let (keeper, repository) = (RootKeeper::new(folder.path()), tuf.repository());

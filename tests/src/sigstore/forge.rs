@@ -1,7 +1,6 @@
 //! Signatures made to a recipe: honest ones, and the same with one part made wrongly.
 //!
-//! A [`Recipe`] is data, so that an attack can be written down in a file. Whatever is not named in it is as the real
-//! services would have made it.
+//! Whatever a [`Recipe`] does not name is as the real services would have made it.
 
 use std::collections::BTreeMap;
 
@@ -9,172 +8,30 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use eyas_artifact::{Digest, media};
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::authority::{Authority, Order, self_signed};
 use super::key::Key;
 use super::log::Generation;
-use super::services::{envelope_body, record_body};
+pub use super::recipe::{Fault, IDENTITY, ISSUER, Recipe};
+use super::services::{envelope_body, envelope_record, record_body};
 use super::{Parts, Stamper};
 
-/// Identity of an honest signer.
-pub const IDENTITY: &str =
-    "https://github.com/org/rules/.github/workflows/release.yml@refs/tags/v1.2.0";
-/// Issuer of an honest signer's tokens.
-pub const ISSUER: &str = "https://token.actions.githubusercontent.com";
 /// More proofs than a bundle may have.
 const MANY: usize = 40;
-const SIGNED_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
-const IN_TOTO: &str = "application/vnd.in-toto+json";
-
-/// What a signature is made of.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct Recipe {
-    /// `bundle` or `classic`.
-    pub form: String,
-    /// Name of the key that signs; a fresh one with a certificate when absent.
-    pub key: Option<String>,
-    /// Subject alternative name of the certificate.
-    pub identity: String,
-    /// Issuer in the certificate.
-    pub issuer: String,
-    /// Claims in the certificate.
-    pub claims: BTreeMap<String, String>,
-    /// Type of the statement.
-    pub predicate_type: String,
-    /// Content of the statement.
-    pub predicate: Value,
-    /// Type of the envelope's payload.
-    pub payload_type: String,
-    /// Generation of the log, 1 or 2; 0 for none.
-    pub log: u8,
-    /// Whether a time stamp is included.
-    pub stamped: bool,
-    /// How long ago the certificate began.
-    pub certified_minutes_ago: i64,
-    /// How long ago the log entered the signature; negative is the future.
-    pub logged_minutes_ago: i64,
-    /// How long ago the time was stamped.
-    pub stamped_minutes_ago: i64,
-    /// When the signer says that it signed, relative to now.
-    pub says_signed_minutes_ago: Option<i64>,
-    /// What is wrong with it.
-    pub faults: Vec<Fault>,
-}
-
-impl Default for Recipe {
-    fn default() -> Self {
-        Self {
-            form: "bundle".into(),
-            key: None,
-            identity: IDENTITY.into(),
-            issuer: ISSUER.into(),
-            claims: BTreeMap::new(),
-            predicate_type: SIGNED_PREDICATE.into(),
-            predicate: json!({}),
-            payload_type: IN_TOTO.into(),
-            log: 1,
-            stamped: false,
-            certified_minutes_ago: 5,
-            logged_minutes_ago: 4,
-            stamped_minutes_ago: 4,
-            says_signed_minutes_ago: None,
-            faults: Vec::new(),
-        }
-    }
-}
-
-/// One part made wrongly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fault {
-    /// The certificate is by an authority that nobody trusts, entered in the right log.
-    UnknownAuthority,
-    /// The certificate signs itself.
-    SelfSignedCertificate,
-    /// The certificate is not for signing code.
-    NoCodeSigning,
-    /// The certificate was entered in a log that nobody trusts.
-    UnknownCertificateLog,
-    /// The certificate has no timestamp of a certificate log.
-    NoCertificateTimestamp,
-    /// The certificate's timestamp is over something else.
-    ForgedCertificateTimestamp,
-    /// The certificate is another one of the same identity.
-    OtherCertificate,
-    /// The log's key is not the one that is trusted, its name and identifier are.
-    ForgedLog,
-    /// The log is one that nobody trusts.
-    UnknownLog,
-    /// The entry's log identifier is that of another trusted log.
-    OtherLogId,
-    /// The proof's path is not the entry's.
-    ForgedProof,
-    /// The proof's path is missing.
-    EmptyProof,
-    /// The root in the proof is not the one in the checkpoint.
-    OtherRoot,
-    /// The checkpoint's signature is over something else.
-    ForgedCheckpoint,
-    /// Only the witness signs the checkpoint.
-    WitnessOnly,
-    /// The checkpoint has no signature at all.
-    UnsignedCheckpoint,
-    /// The promise's signature is over something else.
-    ForgedPromise,
-    /// There is no promise.
-    NoPromise,
-    /// There is no proof.
-    NoProof,
-    /// There is neither.
-    NoEvidence,
-    /// The index in the entry is not that of the proof.
-    OtherIndex,
-    /// The entry is an honest one of another signature.
-    OtherEntry,
-    /// A second entry without any evidence is beside the good one.
-    ExtraBareEntry,
-    /// The time in the entry was changed after the promise.
-    ChangedTime,
-    /// The stamp is over another signature.
-    OtherStamp,
-    /// The stamp is by an authority that nobody trusts.
-    UnknownStamper,
-    /// The stamp is no stamp.
-    BrokenStamp,
-    /// The signature is by another key than the certificate's.
-    OtherKey,
-    /// One bit of the signature is wrong.
-    BrokenSignature,
-    /// The payload was changed after it was signed.
-    ChangedPayload,
-    /// There is no signature.
-    NoSignature,
-    /// The certificate is left out, so that it looks like a signature by key.
-    NoCertificate,
-    /// The statement has the right digest only among its predicate.
-    DigestInPredicate,
-    /// The bundle's media type is not known.
-    UnknownMediaType,
-    /// The bundle is cut off.
-    Truncated,
-    /// The bundle is larger than the limit.
-    Huge,
-    /// The entry is there forty times.
-    ManyEntries,
-    /// The stamp is there forty times.
-    ManyStamps,
-    /// The payload says that it is something else than an image's signature.
-    OtherPayloadKind,
-}
 
 /// A signature, ready to be attached.
 #[derive(Debug, Clone)]
 pub enum Forged {
     /// A bundle's bytes.
     Bundle(Vec<u8>),
+    /// A statement of the classic form.
+    Statement {
+        /// The envelope.
+        envelope: Vec<u8>,
+        /// The annotations of its layer.
+        annotations: BTreeMap<String, String>,
+    },
     /// A payload and the annotations of its layer.
     Classic {
         /// The payload.
@@ -206,10 +63,10 @@ impl Parts {
         let certified = key.is_none();
         let key = key.unwrap_or_default();
         let forge = Forge { parts: self, recipe, key, now: Timestamp::now() };
-        if recipe.form == "classic" {
-            forge.classic(digest, certified)
-        } else {
-            forge.bundle(digest, certified)
+        match recipe.form.as_str() {
+            "classic" => forge.classic(digest, certified),
+            "statement" => forge.classic_statement(digest, certified),
+            _ => forge.bundle(digest, certified),
         }
     }
 }
@@ -223,7 +80,8 @@ impl Forge<'_> {
         self.now - SignedDuration::from_mins(minutes)
     }
 
-    fn bundle(&self, digest: &Digest, certified: bool) -> Forged {
+    /// Signs a statement; gives the envelope too.
+    fn envelope(&self, digest: &Digest, certified: bool) -> (Value, Signed) {
         let payload = self.statement(digest).to_string().into_bytes();
         let kind = &self.recipe.payload_type;
         let length = kind.len();
@@ -243,6 +101,22 @@ impl Forge<'_> {
             })
         };
         let signed = self.sign(&message, certified, |signature| envelope(signature).to_string());
+        let mut whole = envelope(&signed.signature);
+        if self.has(Fault::NoSignature) {
+            whole["signatures"] = json!([]);
+        }
+        (whole, signed)
+    }
+
+    /// A statement as it is stored by tag.
+    fn classic_statement(&self, digest: &Digest, certified: bool) -> Forged {
+        let (envelope, signed) = self.envelope(digest, certified);
+        let annotations = self.annotations(&signed);
+        Forged::Statement { envelope: envelope.to_string().into_bytes(), annotations }
+    }
+
+    fn bundle(&self, digest: &Digest, certified: bool) -> Forged {
+        let (envelope, signed) = self.envelope(digest, certified);
         let mut material = match &signed.certificate {
             Some(certificate) if !self.has(Fault::NoCertificate) => {
                 json!({ "certificate": { "rawBytes": STANDARD.encode(certificate.der()) } })
@@ -258,11 +132,8 @@ impl Forge<'_> {
         let mut bundle = json!({
             "mediaType": media::SIGSTORE_BUNDLE,
             "verificationMaterial": material,
-            "dsseEnvelope": envelope(&signed.signature),
+            "dsseEnvelope": envelope,
         });
-        if self.has(Fault::NoSignature) {
-            bundle["dsseEnvelope"]["signatures"] = json!([]);
-        }
         if self.has(Fault::UnknownMediaType) {
             bundle["mediaType"] = "application/vnd.dev.sigstore.bundle.v9+json".into();
         }
@@ -318,11 +189,25 @@ impl Forge<'_> {
         }
         let message = payload.to_string().into_bytes();
         let signed = self.sign(&message, certified, |_| String::new());
-        let mut annotations = BTreeMap::from([(
+        let mut annotations = self.annotations(&signed);
+        annotations.insert(
             "dev.cosignproject.cosign/signature".to_owned(),
             STANDARD.encode(&signed.signature),
-        )]);
-        if let Some(certificate) = signed.certificate.filter(|_| !self.has(Fault::NoCertificate)) {
+        );
+        if self.has(Fault::NoSignature) {
+            annotations.remove("dev.cosignproject.cosign/signature");
+        }
+        let payload =
+            if self.has(Fault::ChangedPayload) { [&message[..], b" "].concat() } else { message };
+        Forged::Classic { payload, annotations }
+    }
+
+    /// What vouches for a signature of the classic form.
+    fn annotations(&self, signed: &Signed) -> BTreeMap<String, String> {
+        let mut annotations = BTreeMap::new();
+        if let Some(certificate) =
+            signed.certificate.as_ref().filter(|_| !self.has(Fault::NoCertificate))
+        {
             annotations.insert("dev.sigstore.cosign/certificate".into(), certificate.pem());
         }
         if let Some(entry) = signed.entries.first() {
@@ -340,12 +225,11 @@ impl Forge<'_> {
             });
             annotations.insert("dev.sigstore.cosign/bundle".into(), entry.to_string());
         }
-        if self.has(Fault::NoSignature) {
-            annotations.remove("dev.cosignproject.cosign/signature");
+        if let Some(stamp) = &signed.stamp {
+            let stamp = json!({ "SignedRFC3161Timestamp": stamp });
+            annotations.insert("dev.sigstore.cosign/rfc3161timestamp".into(), stamp.to_string());
         }
-        let payload =
-            if self.has(Fault::ChangedPayload) { [&message[..], b" "].concat() } else { message };
-        Forged::Classic { payload, annotations }
+        annotations
     }
 
     /// Signs, certifies, logs and stamps.
@@ -413,9 +297,7 @@ impl Forge<'_> {
             entry["logId"]["keyId"] = STANDARD.encode(log.key.id()).into();
             entry
         } else if self.has(Fault::OtherEntry) {
-            let other = json!({ "apiVersion": body["apiVersion"], "kind": body["kind"], "spec": {
-                "data": { "hash": { "algorithm": "sha256", "value": "0".repeat(64) } } } });
-            log.enter(&other, at)
+            log.enter(&other_body(&body), at)
         } else {
             log.enter(&body, at)
         };
@@ -452,6 +334,9 @@ impl Forge<'_> {
             };
             let mut verifier = key;
             verifier["keyDetails"] = "PKIX_ECDSA_P256_SHA_256".into();
+            if self.recipe.envelope_entered {
+                return self.enveloped(envelope, &verifier);
+            }
             return record_body(&json!({
                 "digest": STANDARD.encode(digest.as_bytes()),
                 "signature": { "content": STANDARD.encode(signature), "verifier": verifier },
@@ -471,6 +356,50 @@ impl Forge<'_> {
                 },
             },
         })
+    }
+
+    /// What the second generation enters for an envelope, with what is wrong about it.
+    fn enveloped(&self, envelope: &str, verifier: &Value) -> Value {
+        let envelope: Value = serde_json::from_str(envelope).expect("an envelope");
+        let mut body = envelope_record(&envelope, verifier).expect("an envelope");
+        let other = STANDARD.encode(self.key.sign(b"something else"));
+        let entered = &mut body["spec"]["dsseV002"];
+        for fault in &self.recipe.faults {
+            let signatures = &mut entered["signatures"];
+            match fault {
+                Fault::OtherPayloadEntered => {
+                    entered["payloadHash"]["digest"] = STANDARD.encode([0; 32]).into();
+                }
+                Fault::OtherSignatureEntered => signatures[0]["content"] = other.as_str().into(),
+                Fault::OtherVerifierEntered => {
+                    let named = &mut signatures[0]["verifier"];
+                    if named["x509Certificate"].is_object() {
+                        let certificate = STANDARD.encode(self.certificate().der());
+                        named["x509Certificate"]["rawBytes"] = certificate.into();
+                    } else {
+                        let spki = STANDARD.encode(Key::generate().spki());
+                        named["publicKey"]["rawBytes"] = spki.into();
+                    }
+                }
+                Fault::KeyEntered => {
+                    signatures[0]["verifier"] = json!({
+                        "publicKey": { "rawBytes": STANDARD.encode(self.key.spki()) },
+                        "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+                    });
+                }
+                Fault::ExtraSignatureEntered => {
+                    let mut extra = signatures[0].clone();
+                    extra["content"] = other.as_str().into();
+                    signatures.as_array_mut().expect("signatures").push(extra);
+                }
+                Fault::OtherKeyDetails => {
+                    signatures[0]["verifier"]["keyDetails"] = "PKIX_ED25519".into();
+                }
+                Fault::UnknownFieldEntered => entered["surplus"] = true.into(),
+                _ => {}
+            }
+        }
+        body
     }
 
     /// Spoils an honest entry.
@@ -504,6 +433,15 @@ impl Forge<'_> {
                     let promise = STANDARD.encode(self.key.sign(b"something else"));
                     entry["inclusionPromise"]["signedEntryTimestamp"] = promise.into();
                 }
+                Fault::OtherKindThanEntered => entry["kindVersion"]["kind"] = "dsse".into(),
+                Fault::TimeAdded => {
+                    let time = self.ago(self.recipe.logged_minutes_ago).as_second();
+                    entry["integratedTime"] = time.to_string().into();
+                }
+                Fault::PromiseAdded => {
+                    let promise = STANDARD.encode(self.key.sign(b"something else"));
+                    entry["inclusionPromise"] = json!({ "signedEntryTimestamp": promise });
+                }
                 Fault::NoPromise => drop_fields(entry, &["inclusionPromise"]),
                 Fault::NoProof => drop_fields(entry, &["inclusionProof"]),
                 Fault::NoEvidence => drop_fields(entry, &["inclusionPromise", "inclusionProof"]),
@@ -529,6 +467,19 @@ impl Forge<'_> {
         };
         STANDARD.encode(stamp)
     }
+}
+
+/// An honest entry of the same kind about something else.
+fn other_body(body: &Value) -> Value {
+    let (kind, version) = (&body["kind"], &body["apiVersion"]);
+    let spec = if kind == "dsse" && version == "0.0.2" {
+        let mut spec = body["spec"].clone();
+        spec["dsseV002"]["payloadHash"]["digest"] = STANDARD.encode([0; 32]).into();
+        spec
+    } else {
+        json!({ "data": { "hash": { "algorithm": "sha256", "value": "0".repeat(64) } } })
+    };
+    json!({ "apiVersion": version, "kind": kind, "spec": spec })
 }
 
 fn drop_fields(entry: &mut Value, fields: &[&str]) {

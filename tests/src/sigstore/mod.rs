@@ -10,6 +10,7 @@ pub mod forge;
 mod http;
 mod key;
 mod log;
+mod recipe;
 mod registry;
 mod services;
 mod stamp;

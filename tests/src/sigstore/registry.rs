@@ -1,5 +1,7 @@
 //! Pushes any bytes as any manifest to a registry on loopback, as somebody would who has write access and no scruples.
 
+use std::collections::BTreeMap;
+
 use eyas_artifact::{Digest, media};
 use serde_json::{Value, json};
 
@@ -59,14 +61,29 @@ impl Pusher {
         match signature {
             Forged::Bundle(bytes) => self.bundle(subject, bytes),
             Forged::Classic { payload, annotations } => {
-                let digest = subject["digest"].as_str().expect("a digest");
-                let tag = format!("{}.sig", digest.replace(':', "-"));
-                let mut layer = self.blob(media::COSIGN_SIMPLE_SIGNING, payload);
-                layer["annotations"] = json!(annotations);
-                let config = self.blob(media::OCI_CONFIG, b"{}");
-                self.manifest(Some(&tag), &document(&config, &layer))
+                self.tagged(subject, "sig", media::COSIGN_SIMPLE_SIGNING, payload, annotations)
+            }
+            Forged::Statement { envelope, annotations } => {
+                self.tagged(subject, "att", media::DSSE_ENVELOPE, envelope, annotations)
             }
         }
+    }
+
+    /// Stores one layer under the tag that spells the subject's digest.
+    fn tagged(
+        &self,
+        subject: &Value,
+        ending: &str,
+        media_type: &str,
+        bytes: &[u8],
+        annotations: &BTreeMap<String, String>,
+    ) -> Digest {
+        let digest = subject["digest"].as_str().expect("a digest");
+        let tag = format!("{}.{ending}", digest.replace(':', "-"));
+        let mut layer = self.blob(media_type, bytes);
+        layer["annotations"] = json!(annotations);
+        let config = self.blob(media::OCI_CONFIG, b"{}");
+        self.manifest(Some(&tag), &document(&config, &layer))
     }
 
     /// Attaches several bundles in one document.
@@ -74,6 +91,7 @@ impl Pusher {
         let layer = |signature: &Forged| match signature {
             Forged::Bundle(bytes) => self.blob(media::SIGSTORE_BUNDLE, bytes),
             Forged::Classic { payload, .. } => self.blob(media::COSIGN_SIMPLE_SIGNING, payload),
+            Forged::Statement { envelope, .. } => self.blob(media::DSSE_ENVELOPE, envelope),
         };
         let layers: Vec<Value> = signatures.iter().map(layer).collect();
         let mut manifest = document(&self.blob(media::OCI_EMPTY, b"{}"), &Value::Null);

@@ -203,12 +203,39 @@ fn enter_first(parts: &Parts, request: &Request) -> Done {
 
 fn enter_second(parts: &Parts, request: &Request) -> Done {
     let asked = read(request)?;
-    let record = &asked["hashedRekordRequestV002"];
-    if !record.is_object() {
-        return Err(wrong("only `hashedRekordRequestV002` is known"));
-    }
-    let entry = parts.log(Generation::Second).enter(&record_body(record), Timestamp::now());
+    let (record, enveloped) = (&asked["hashedRekordRequestV002"], &asked["dsseRequestV002"]);
+    let body = if record.is_object() {
+        record_body(record)
+    } else if let (Value::Object(_), [verifier]) =
+        (enveloped, &enveloped["verifiers"].as_array().map_or(&[][..], Vec::as_slice))
+    {
+        envelope_record(&enveloped["envelope"], verifier).map_err(wrong)?
+    } else {
+        return Err(wrong("expected `hashedRekordRequestV002` or `dsseRequestV002`"));
+    };
+    let entry = parts.log(Generation::Second).enter(&body, Timestamp::now());
     Ok(Answer::json(201, &entry))
+}
+
+/// What the second generation enters for an envelope.
+pub(super) fn envelope_record(envelope: &Value, verifier: &Value) -> Result<Value, String> {
+    let payload = envelope["payload"].as_str().unwrap_or_default();
+    let payload = STANDARD.decode(payload).map_err(|error| error.to_string())?;
+    let digest = STANDARD.encode(Digest::sha256(&payload).as_bytes());
+    let signatures: Vec<Value> = envelope["signatures"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|signature| json!({ "content": signature["sig"], "verifier": verifier }))
+        .collect();
+    Ok(json!({
+        "apiVersion": "0.0.2",
+        "kind": "dsse",
+        "spec": { "dsseV002": {
+            "payloadHash": { "algorithm": "SHA2_256", "digest": digest },
+            "signatures": signatures,
+        }},
+    }))
 }
 
 /// What the second generation enters for a signature.

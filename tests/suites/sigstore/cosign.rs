@@ -166,18 +166,19 @@ fn identities_work_both_ways_with_a_trusted_root() {
             cosign.accepts(&ours, true, &by(IDENTITY, stamped));
             cosign.refuses(&ours, true, &by("https://evil.example", stamped));
         }
-        // The kind of entry that these programs make for a log of the second generation, `dsse` 0.0.2, is one that
-        // such a log has no more.
-        let config = stage.sigstore.signing_config(Generation::First).to_string();
-        fs::write(stage.site.path("signing.json"), config).expect("written");
-        let theirs = cosign.push("as-them", true);
+        // For a log of the second generation these programs send the envelope.
         let services = ["--signing-config", "signing.json", "--trusted-root", "root.json"];
         let sign = |reference: &str, claims: &Claims<'_>| {
             let token = ["--identity-token", stage.token(claims)];
             cosign.sign(reference, true, &[&services[..], &token].concat());
         };
-        sign(&theirs, &honest());
-        accepted(cosign, &theirs);
+        for (name, generation) in [("first", Generation::First), ("second", Generation::Second)] {
+            let config = stage.sigstore.signing_config(generation).to_string();
+            fs::write(stage.site.path("signing.json"), config).expect("written");
+            let theirs = cosign.push(&format!("as-them-{name}"), true);
+            sign(&theirs, &honest());
+            accepted(cosign, &theirs);
+        }
         let stranger = cosign.push("as-a-stranger", true);
         sign(&stranger, &Claims::new("https://accounts.example", "someone@example.org"));
         cosign.installs(&stranger, &honest_signer(), VERIFICATION);
@@ -203,6 +204,67 @@ fn identities_work_both_ways_in_the_classic_form() {
         let token = stage.token(&Claims::new("https://accounts.example", "someone@example.org"));
         cosign.sign(&stranger, false, &[&services[..], &["--identity-token", token]].concat());
         cosign.installs(&stranger, &honest_signer(), VERIFICATION);
+    });
+}
+
+/// A policy for which a signature is not enough.
+fn with_statement(cosign: &Cosign<'_>, accept: &str, author: &str, predicate_type: &str) {
+    let host = cosign.registry.host();
+    cosign.stage.rules(&format!(
+        "  - match: '{host}/**'\n    accept: [{accept}]\n    attestations:\n      - predicate-type: {predicate_type}\n        \
+         accept: [{author}]\n        where: [{{path: /result, equals: passed}}]\n"
+    ));
+}
+
+#[test]
+fn statements_of_cosign_are_read_in_both_forms() {
+    each("sigstore::cosign::statements", |cosign| {
+        const REVIEW: &str = "https://corp.example/review/v1";
+        let site = &cosign.stage.site;
+        site.keygen("stranger");
+        cosign.run(&["generate-key-pair"]).expect_code(0);
+        fs::write(site.path("review.json"), r#"{"result":"passed"}"#).expect("written");
+        let url = cosign.stage.sigstore.url();
+        let token = cosign.stage.token(&honest());
+        let (key, logged) =
+            ("{key: {file: cosign.pub}}", "{key: {file: cosign.pub, transparency-log: required}}");
+        let stranger = "{key: {file: stranger.pub}}";
+        let by_key = ["--key", "cosign.key", "--use-signing-config=false"];
+        let unlogged = [&by_key[..], &["--tlog-upload=false"]].concat();
+        let in_log = [&by_key[..], &["--rekor-url", &url]].concat();
+        let services = ["--fulcio-url", &url, "--rekor-url", &url, "--use-signing-config=false"];
+        let as_identity = [&services[..], &["--identity-token", token]].concat();
+        let identity = honest_signer();
+        let attest = |reference: &str, bundle: bool, by: &[&str]| {
+            let attest =
+                ["attest", "--yes", "--allow-http-registry", form(bundle), "--type", REVIEW];
+            let more = ["--predicate", "review.json", reference];
+            cosign.run(&[&attest[..], by, &more].concat()).expect_code(0);
+        };
+        for bundle in [false, true] {
+            for (name, by, author, others) in [
+                ("unlogged", &unlogged, key, [logged, stranger, &identity]),
+                ("in-log", &in_log, logged, [stranger, stranger, &identity]),
+                ("identity", &as_identity, identity.as_str(), [key, logged, stranger]),
+            ] {
+                let reference = cosign.push(&format!("review-{name}"), bundle);
+                cosign.sign(&reference, true, &unlogged);
+                with_statement(cosign, key, author, REVIEW);
+                let missing = ["no accepted statement of type", REVIEW];
+                site.install(&[&reference]).expect_code(VERIFICATION).expect_stderr(&missing);
+                attest(&reference, bundle, by);
+                for other in others {
+                    with_statement(cosign, key, other, REVIEW);
+                    site.install(&[&reference])
+                        .expect_code(VERIFICATION)
+                        .expect_stderr(&missing[..1]);
+                }
+                with_statement(cosign, key, author, "https://corp.example/other/v1");
+                site.install(&[&reference]).expect_code(VERIFICATION).expect_stderr(&missing[..1]);
+                with_statement(cosign, key, author, REVIEW);
+                site.install(&[&reference]).expect_code(0);
+            }
+        }
     });
 }
 

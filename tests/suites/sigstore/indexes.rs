@@ -124,6 +124,16 @@ fn what_is_trusted_is_shown_added_and_tested() {
     site.run(&trial).expect_code(0);
     let show = site.run(&["trust", "show", "--policy", "trust.yaml"]);
     assert!(show.expect_code(0).stdout.contains(&pattern), "{}", show.stdout);
+    // A version that an install would refuse is refused here too.
+    fs::write(
+        site.path("trust.yaml"),
+        text.replace("    accept:", "    minimum-version: 9.0.0\n    accept:"),
+    )
+    .expect("written");
+    let finished = site.run(&trial);
+    finished.expect_code(VERIFICATION);
+    assert!(finished.stdout.contains("at least `9.0.0`"), "{}", finished.stdout);
+    fs::write(site.path("trust.yaml"), &text).expect("written");
     // The key file is swapped: the pinned fingerprint notices.
     site.keygen("stranger");
     fs::copy(site.path("stranger.pub"), site.path("signer.pub")).expect("swapped");

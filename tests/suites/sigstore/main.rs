@@ -10,5 +10,6 @@ mod attacks;
 mod cosign;
 mod cost;
 mod indexes;
+mod revoked;
 mod signing;
 mod stage;

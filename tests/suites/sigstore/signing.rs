@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use eyas_tests::sigstore::Claims;
-use eyas_tests::sigstore::forge::{IDENTITY, ISSUER};
+use eyas_tests::sigstore::forge::{IDENTITY, ISSUER, Recipe};
+use eyas_tests::sigstore::{Claims, Key, Pusher};
 use eyas_tests::{both_registries, run};
 
 use crate::stage::{Stage, honest};
@@ -58,6 +58,35 @@ fn every_form_and_generation_of_log_is_accepted() {
         finished.expect_code(0);
         assert!(finished.stdout.contains("passed  transparency log"), "{}", finished.stdout);
         assert!(finished.stdout.contains(IDENTITY), "{}", finished.stdout);
+    }
+}
+
+#[test]
+fn an_envelope_in_a_log_of_the_second_generation_is_accepted() {
+    let stage = Stage::new();
+    let host = stage.registry.host();
+    let honestly = Recipe { log: 2, envelope_entered: true, stamped: true, ..Recipe::default() };
+    let keyed = Recipe { key: Some("signer".into()), stamped: false, ..honestly.clone() };
+    let identity = format!("keyless: {{issuer: '{ISSUER}', identity: '{IDENTITY}'}}");
+    let key = "key: {file: signer.pub, transparency-log: required}".to_owned();
+    for (name, recipe, accept) in [
+        ("identity", honestly, &identity),
+        ("key", keyed.clone(), &key),
+        ("key-stamped", Recipe { stamped: true, ..keyed }, &key),
+    ] {
+        let repository = format!("team/envelope-{name}");
+        let reference = stage.push_to(&repository, "1.0.0");
+        let (pusher, subject) = (Pusher::new(&host, &repository), stage.descriptor(&reference));
+        stage.accept(accept);
+        stage.site.install(&[&reference]).expect_code(VERIFICATION);
+        let key = recipe
+            .key
+            .as_deref()
+            .map(|name| Key::from_pem(&fs::read_to_string(stage.site.path(name)).expect("a key")));
+        let digest = subject["digest"].as_str().and_then(|text| text.parse().ok());
+        let forged = stage.sigstore.parts().forge(&recipe, &digest.expect("a digest"), key);
+        pusher.attach(&subject, &forged);
+        stage.site.install(&[&reference]).expect_code(0);
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use eyas_artifact::{Digest, media};
 use eyas_tests::sigstore::forge::{IDENTITY, ISSUER};
 use eyas_tests::sigstore::{Claims, Sigstore};
 use eyas_tests::{Finished, Registry, Site, marker_rule};
+use serde_json::{Value, json};
 
 /// What every test here starts from.
 pub(crate) struct Stage {
@@ -62,6 +64,18 @@ impl Stage {
         let more = [version, "pushed.yaml", "--plain-http", "--name", "demo-rules"];
         self.site.run(&[&arguments[..], &more[..]].concat()).expect_code(0);
         reference
+    }
+
+    /// The descriptor of what a reference names.
+    pub(crate) fn descriptor(&self, reference: &str) -> Value {
+        let show = ["artifact", "manifest", reference, "--plain-http", "--output", "json"];
+        let manifest = self.site.run(&show);
+        let bytes = manifest.expect_code(0).stdout.as_bytes();
+        json!({
+            "mediaType": media::OCI_MANIFEST,
+            "digest": Digest::sha256(bytes).to_string(),
+            "size": bytes.len(),
+        })
     }
 
     /// Signs a reference as an identity.

@@ -31,6 +31,7 @@ fn installed(candidates: &[Candidate]) -> Generation {
             config_digest: candidate.manifest_digest,
             layer_digest: candidate.manifest_digest,
             signer: None,
+            other_signers: Vec::new(),
             signed_at: candidate.signed_at.clone(),
             accepted_by: None,
             reason: String::new(),

@@ -111,7 +111,7 @@ pub(super) async fn store(
     credential: &Credential,
     helpers: &Helpers,
 ) -> Result<Option<String>, String> {
-    let helper = read(path)?.and_then(|file| file.helper(registry));
+    let helper = keeper(path, registry)?;
     let entry = if let Some(program) = &helper {
         let (user, secret) = match credential {
             Credential::Basic { user, password } => (user.as_str(), password),
@@ -135,6 +135,24 @@ pub(super) async fn store(
         Ok(true)
     })?;
     Ok(helper)
+}
+
+/// The helper with which something would be kept for a registry; none when it is the file.
+pub(super) fn keeper(path: &Path, registry: &str) -> Result<Option<String>, String> {
+    Ok(read(path)?.and_then(|file| file.helper(registry)))
+}
+
+/// Whether something is kept for a registry, with its helper or in the file.
+pub(super) async fn holds(path: &Path, registry: &str, helpers: &Helpers) -> Result<bool, String> {
+    let Some(file) = read(path)? else { return Ok(false) };
+    if let Some(program) = file.helper(registry)
+        && helpers.get(&program, server(registry)).await?.is_some()
+    {
+        return Ok(true);
+    }
+    let entries = credential_file::read(path)?.unwrap_or_default();
+    let auths = entries.get("auths").and_then(Value::as_object);
+    Ok(auths.is_some_and(|auths| names(registry).iter().any(|name| auths.contains_key(name))))
 }
 
 /// Forgets what is kept for a registry, with its helper and in the file; false when nothing was.

@@ -261,6 +261,7 @@ mod tests {
             config_digest: digest,
             layer_digest: digest,
             signer: None,
+            other_signers: Vec::new(),
             signed_at: None,
             accepted_by: None,
             reason: String::new(),

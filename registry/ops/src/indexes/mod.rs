@@ -14,7 +14,7 @@ mod source;
 pub use self::book::{AddedIndex, IndexBook};
 pub use self::copies::{Copies, Copy};
 pub use self::listed::{list_indexes, unlist_indexes};
-pub use self::publish::{PushedIndex, push_index};
+pub use self::publish::{PushedIndex, plan_index, push_index};
 pub use self::source::{IndexLocation, IndexSource, MAX_INDEX_NAME_BYTES, check_index_name};
 
 use std::time::SystemTime;

@@ -34,6 +34,15 @@ pub struct PushedIndex {
     pub signed_by: Option<String>,
 }
 
+/// All that goes up.
+struct Prepared {
+    config: Descriptor,
+    layer: Descriptor,
+    text: Vec<u8>,
+    manifest: Vec<u8>,
+    done: PushedIndex,
+}
+
 /// Pushes an index file, which must be a valid index, under the reference's tag and `tags`.
 pub async fn push_index(
     client: &Client,
@@ -42,51 +51,65 @@ pub async fn push_index(
     tags: &[String],
     signing: Option<&(Signer, Vec<Form>)>,
 ) -> Result<PushedIndex, OpsError> {
+    let Prepared { config, layer, text, manifest, mut done } = prepare(reference, file, tags)?;
+    client.push_blob(reference, &config, &BlobSource::Bytes(EMPTY.into()), None).await?;
+    client.push_blob(reference, &layer, &BlobSource::Bytes(text.into()), None).await?;
+    client.push_manifest(&done.reference, &manifest, media::OCI_MANIFEST).await?;
+    // Signed before a tag leads to it: whoever follows the tag finds the signature.
+    if let Some((signer, forms)) = signing {
+        for form in forms {
+            done.signed_by = Some(sign(client, &done.reference, signer, *form).await?);
+        }
+    }
+    for tag in &done.tags {
+        client.push_manifest(&reference.with_tag(tag)?, &manifest, media::OCI_MANIFEST).await?;
+    }
+    Ok(done)
+}
+
+/// What [`push_index`] would push.
+pub fn plan_index(
+    reference: &Reference,
+    file: &Path,
+    tags: &[String],
+) -> Result<PushedIndex, OpsError> {
+    Ok(prepare(reference, file, tags)?.done)
+}
+
+fn prepare(reference: &Reference, file: &Path, tags: &[String]) -> Result<Prepared, OpsError> {
     if reference.digest().is_some() {
         return Err(OpsError::usage(
             format!("`{reference}` names a digest, which is not known before the push"),
             Some("give a tag, or none for `latest`"),
         ));
     }
-    let bytes = std::fs::metadata(file)
+    let text = std::fs::metadata(file)
         .and_then(
             |found| if found.len() > LIMIT { Ok(None) } else { std::fs::read(file).map(Some) },
         )
         .map_err(|error| OpsError::input(file, error))?;
-    let bytes = bytes.ok_or_else(|| {
+    let text = text.ok_or_else(|| {
         let message = format!("`{}` has more than {LIMIT} bytes", file.display());
         OpsError::usage(message, None)
     })?;
     let address = file.display().to_string();
-    Index::parse("index", &bytes)
+    Index::parse("index", &text)
         .map_err(|source| OpsError::IndexContent { address, source: Box::new(source) })?;
-    let size = bytes.len() as u64;
+    let size = text.len() as u64;
     let layer =
-        Descriptor::of(INDEX_LAYER, &bytes).with_annotation(media::ANNOTATION_TITLE, "index.yaml");
+        Descriptor::of(INDEX_LAYER, &text).with_annotation(media::ANNOTATION_TITLE, "index.yaml");
     let config = Descriptor::of(EMPTY_TYPE, EMPTY);
-    client.push_blob(reference, &config, &BlobSource::Bytes(EMPTY.into()), None).await?;
-    client.push_blob(reference, &layer, &BlobSource::Bytes(bytes.into()), None).await?;
-    let mut manifest = Manifest::new(config, vec![layer]);
+    let mut manifest = Manifest::new(config.clone(), vec![layer.clone()]);
     manifest.artifact_type = Some(INDEX_TYPE.to_owned());
     let manifest = manifest.to_vec()?;
     let digest = Digest::sha256(&manifest);
-    let pinned = reference.with_digest(digest);
-    client.push_manifest(&pinned, &manifest, media::OCI_MANIFEST).await?;
-    // Signed before a tag leads to it: whoever follows the tag finds the signature.
-    let mut signed_by = None;
-    if let Some((signer, forms)) = signing {
-        for form in forms {
-            signed_by = Some(sign(client, &pinned, signer, *form).await?);
-        }
-    }
     let mut all: Vec<String> = reference.tag().map(str::to_owned).into_iter().collect();
     all.extend(tags.iter().cloned());
     if all.is_empty() {
         all.push(reference.tag_or_latest().to_owned());
     }
     all.dedup();
-    for tag in &all {
-        client.push_manifest(&reference.with_tag(tag)?, &manifest, media::OCI_MANIFEST).await?;
-    }
-    Ok(PushedIndex { reference: pinned, digest, tags: all, size, signed_by })
+    let reference = reference.with_digest(digest);
+    let done = PushedIndex { reference, digest, tags: all, size, signed_by: None };
+    Ok(Prepared { config, layer, text, manifest, done })
 }

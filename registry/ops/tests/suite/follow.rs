@@ -134,7 +134,7 @@ async fn what_a_rollback_has_left_stays_away_until_the_tag_moves() {
         &stage.sensor,
         &stage.heard,
         None,
-        RollbackOptions::default(),
+        &RollbackOptions::default(),
     )
     .expect("rolled back");
     // Also for one that was not there at the time.

@@ -203,7 +203,7 @@ async fn rollback_goes_back_and_returns_when_the_sensor_refuses() {
     let store = stage.store();
     let back = |to, dry_run| {
         let options = RollbackOptions { to, dry_run, ..RollbackOptions::default() };
-        eyas_ops::rollback(&store, &stage.sensor, &stage.heard, None, options)
+        eyas_ops::rollback(&store, &stage.sensor, &stage.heard, None, &options)
     };
     assert_eq!(back(None, true).expect("planned").to.number, 1);
     assert_eq!(stage.active(), ["demo 1.1.0"]);

@@ -67,7 +67,7 @@ impl Sample {
             manifest_digest: manifest.digest,
             config: Descriptor::of(self.kind.config_media_type(), &self.config()),
             layer: Descriptor::of(self.kind.layer_media_type(), &self.layer()),
-            signer: Some(SignerRecord { form: "key".to_owned(), ..SignerRecord::default() }),
+            signers: vec![SignerRecord { form: "key".to_owned(), ..SignerRecord::default() }],
             signed_at: Some("2026-01-01T00:00:00Z".to_owned()),
             accepted_by: None,
         }

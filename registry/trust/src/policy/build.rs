@@ -14,8 +14,8 @@ use super::document::{
 };
 use super::{
     ACCEPT_UNSIGNED, Attestation, Authority, Basis, CASES_REQUIRED, Condition, IndexRule,
-    KeySource, Keyless, LogNeed, MAX_POLICY_BYTES, Matcher, Pattern, Policy, Revoked, Rule,
-    SystemKeys,
+    KeySource, Keyless, LogNeed, MAX_POLICY_BYTES, Matcher, Pattern, Policy, Revocations, Revoked,
+    Rule, SystemKeys,
 };
 use crate::PolicyError;
 use crate::key::PublicKey;
@@ -41,6 +41,15 @@ impl Policy {
         match builder.read(yaml)? {
             Document::V1(file) => builder.policy(&file),
         }
+    }
+}
+
+impl Revocations {
+    /// Reads the revocations of a policy file and nothing that it points at.
+    pub fn parse(yaml: &[u8], name: &str) -> Result<Self, Box<PolicyError>> {
+        let builder = Builder { file: name, keys: &SystemKeys::beside(name), roots: Vec::new() };
+        let Document::V1(file) = builder.read(yaml)?;
+        Ok(Self { origin: name.to_owned(), revoked: builder.revoked(&file.revoked)? })
     }
 }
 

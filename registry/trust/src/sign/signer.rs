@@ -149,7 +149,7 @@ impl Signer {
     }
 
     /// Whether a signature in the classic form can carry what this signer makes.
-    pub(crate) fn fits_classic(&self) -> bool {
+    pub fn fits_classic(&self) -> bool {
         self.log.as_ref().is_none_or(|log| log.version() == 1)
     }
 

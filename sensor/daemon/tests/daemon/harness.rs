@@ -215,6 +215,7 @@ fn entry(name: &str, kind: Kind, file: &str, content: &[u8]) -> Entry {
         config_digest: digest,
         layer_digest: digest,
         signer: None,
+        other_signers: Vec::new(),
         signed_at: None,
         accepted_by: None,
         reason: "asked for".into(),
