@@ -106,6 +106,36 @@ fn fact_rules(folder: &str) -> String {
     )
 }
 
+#[test]
+fn a_process_that_rewrites_its_title_is_still_known_by_what_was_executed() {
+    let name = "kernel::title";
+    if !kernel_gate(name) {
+        return;
+    }
+    let perl = Path::new("/usr/bin/perl");
+    if !perl.exists() {
+        return eyas_tests::skip(name, "perl is not here");
+    }
+    let rule = |folder: &str| {
+        format!(
+            "- rule: Opened\n  desc: d\n  condition: evt.type in (open, openat) and fd.name startswith {folder}/title\n  \
+             output: \"name=%proc.name args=%proc.args exe=%proc.exe path=%proc.exepath\"\n  priority: INFO\n"
+        )
+    };
+    let (site, sensor) = sensing(rule);
+    let marker = site.path("title").display().to_string();
+    // Writes over its arguments in memory and takes another name, as programs do that hide.
+    let script = "$0 = 'kworker/0:1'; open(F, '<', $ARGV[0]);";
+    run(Command::new(perl).args(["-e", script, &marker])).expect_code(0);
+    let alert = sensor.expect_alert("Opened", "name=");
+    let fields = &alert["output_fields"];
+    assert_eq!(fields["proc.name"], "kworker/0:1", "the name is the process's own to choose");
+    assert_eq!(fields["proc.args"], format!("-e {script} {marker}"), "{alert}");
+    assert_eq!(fields["proc.exe"], "/usr/bin/perl");
+    let real = fs::canonicalize(perl).expect("a path");
+    assert_eq!(fields["proc.exepath"], real.display().to_string());
+}
+
 /// A sensor that runs these rules, which may depend on the folder of its host, installed from a registry.
 fn sensing(rules: impl FnOnce(&str) -> String) -> (Site, Sensor) {
     let registry = Registry::embedded();

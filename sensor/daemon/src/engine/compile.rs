@@ -26,7 +26,8 @@ const ENVIRONMENT_FIELDS: [&str; 2] = ["proc.env", "proc.aenv"];
 
 /// Fields whose values a process may change without an exec, by the words that begin their names, and the calls
 /// that tell.
-const FOLLOWED: [(&[&str], &[&str]); 3] = [
+const FOLLOWED: [(&[&str], &[&str]); 4] = [
+    (&["proc.name", "proc.pname", "proc.aname", "proc.sname", "cmdline"], &["prctl"]),
     (&["proc.cwd"], &["chdir", "fchdir"]),
     (&["thread.cap_"], &["capset", "setuid", "setresuid", "setreuid"]),
     (

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use eyas_probe::{Options, Probe, ProbeError, capability, embedded};
 
+use crate::live::{own_calls, start};
+
 fn permitted() -> bool {
     match capability() {
         Ok(()) => true,
@@ -147,4 +149,63 @@ fn two_capabilities_are_enough() {
     if let Some(said) = again("faults::two_capabilities_are_enough", without) {
         assert!(said.contains("attached"), "{said}");
     }
+}
+
+/// A CPU that is taken away, and given back on drop.
+struct Away(std::path::PathBuf);
+
+impl Away {
+    fn take(cpu: usize) -> Option<Self> {
+        let switch = format!("/sys/devices/system/cpu/cpu{cpu}/online").into();
+        let away = Self(switch);
+        std::fs::write(&away.0, "0")
+            .inspect_err(|error| eprintln!("SKIPPED: CPU {cpu} cannot be taken away: {error}"))
+            .ok()?;
+        Some(away)
+    }
+}
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        let _ = std::fs::write(&self.0, "1");
+    }
+}
+
+/// Opens a file that is not there, on one CPU; `false` if this may not run on it.
+fn open_on(cpu: usize, path: &str) -> bool {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(cpu);
+    std::thread::scope(|scope| {
+        let opened = scope.spawn(|| {
+            rustix::thread::sched_setaffinity(None, &set).is_ok()
+                && std::fs::File::open(path).is_err()
+        });
+        opened.join().unwrap()
+    })
+}
+
+#[test]
+fn a_cpu_that_is_away_at_start_is_heard_when_it_comes_and_one_that_goes_loses_nothing() {
+    const CPU: usize = 1;
+    if !permitted() {
+        return;
+    }
+    let Some(away) = Away::take(CPU) else { return };
+    let Some(mut live) = start(&["openat"], &own_calls()) else { return };
+    let mut heard = |path: &str, cpu: Option<u16>| {
+        let event =
+            live.wait_for(path, |r| r.name == "openat" && r.text("name").as_deref() == Some(path));
+        assert!(cpu.is_none_or(|cpu| event.header.cpu == cpu), "{path}: {}", event.header.cpu);
+    };
+    assert!(open_on(0, "/nonexistent/one-is-away"));
+    heard("/nonexistent/one-is-away", Some(0));
+    drop(away);
+    assert!(open_on(CPU, "/nonexistent/one-has-come"));
+    heard("/nonexistent/one-has-come", Some(1));
+    assert!(open_on(CPU, "/nonexistent/one-goes"));
+    let away = Away::take(CPU);
+    heard("/nonexistent/one-goes", Some(1));
+    assert!(open_on(0, "/nonexistent/one-is-gone"));
+    heard("/nonexistent/one-is-gone", Some(0));
+    drop(away);
 }
