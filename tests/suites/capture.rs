@@ -2,14 +2,11 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::path::PathBuf;
-use std::process::Command;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -67,7 +64,7 @@ fn a_capture_is_described_counted_and_printed() {
 fn what_is_wrong_with_a_capture_is_told_with_its_place() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("text.scap");
-    std::fs::write(&path, "no capture at all, but long enough for a header").expect("a file");
+    fs::write(&path, "no capture at all, but long enough for a header").expect("a file");
     let file = path.to_str().expect("UTF-8");
     let refused = capture(&["read", file]);
     refused.expect_code(1);
@@ -88,7 +85,7 @@ fn rules_judge_a_capture_as_they_judge_what_happens() {
         return;
     };
     let folder = tempfile::tempdir().expect("a folder");
-    let replay = |path: &std::path::Path| {
+    let replay = |path: &Path| {
         run(Command::new(eyasd())
             .args(["--replay".as_ref(), path.as_os_str(), "--rules".as_ref(), rules.as_os_str()])
             .args(["-o", "json_output=true", "--store"])
@@ -102,9 +99,9 @@ fn rules_judge_a_capture_as_they_judge_what_happens() {
     assert!(alerts.iter().all(|alert| alert["hostname"] == "rec-host"), "{alerts:?}");
 
     // What comes before damage is judged, and the damage is an error.
-    let bytes = std::fs::read(&path).expect("the capture");
+    let bytes = fs::read(&path).expect("the capture");
     let cut = folder.path().join("cut.scap");
-    std::fs::write(&cut, &bytes[..bytes.len() / 2]).expect("a file");
+    fs::write(&cut, &bytes[..bytes.len() / 2]).expect("a file");
     let damaged = replay(&cut);
     assert_ne!(damaged.code(), 0);
     assert!(damaged.stderr.contains("cut.scap"), "{}", damaged.stderr);
@@ -130,15 +127,16 @@ fn rules(folder: &str) -> String {
                  %proc.aname[2] %proc.sid %proc.vpid %proc.tty %proc.exe_ino %proc.exe_ino.ctime %user.uid \
                  %user.name %user.loginuid %group.gid %evt.type %evt.res %container.id";
     let rule = |name: &str, condition: &str, more: &str| {
+        // Not the client that records.
         format!(
-            "- rule: {name}\n  desc: d\n  condition: {condition} and (proc.cmdline contains {folder} or \
+            "- rule: {name}\n  desc: d\n  condition: {condition} and proc.name != eyas and (proc.cmdline contains {folder} or \
              proc.pcmdline contains {folder})\n  output: \"{about} {more}\"\n  priority: INFO\n"
         )
     };
     let path = format!("fs.path.name startswith {folder}");
     let open = "evt.type in (open, openat, openat2) and evt.is_open_read = true";
     let file = "%fd.name %fd.num %fd.type %fd.directory %evt.arg.flags %evt.is_open_write";
-    rule("Executed", "evt.type in (execve, execveat) and evt.rawres = 0", "%proc.args %proc.env")
+    rule("Executed", "evt.type in (execve, execveat) and evt.rawres = 0", "%proc.args")
         + &rule("Done", &format!("{open} and fd.name = {folder}/done"), file)
         + &rule("Opened", &format!("{open} and fd.name startswith {folder}"), file)
         + &rule(
@@ -200,8 +198,11 @@ fn recorded(folder: &Path) -> (Vec<Value>, PathBuf, Value) {
         command
     };
     let file = folder.join("live.scap");
-    let filter = format!("proc.cmdline contains {name} or proc.pcmdline contains {name}");
-    let mut child = command(&["--filter", &filter, "--duration", "5m", "-w"])
+    let filter = format!(
+        "proc.name != eyas and (proc.cmdline contains {name} or proc.pcmdline contains {name})"
+    );
+    let mut child = command(&["--filter", &filter, "--duration", "5m"])
+        .arg("-w")
         .arg(&file)
         .stdout(Stdio::null())
         .spawn()

@@ -1,5 +1,4 @@
 //! Recordings that are asked for over the control socket.
-#![expect(clippy::print_stderr, reason = "what is skipped is said aloud")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -140,7 +140,8 @@ impl Tables {
                     || read.int(at.flags).is_some_and(|flags| flags & CLONE_THREAD != 0);
                 let start = read.int(at.start).map_or(header.start, |ns| ns as u64);
                 if is_thread {
-                    self.touch(pid, start);
+                    // The birth's own start is the thread's; the process is older.
+                    self.touch(pid, if header.tgid == pid { header.start } else { 0 });
                     if let Some(process) = self.get_mut(pid) {
                         process.threads = process.threads.saturating_add(1);
                     }
