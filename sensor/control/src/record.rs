@@ -83,6 +83,8 @@ pub struct Recording {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RecordingState {
+    /// It was asked for and is about to begin.
+    Starting,
     /// Events are written.
     Running,
     /// It ended as it should: it was stopped, or a limit was reached.
@@ -95,9 +97,15 @@ pub enum RecordingState {
 }
 
 impl RecordingState {
+    /// Whether it has not ended yet.
+    pub fn is_under_way(self) -> bool {
+        matches!(self, Self::Starting | Self::Running)
+    }
+
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Starting => "starting",
             Self::Running => "running",
             Self::Done => "done",
             Self::Failed => "failed",

@@ -111,7 +111,7 @@ async fn follow(
     }
     let mut last = asked(path, |client| client.record(request(args)))?;
     if let Some(recording) = &last.recording
-        && recording.state == RecordingState::Running
+        && recording.state.is_under_way()
     {
         let limit = Duration::from_millis(recording.duration_ms);
         let file = &recording.path;
@@ -135,7 +135,7 @@ async fn follow(
 
 fn running(report: &RecordingReport) -> Option<u64> {
     let recording = report.recording.as_ref()?;
-    (recording.state == RecordingState::Running).then_some(recording.id)
+    recording.state.is_under_way().then_some(recording.id)
 }
 
 /// The sensor does not answer any more: what it had written by then is still there.

@@ -198,7 +198,8 @@ impl Track {
     pub(super) fn report(&self) -> Recording {
         let progress = self.progress();
         let (state, reason) = match &progress.stage {
-            Stage::Asked | Stage::Running => (RecordingState::Running, None),
+            Stage::Asked => (RecordingState::Starting, None),
+            Stage::Running => (RecordingState::Running, None),
             Stage::Done(why) => (RecordingState::Done, Some(why.clone())),
             Stage::Failed(why) => (RecordingState::Failed, Some(why.clone())),
         };

@@ -211,7 +211,7 @@ fn a_full_disk_ends_the_recording_and_nothing_else() {
     }
     feed.send(&[open("/a")]);
     daemon.alert_of("first");
-    let failed = wait_for(&daemon, |recording| recording.state != RecordingState::Running);
+    let failed = wait_for(&daemon, |recording| !recording.state.is_under_way());
     assert_eq!(failed.state, RecordingState::Failed, "{failed:?}");
     assert!(failed.events > 0 && failed.events_lost > 0, "{failed:?}");
     assert_eq!(shown(&failed.path), failed.events);
