@@ -12,6 +12,7 @@ mod event;
 mod ids;
 mod input;
 pub mod layout;
+mod quiet;
 mod reader;
 mod record;
 mod replay;
