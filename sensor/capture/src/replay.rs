@@ -17,7 +17,9 @@ use crate::syscalls;
 
 /// Who looks at the events of a capture.
 pub trait Visitor {
-    /// Whether events of this code are to be looked at. Those that are not only feed the state.
+    /// Whether events of this code are to be looked at. Those that are not only feed the state, and what feeds
+    /// none is not even decoded; who wants more than before from one event to the next may miss what went in
+    /// with a call under way.
     fn wants(&self, code: u16) -> bool;
 
     /// Looks at an event.

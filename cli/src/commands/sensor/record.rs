@@ -117,16 +117,18 @@ async fn follow(
         let file = &recording.path;
         printer.info(format!("recording into `{file}` for {limit:?}, or until Ctrl-C"));
     }
+    let mut is_told = false;
     while let Some(id) = running(&last) {
         tokio::select! {
             () = tokio::time::sleep(STEP) => {
                 last = asked(path, Client::recording).map_err(|error| gone(error, &last))?;
             }
-            () = &mut told => {
+            // The answer may come before the file is complete, when the disk is slow.
+            () = &mut told, if !is_told => {
+                is_told = true;
                 let stop = StopRecording { id: Some(id) };
                 last = asked(path, |client| client.stop_recording(stop))
                     .map_err(|error| gone(error, &last))?;
-                break;
             }
         }
     }
@@ -171,7 +173,7 @@ fn ended(
     }
     let failed = recording.state == RecordingState::Failed;
     if bytes > 0 {
-        let file = match target {
+        let file = match target.filter(|_| !recording.state.is_under_way()) {
             Some(target) => target.fill(Path::new(&recording.path), printer)?,
             None => recording.path.clone(),
         };
