@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use eyas_capture::{Item, Reader};
 use eyas_control::{
     Code, ControlError, Record, Recording, RecordingReport, RecordingState, StopRecording,
+    read_frame, write_frame,
 };
 
 use crate::harness::{Daemon, Feed, LONG, open, rule};
@@ -146,6 +148,39 @@ fn what_cannot_be_meant_is_refused_and_leaves_nothing_behind() {
     }
     assert_eq!(daemon.client().recording().unwrap().recording, None);
     assert_eq!(fs::read_dir(dir.path().join("captures")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_no_request_is_refused_and_what_is_not_known_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (daemon, _feed) = setup(&dir, &[]);
+    let answer = |request: &str| -> serde_json::Value {
+        let mut stream = UnixStream::connect(&daemon.socket).unwrap();
+        let envelope = format!("{{\"version\":1,\"id\":7,\"request\":{request}}}");
+        write_frame(&mut stream, envelope.as_bytes(), LONG).unwrap();
+        let frame = read_frame(&mut stream, LONG, LONG).unwrap().unwrap();
+        serde_json::from_slice(&frame).unwrap()
+    };
+    for arguments in [
+        r#"{"duration_ms":-1}"#,
+        r#"{"duration_ms":"30s"}"#,
+        r#"{"max_bytes":1e99}"#,
+        r#"{"max_events":18446744073709551616}"#,
+        r#"{"filter":5}"#,
+        r#"{"directory":["/etc"]}"#,
+        r#"{"directory":"/etc\u0000/x"}"#,
+        r#"{"only_enabled":"yes"}"#,
+        "5",
+        "null",
+    ] {
+        let answer = answer(&format!("{{\"record\":{arguments}}}"));
+        assert_eq!(answer["error"]["code"], "bad_request", "{arguments}: {answer}");
+    }
+    let stop = answer(r#"{"stop_recording":{"id":-5}}"#);
+    assert_eq!(stop["error"]["code"], "bad_request", "{stop}");
+    assert_eq!(daemon.client().recording().unwrap().recording, None);
+    let begun = answer(r#"{"record":{"of_a_newer_client":{"x":[1]},"max_events":1}}"#);
+    assert!(begun["ok"]["recording"]["recording"]["path"].is_string(), "{begun}");
 }
 
 #[test]
