@@ -11,7 +11,7 @@ use crate::ids::ByThread;
 use crate::layout::{self, Action, From, Size};
 
 /// Parameters that are kept of one event. The schema's longest event has fewer.
-pub(crate) const MAX_PARAMS: usize = 40;
+const MAX_PARAMS: usize = 40;
 /// Longest chain of conversions.
 const MAX_STEPS: usize = 50;
 /// Most bytes of enter events that wait for their exits.
@@ -71,43 +71,6 @@ pub(crate) enum Outcome {
     Unconvertible,
 }
 
-/// What becomes of an event, as far as that follows from its code and the number of its parameters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Course {
-    pub(crate) outcome: Outcome,
-    /// The code that it has in the end.
-    pub(crate) code: u16,
-    /// Takes what its first half left.
-    pub(crate) takes: bool,
-    /// Is kept for its second half.
-    pub(crate) is_kept: bool,
-}
-
-/// The way of an event of this code that has so many parameters.
-pub(crate) fn course(code: u16, params: usize) -> Course {
-    let mut at = Course { outcome: Outcome::Dropped, code, takes: false, is_kept: false };
-    let Some(of) = layout::of(code) else { return at };
-    if of.is_unused() {
-        return at;
-    }
-    let mut len = params.min(MAX_PARAMS);
-    for _ in 0..=MAX_STEPS {
-        let action = match rule(at.code, &mut len) {
-            Next::Done(outcome) => return Course { outcome, ..at },
-            Next::Rule(action) => action,
-        };
-        at.takes = code % 2 == 1;
-        match action {
-            Action::Pass => return Course { outcome: Outcome::Event, ..at },
-            Action::Store => return Course { outcome: Outcome::Dropped, is_kept: true, ..at },
-            Action::StoreAndPass => return Course { outcome: Outcome::Event, is_kept: true, ..at },
-            Action::Append(list) => len = (len + list.len()).min(MAX_PARAMS),
-            Action::Become(next, list) => (at.code, len) = (next, list.len().min(MAX_PARAMS)),
-        }
-    }
-    Course { outcome: Outcome::Unconvertible, ..at }
-}
-
 /// What conversions need besides the event.
 #[derive(Debug, Default)]
 pub(crate) struct Converter {
@@ -157,14 +120,6 @@ impl Converter {
     /// Forgets what waits: a new section has other threads.
     pub(crate) fn clear(&mut self) {
         self.waiting.clear();
-    }
-
-    /// Lets the first half of a call go that waits for its second one: that needs nothing of it, or is
-    /// another's.
-    pub(crate) fn let_go(&mut self, tid: u64) {
-        if let Some(kept) = self.waiting.kept.get_mut(&tid) {
-            kept.fresh = false;
-        }
     }
 
     /// Puts the current form of an event into `at`.
@@ -270,23 +225,18 @@ enum Next {
 
 /// What to do with an event as it is now.
 fn next(at: &mut Converted<'_>) -> Next {
-    rule(at.code, &mut at.params.len)
-}
-
-/// What to do with an event of this code that has so many parameters.
-fn rule(code: u16, len: &mut usize) -> Next {
-    let Some(of) = layout::of(code) else { return Next::Done(Outcome::Dropped) };
-    let is_enter = code.is_multiple_of(2);
+    let Some(of) = layout::of(at.code) else { return Next::Done(Outcome::Dropped) };
+    let is_enter = at.code.is_multiple_of(2);
     // A newer writer's additions are not known here.
-    *len = (*len).min(of.sizes.len());
+    at.params.len = at.params.len.min(of.sizes.len());
     if !of.is_managed() {
         let gone = is_enter && of.is_retired();
         return Next::Done(if gone { Outcome::Dropped } else { Outcome::Event });
     }
-    if !is_enter && !of.is_retired() && *len == of.sizes.len() {
+    if !is_enter && !of.is_retired() && at.params.len == of.sizes.len() {
         return Next::Done(Outcome::Event);
     }
-    match layout::action(code, *len) {
+    match layout::action(at.code, at.params.len) {
         Some(action) => Next::Rule(action),
         // Without a rule an event of a current code has a tail that is not known.
         None if !of.is_retired() => Next::Done(Outcome::Event),

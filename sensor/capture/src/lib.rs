@@ -12,7 +12,6 @@ mod event;
 mod ids;
 mod input;
 pub mod layout;
-mod quiet;
 mod reader;
 mod record;
 mod replay;

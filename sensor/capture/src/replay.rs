@@ -10,16 +10,13 @@ use crate::convert::{Converted, Converter, Outcome};
 use crate::error::CaptureError;
 use crate::event::RawEvent;
 use crate::layout;
-use crate::quiet::Quiet;
 use crate::reader::{Item, Reader};
 use crate::state::{Losses, Now, OfThread, Seen, State, code};
 use crate::syscalls;
 
 /// Who looks at the events of a capture.
 pub trait Visitor {
-    /// Whether events of this code are to be looked at. Those that are not only feed the state, and what feeds
-    /// none is not even decoded; who wants more than before from one event to the next may miss what went in
-    /// with a call under way.
+    /// Whether events of this code are to be looked at. Those that are not only feed the state.
     fn wants(&self, code: u16) -> bool;
 
     /// Looks at an event.
@@ -170,42 +167,9 @@ impl Stage {
         }
     }
 
-    /// Does what there is to do about a call that changes nothing and that nobody wants to see; `false` if it is
-    /// no such call.
-    fn pass(&mut self, raw: &RawEvent<'_>, visitor: &mut dyn Visitor) -> bool {
-        match Quiet::of(raw) {
-            Quiet::Enter(exit) if !visitor.wants(exit) => {
-                self.converter.let_go(raw.tid);
-                self.counts.folded += 1;
-                true
-            }
-            Quiet::Exit { code, takes } if !visitor.wants(code) => {
-                if takes {
-                    self.converter.let_go(raw.tid);
-                }
-                self.number += 1;
-                if self.first_ns == 0 && raw.time != 0 {
-                    self.first_ns = raw.time;
-                    self.previous_ns = raw.time;
-                }
-                self.state.pass(raw.tid);
-                self.leading = false;
-                if !raw.state_only {
-                    self.counts.shown += 1;
-                    self.previous_ns = raw.time;
-                }
-                true
-            }
-            _ => false,
-        }
-    }
-
     fn event(&mut self, raw: &RawEvent<'_>, visitor: &mut dyn Visitor) {
         self.begin();
         self.counts.events += 1;
-        if self.pass(raw, visitor) {
-            return;
-        }
         let Self { converter, state, record, counts, .. } = self;
         let mut event = Converted::EMPTY;
         match converter.convert(raw, &mut event) {

@@ -212,15 +212,6 @@ impl State {
         seen
     }
 
-    /// Takes in that a thread made a call that changes nothing.
-    pub(crate) fn pass(&mut self, tid: u64) {
-        self.end();
-        match self.threads.get_mut(&tid) {
-            Some(thread) => thread.enter = None,
-            None => self.hear_of(tid),
-        }
-    }
-
     fn thread_of(&self, now: &Now<'_>) -> Option<u64> {
         self.threads.contains_key(&now.tid).then_some(now.tid)
     }

@@ -1,4 +1,4 @@
-//! What is passed over because nobody looks at it changes nothing of what is looked at.
+//! What nobody looks at changes nothing of what somebody does: values that are only made on demand come out alike.
 
 use std::fs::File;
 
