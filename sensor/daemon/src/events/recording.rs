@@ -21,6 +21,8 @@ use crate::recordings::{Asked, Batch, Job, Limits, Recordings, Track, path_of};
 const MILLISECOND_NS: u64 = 1_000_000;
 /// Bytes of records that are handed over at once.
 const BATCH: usize = 64 * 1024;
+/// How long fewer may wait for more.
+const HAND_OVER: Duration = Duration::from_millis(50);
 /// How long the end may wait for room in the queue.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is tried meanwhile.
@@ -38,6 +40,8 @@ struct Running {
     /// The same for when there are no events.
     until: Instant,
     filter: Option<Program>,
+    /// When something was handed over last.
+    handed: Instant,
     /// It is at its end, and this is to be said yet.
     ending: Option<&'static str>,
 }
@@ -50,6 +54,7 @@ impl Running {
             until: Instant::now() + duration,
             track,
             batch: Batch::default(),
+            handed: Instant::now(),
             filter,
             ending: None,
         }
@@ -90,13 +95,17 @@ impl Running {
         if self.track.is_over() {
             return false;
         }
-        self.hand_over(desk);
         if self.ending.is_none() {
             if self.track.is_stopped() {
                 self.ending = Some("it was stopped");
             } else if now >= self.until {
                 self.ending = Some(TIME_OVER);
             }
+        }
+        let is_old = now.duration_since(self.handed) >= HAND_OVER;
+        if is_old || self.ending.is_some() || self.batch.len() >= BATCH {
+            self.handed = now;
+            self.hand_over(desk);
         }
         match self.ending {
             Some(why) if self.batch.is_empty() => {

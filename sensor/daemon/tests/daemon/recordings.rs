@@ -33,6 +33,11 @@ fn setup(dir: &tempfile::TempDir, more: &[&str]) -> (Daemon, Feed) {
     (Daemon::start(dir.path(), &arguments), feed)
 }
 
+/// The same for longer than any test takes.
+fn long(record: Record) -> Record {
+    Record { duration_ms: Some(600_000), ..record }
+}
+
 fn of(report: RecordingReport) -> Recording {
     report.recording.unwrap()
 }
@@ -108,8 +113,11 @@ fn what_happens_is_recorded_until_it_is_stopped() {
 fn limits_and_filters_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let (daemon, mut feed) = setup(&dir, &[]);
-    let filtered =
-        Record { filter: Some("fd.name=/a".into()), max_events: Some(2), ..Record::default() };
+    let filtered = Record {
+        filter: Some("fd.name=/a".into()),
+        max_events: Some(2),
+        ..long(Record::default())
+    };
     daemon.client().record(filtered).unwrap();
     feed.send(&[open("/b"), open("/a"), open("/b"), open("/a"), open("/a")]);
     let done = wait_for(&daemon, |recording| recording.state == RecordingState::Done);
@@ -121,7 +129,7 @@ fn limits_and_filters_are_kept() {
     let done = wait_for(&daemon, |recording| recording.state == RecordingState::Done);
     assert_eq!(done.reason.as_deref(), Some("its time is over"), "also without events");
 
-    let small = Record { max_bytes: Some(64 * 1024), ..Record::default() };
+    let small = Record { max_bytes: Some(64 * 1024), ..long(Record::default()) };
     daemon.client().record(small).unwrap();
     feed.send(&vec![open("/b"); 2000]);
     let done = wait_for(&daemon, |recording| recording.state == RecordingState::Done);
@@ -240,7 +248,7 @@ fn a_full_disk_ends_the_recording_and_nothing_else() {
         return;
     };
     let (daemon, mut feed) = setup(&dir, &[]);
-    daemon.client().record(Record::default()).unwrap();
+    daemon.client().record(long(Record::default())).unwrap();
     for _ in 0..200 {
         feed.send(&vec![open("/b"); 100]);
     }
