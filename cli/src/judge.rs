@@ -1,13 +1,16 @@
 //! Whether a whole new set works: the sensor's own rule compiler and the probe's layout check.
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use eyas_artifact::Kind;
+use eyas_rules::fields::Facts;
 use eyas_rules::report::{Code, Report, render_all, results_json};
-use eyas_rules::trial::{self, EXTENSION, Failure};
-use eyas_rules::{EngineOptions, LoadOutcome, Severity, SourceFile, load};
+use eyas_rules::trial::{self, Case, EXTENSION, Failure, Player};
+use eyas_rules::{EngineOptions, LoadOutcome, RuleSet, Severity, SourceFile, load};
 use eyas_store::{CandidateFile, CandidateSet, Validate, ValidationError};
 
+use crate::captures;
 use crate::personality::Engine;
 use crate::printer::Printer;
 
@@ -15,6 +18,9 @@ use crate::printer::Printer;
 pub(crate) const MAX_RULES_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Largest probe object that is looked at, in bytes.
 pub(crate) const MAX_PROBE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Largest capture of a case that is played, in bytes.
+const MAX_CAPTURE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What is wrong with rules whatever the engine, its version, its plugins and the other files are.
 const WRONG_EVERYWHERE: [Code; 7] = [
@@ -85,14 +91,20 @@ impl Validate for Judge {
     ) -> Result<(), ValidationError> {
         let files = candidate.files(Kind::Rulesfile);
         let of_artifact = |file: &&CandidateFile<'_>| file.artifact.name == artifact;
-        let cases = files.iter().filter(of_artifact).filter(|file| is_cases(&file.file.path));
-        let cases = cases.map(text).collect::<Result<Vec<_>, _>>()?;
-        hold(artifact, &sources(&files)?, &cases)
+        let mine: Vec<_> = files.iter().filter(of_artifact).collect();
+        let cases = mine.iter().filter(|file| is_cases(&file.file.path));
+        let cases = cases.map(|file| text(file)).collect::<Result<Vec<_>, _>>()?;
+        hold(artifact, &sources(&files)?, &cases, &mut Within(&mine))
     }
 }
 
 /// Runs the cases of an artifact against the whole set, in which its rules may have been changed.
-fn hold(artifact: &str, rules: &[SourceFile], files: &[SourceFile]) -> Result<(), ValidationError> {
+fn hold(
+    artifact: &str,
+    rules: &[SourceFile],
+    files: &[SourceFile],
+    player: &mut dyn Player,
+) -> Result<(), ValidationError> {
     let mut cases = Vec::new();
     for file in files {
         let read = trial::read(file);
@@ -108,7 +120,7 @@ fn hold(artifact: &str, rules: &[SourceFile], files: &[SourceFile]) -> Result<()
     let Some(rule_set) = &outcome.rule_set else {
         return Err(ValidationError::new(format!("the rules of `{artifact}` do not compile")));
     };
-    let found = trial::run(rule_set, &cases);
+    let found = trial::run(rule_set, &cases, player);
     let (Some(first), count) = (found.failures.first(), found.failures.len()) else {
         return Ok(());
     };
@@ -124,6 +136,31 @@ fn hold(artifact: &str, rules: &[SourceFile], files: &[SourceFile]) -> Result<()
         text: found.failures.iter().map(told).collect::<Vec<_>>().join("\n"),
         reports: serde_json::json!({ "cases": found }),
     })
+}
+
+/// Captures that come in the same artifact as the cases that name them.
+struct Within<'f>(&'f [&'f CandidateFile<'f>]);
+
+impl Player for Within<'_> {
+    fn play(
+        &mut self,
+        case: &Case,
+        rules: &RuleSet,
+        look: &mut dyn FnMut(&dyn Facts),
+    ) -> Result<(), String> {
+        let named = case.capture.as_deref().unwrap_or_default();
+        let beside = self.0.iter().find(|file| file.label == case.file);
+        let folder = beside.and_then(|file| Path::new(&file.file.path).parent());
+        let path = folder.unwrap_or(Path::new("")).join(named);
+        let file = self.0.iter().find(|file| Path::new(&file.file.path) == path);
+        let Some(file) = file else {
+            return Err(format!("the capture `{}` is not in the artifact", path.display()));
+        };
+        let bytes = file
+            .read(MAX_CAPTURE_BYTES)
+            .map_err(|error| format!("the capture `{}` cannot be read: {error}", path.display()))?;
+        captures::play(&file.label, Cursor::new(bytes), rules, look)
+    }
 }
 
 /// There is no place in which the engine would find files of a kind.

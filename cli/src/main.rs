@@ -8,6 +8,7 @@
 #[expect(clippy::doc_markdown, reason = "these comments are help texts, shown as they are")]
 #[allow(rustdoc::bare_urls, reason = "the same")]
 mod args;
+mod captures;
 mod commands;
 mod driver;
 mod exit;

@@ -53,6 +53,10 @@ impl Sensor {
             .arg("--control-socket")
             .arg(&socket)
             .args(["-o", "json_output=true"])
+            .args([
+                "-o",
+                &format!("capture.path_prefix={}", folder.join("captures/eyas").display()),
+            ])
             .args(extra)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

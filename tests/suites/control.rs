@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use eyas_abi::{EventBuilder, Header};
 use eyas_tests::{Sensor, eyas, skip, workspace_root};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -69,6 +70,16 @@ impl World {
         command.args(line.split(' ')).arg("--sensor-socket").arg(self.sensor.socket());
         command.env("EYAS_CONFIG", self.path("eyas.yaml")).stdin(Stdio::null());
         command
+    }
+
+    /// The same for what speaks to no sensor.
+    fn run_alone(&self, line: &str, code: i32) -> String {
+        let mut command = Command::new(eyas());
+        command.args(line.split(' ')).env("EYAS_CONFIG", self.path("eyas.yaml"));
+        let Output { status, stdout, stderr } = command.output().expect("eyas runs");
+        let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        assert_eq!(status.code(), Some(code), "{line}: {out}{err}");
+        out.into_owned()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -227,4 +238,94 @@ fn the_log_level_is_shown_and_set() {
     assert_eq!(world.run("sensor loglevel", 0), "info\n");
     assert_eq!(world.run("sensor loglevel debug", 0), "debug\n");
     world.run("sensor loglevel loud", 7);
+}
+
+#[test]
+fn a_recording_is_ended_by_a_signal_and_becomes_a_case() {
+    let mut world = World::new();
+    let file = world.path("seen.scap");
+    let mut child = world
+        .command(&format!("sensor record --duration 10m -w {}", file.display()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("eyas runs");
+    let start = Instant::now();
+    while !world.run("sensor record --status", 0).contains(": running") {
+        assert!(start.elapsed() < PATIENCE, "nothing is recorded");
+        thread::sleep(Duration::from_millis(20));
+    }
+    for path in ["/a", "/a", "/c"] {
+        world.open(path);
+    }
+    world.sensor.expect_alert("first", "/a");
+    world.sensor.expect_alert("first", "/a");
+    while !world.run("sensor metrics", 0).contains("eyas_sensor_events_total 3") {
+        assert!(start.elapsed() < PATIENCE, "not all is read");
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).expect("told to stop");
+    let mut said = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut said).expect("text");
+    assert_eq!(child.wait().expect("ended").code(), Some(0));
+    assert_eq!(said, format!("{}\n", file.display()));
+    let status = world.run("sensor record --status", 0);
+    assert!(status.contains(": done") && status.contains("it was stopped"), "{status}");
+    let counted =
+        world.run_alone(&format!("capture read {} --count --output json", file.display()), 0);
+    let counted: Value = serde_json::from_str(&counted).expect("a document");
+    assert_eq!(counted["types"]["openat"], 3, "{counted}");
+
+    // What was seen once is a case from now on.
+    let cases = world.path("rules.cases");
+    let case = "- case: what was seen\n  capture: seen.scap\n  matches: {first: 2}\n  misses: second\n  \
+                says: opened /a\n";
+    fs::write(&cases, case).expect("cases");
+    let rules = world.path("rules.yaml");
+    let test = format!("rules test {} {}", rules.display(), cases.display());
+    let said = world.run_alone(&test, 0);
+    assert!(said.starts_with("1 of 1 case passed"), "{said}");
+    assert!(said.contains("1 of 2 rules no case expects to match:\n  second"), "{said}");
+    for (from, to, problem) in [
+        ("{first: 2}", "{first: 3}", "`first` matches 2 times, expected 3"),
+        ("misses: second", "misses: first", "`first` matches 2 times, but must not"),
+        ("seen.scap", "absent.scap", "absent.scap` cannot be read: No such file"),
+        ("seen.scap", "cut.scap", "cut.scap`: the capture is cut short"),
+        ("seen.scap", "rules.yaml", "rules.yaml`: no capture"),
+    ] {
+        let whole = fs::read(&file).expect("the capture");
+        fs::write(world.path("cut.scap"), &whole[..whole.len() - 3]).expect("a file");
+        fs::write(&cases, case.replace(from, to)).expect("cases");
+        let said = world.run_alone(&test, 1);
+        assert!(said.contains(problem), "{problem}: {said}");
+    }
+}
+
+#[test]
+fn a_recording_in_the_background_is_told_of_and_stopped() {
+    let world = World::new();
+    assert_eq!(world.run("sensor record --status", 0), "no recording was asked for\n");
+    let document = world.document("sensor record --background --duration 10m --size 1M -n 5");
+    let fields = document.as_object().expect("an object").keys();
+    let found: BTreeSet<String> =
+        fields.filter(|name| !matches!(name.as_str(), "schema" | "kind")).cloned().collect();
+    assert_eq!(Some(&found), promised().get("sensor.record"));
+    assert_eq!(document["kind"], "sensor.record");
+    let recording = &document["recording"];
+    assert_eq!(
+        (&recording["duration_ms"], &recording["max_bytes"]),
+        (&600_000.into(), &1_048_576.into())
+    );
+    assert_eq!((&recording["max_events"], &recording["state"]), (&5.into(), &"running".into()));
+    // One at a time; what is typed wrongly leaves nothing behind.
+    let target = world.path("other.scap");
+    world.run(&format!("sensor record -w {}", target.display()), 7);
+    assert!(!target.exists());
+    world.run(&format!("sensor record -w {}", world.path("rules.yaml").display()), 8);
+    world.run("sensor record --size 5X", 2);
+    world.run("sensor record --stop --status", 2);
+    let path = world.run("sensor record --stop", 0);
+    assert_eq!(path.trim(), recording["path"].as_str().expect("a path"));
+    assert!(Path::new(path.trim()).exists());
+    assert!(world.run("sensor status", 0).contains("recording:  done in"), "told");
+    world.run("sensor record --filter no.such=1", 7);
 }

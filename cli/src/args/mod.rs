@@ -17,6 +17,7 @@ mod rules;
 mod selection;
 mod sensor;
 mod sign;
+mod sizes;
 mod tls;
 mod trust;
 mod version;
@@ -41,7 +42,8 @@ pub(crate) use self::rules::{
 };
 pub(crate) use self::selection::{DiffArgs, LockArgs, LockedArgs, PinArgs, UninstallArgs};
 pub(crate) use self::sensor::{
-    RulesOrder, Sensor, SensorRulesArgs, SensorTailArgs, SensorTopArgs, SensorValidateArgs,
+    RulesOrder, Sensor, SensorRecordArgs, SensorRulesArgs, SensorTailArgs, SensorTopArgs,
+    SensorValidateArgs,
 };
 pub(crate) use self::sign::{AttestArgs, ServiceArgs, SignArgs, SignerArgs};
 pub(crate) use self::tls::{KeyAlgorithm, Tls, TlsInstallArgs};

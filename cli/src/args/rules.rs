@@ -27,6 +27,10 @@ A case file is YAML and ends in `.cases`:
     matches: Sensitive file read                        # a rule, or a list of rules
     misses: [Another rule]
     says: file=/etc/shadow                              # a part of the message
+  - case: a whole attack, as it was recorded
+    capture: attack.scap                                # beside this file
+    matches: {Sensitive file read: 3, Shell in container: }   # so often; any number of times
+    misses: [Another rule]
 All rules are tried, also those that are not enabled, and all matches count.";
 
 /// Check, describe, test and compare rules files.

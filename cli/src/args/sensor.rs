@@ -2,9 +2,24 @@
 
 use std::path::PathBuf;
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::SocketArgs;
+use super::durations::parse_interval;
+use super::sizes::parse_size;
+
+/// Text closing `eyas sensor record --help`.
+const RECORD_HELP: &str = "\
+Examples:
+  eyas sensor record                                    30 seconds of everything; Ctrl-C ends it earlier
+  eyas sensor record --duration 5m --size 50M --filter 'proc.name=nginx'
+  eyas sensor record -w incident.scap
+  eyas sensor record --background && … && eyas sensor record --stop
+The path of the file is printed when it is complete; `eyas capture read FILE` shows what is in it. The
+sensor writes it, into the directory of `capture.path_prefix` or one of `capture.directories` in
+eyasd.yaml. Meanwhile the kernel is asked for all that can match, also where no rule looks at it.";
 
 /// Talk to the running sensor.
 #[derive(Debug, Subcommand)]
@@ -17,6 +32,9 @@ pub(crate) enum Sensor {
     Tail(SensorTailArgs),
     /// List the rules in force, or switch some on or off
     Rules(SensorRulesArgs),
+    /// Record what happens to a capture file, or tell of a recording
+    #[command(after_help = RECORD_HELP)]
+    Record(SensorRecordArgs),
     /// Show what goes on: events, rules, processes, last alerts
     Top(SensorTopArgs),
     /// Show the sensor's figures, as Prometheus reads them
@@ -90,6 +108,44 @@ pub(crate) enum RulesOrder {
     Matches,
     /// By estimated cost, most first
     Cost,
+}
+
+/// Arguments of `sensor record`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
+pub(crate) struct SensorRecordArgs {
+    /// Longest time, such as `90s` or `5m` [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = parse_interval)]
+    pub(crate) duration: Option<Duration>,
+    /// Largest file, such as `50M` [default: `capture.max_bytes` of the sensor]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) size: Option<u64>,
+    /// End after so many events
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    /// Condition that events must fulfil; what others do to processes is kept, and not shown by readers
+    #[arg(long, value_name = "CONDITION")]
+    pub(crate) filter: Option<String>,
+    /// Directory on the sensor's host, one of those that its configuration names
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Move the file here when it is complete
+    #[arg(short = 'w', long, value_name = "FILE", conflicts_with_all = ["background", "stop", "status"])]
+    pub(crate) write: Option<PathBuf>,
+    /// Record what the rules in force ask for anyway, and ask the kernel for nothing more
+    #[arg(long)]
+    pub(crate) only_enabled: bool,
+    /// Do not wait for the end: print the path and leave the sensor to it
+    #[arg(long, conflicts_with_all = ["stop", "status"])]
+    pub(crate) background: bool,
+    /// End the recording that is under way
+    #[arg(long, conflicts_with_all = ["duration", "size", "count", "filter", "dir", "only_enabled", "status"])]
+    pub(crate) stop: bool,
+    /// Tell how far the recording is that was asked for last
+    #[arg(long, conflicts_with_all = ["duration", "size", "count", "filter", "dir", "only_enabled"])]
+    pub(crate) status: bool,
+    #[command(flatten)]
+    pub(crate) socket: SocketArgs,
 }
 
 /// Arguments of `sensor top`.

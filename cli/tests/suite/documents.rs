@@ -34,7 +34,7 @@ fn hold(document: &Value, kind: &str) {
 }
 
 /// Documents that no command of this suite can give, and where they are held to the promise.
-const ELSEWHERE: [(&str, &str); 10] = [
+const ELSEWHERE: [(&str, &str); 11] = [
     ("capture.count", "needs a capture: tests/suites/capture.rs"),
     ("capture.info", "the same"),
     ("sensor.status", "needs a sensor: tests/suites/control.rs"),
@@ -42,6 +42,7 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("sensor.metrics", "the same"),
     ("sensor.rules", "the same"),
     ("sensor.loglevel", "the same"),
+    ("sensor.record", "the same"),
     ("sensor.validate", "the same"),
     ("sensor.top", "the same"),
     ("trust.refresh", "needs a repository of trusted roots"),

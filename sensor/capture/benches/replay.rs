@@ -1,9 +1,11 @@
 //! How fast a large capture is replayed: events per second on one core and the memory that takes, with
-//! no rules, with one condition, and with all rules that are given.
+//! no rules, with one condition, with lines of few and of many events, and with all rules that are given.
 //!
 //! Captures and rules are not part of the repository: `EYAS_SHARED` names the folder that has them. The
-//! large capture is made of a given one by repeating its events. With `SYSDIG` naming the program of that
-//! name, the same file is read with the same condition by it as well.
+//! large capture is made of a given one by repeating its events, later each time. With `SYSDIG` naming the
+//! program of that name, the same files are read with the same conditions by it as well: with its switch `-d`,
+//! which keeps state of all events and then looks at the condition as is done here, and without, when it forgets
+//! what events that do not match would have told.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -13,7 +15,7 @@
 )]
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -21,6 +23,7 @@ use eyas_capture::{Ctx, Item, Limits, Reader, Replay, Visitor};
 use eyas_rules::check::Scope;
 use eyas_rules::compile::{Program, compile};
 use eyas_rules::fields::StaticFields;
+use eyas_rules::format::{Style, Template};
 use eyas_rules::index::{IdSet, event_codes};
 use eyas_rules::syntax::{self, parse};
 use eyas_rules::{EngineOptions, RuleSet, Scratch, SourceFile, load};
@@ -29,9 +32,14 @@ use eyas_rules::{EngineOptions, RuleSet, Scratch, SourceFile, load};
 const EVENTS: u64 = 3_000_000;
 /// Captures that are made large, the first for sysdig too.
 const CAPTURES: [&str; 3] = ["sf-mpm-worker-full", "bencer-502error", "rec-fs"];
-/// What is looked for when it is one condition.
-const CONDITION: &str = "evt.type in (open, openat) and evt.is_open_read=true and \
-                         fd.name startswith /etc and not proc.name in (httpd, curl)";
+/// What is looked for when it is one condition, which few events fulfil.
+const FEW: &str = "evt.type in (open, openat) and evt.is_open_read=true and \
+                   fd.name startswith /etc and not proc.name in (httpd, curl)";
+/// One that a third of them fulfils.
+const MANY: &str = "evt.type in (read, write, open, close)";
+/// What both print of an event unless told otherwise.
+const FORMAT: &str =
+    "*%evt.num %evt.time %evt.cpu %proc.name (%thread.tid) %evt.dir %evt.type %evt.args";
 
 struct Nothing;
 
@@ -58,6 +66,28 @@ impl Visitor for Condition {
     }
 }
 
+/// Lines of the events that match, as they are printed.
+struct Lines {
+    condition: Condition,
+    template: Template,
+    out: BufWriter<File>,
+}
+
+impl Visitor for Lines {
+    fn wants(&self, code: u16) -> bool {
+        self.condition.wants(code)
+    }
+    fn event(&mut self, ctx: &Ctx<'_>) {
+        let before = self.condition.matches;
+        self.condition.event(ctx);
+        if self.condition.matches > before {
+            let mut line = self.template.render(ctx, Style::default()).text;
+            line.push(b'\n');
+            self.out.write_all(&line).unwrap();
+        }
+    }
+}
+
 struct Rules {
     set: RuleSet,
     codes: IdSet,
@@ -80,17 +110,20 @@ fn main() {
         return;
     };
     println!(
-        "{:<20} {:<22} {:>10} {:>8} {:>12} {:>10}",
+        "{:<26} {:<22} {:>10} {:>8} {:>12} {:>10}",
         "capture", "with", "events", "seconds", "events/s", "matches"
     );
     for (place, name) in CAPTURES.into_iter().enumerate() {
         let large = std::env::temp_dir().join(format!("eyas-bench-{name}.scap"));
         let events = enlarge(&shared.join(format!("captures/{name}.scap")), &large);
         row(name, "state alone", events, &large, &mut Nothing, |_| 0);
-        row(name, "one condition", events, &large, &mut condition(), |c| c.matches);
+        row(name, "one condition", events, &large, &mut condition(FEW), |c| c.matches);
         row(name, "all rules", events, &large, &mut rules(&shared), |r| r.matches);
         if place == 0 {
-            sysdig(name, events, &large);
+            beside_sysdig(name, events, &large);
+            let packed = pack(&large);
+            beside_sysdig(&format!("{name}, gzip"), events, &packed);
+            let _ = fs::remove_file(&packed);
         }
         let _ = fs::remove_file(&large);
     }
@@ -124,7 +157,7 @@ fn processor_seconds() -> f64 {
 
 fn print_row(name: &str, with: &str, events: u64, seconds: f64, matches: u64) {
     let rate = events as f64 / seconds;
-    println!("{name:<20} {with:<22} {events:>10} {seconds:>8.2} {rate:>12.0} {matches:>10}");
+    println!("{name:<26} {with:<22} {events:>10} {seconds:>8.2} {rate:>12.0} {matches:>10}");
 }
 
 /// Writes the tables of a capture once and its events again and again; gives how many there are.
@@ -132,28 +165,43 @@ fn enlarge(from: &Path, to: &Path) -> u64 {
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut plain(from), &mut bytes).unwrap();
     let mut reader = Reader::new(std::io::Cursor::new(bytes.clone())).unwrap();
-    let (mut first, mut last, mut events) = (None, 0, 0);
+    let (mut first, mut last) = (None, 0);
+    let mut times = Vec::new();
     loop {
         let offset = reader.offset() as usize;
         match reader.next_item().unwrap() {
             None => break,
-            Some(Item::Event(_)) => {
-                first.get_or_insert(offset);
-                events += 1;
+            Some(Item::Event(event)) => {
+                let first = *first.get_or_insert(offset);
+                times.push((offset - first + time_at(&bytes[offset..]), event.time));
             }
             Some(_) => {}
         }
         last = reader.offset() as usize;
     }
     let first = first.unwrap();
-    let times = EVENTS.div_ceil(events);
+    let mut repeated = bytes[first..last].to_vec();
+    let known = times.iter().map(|(_, time)| *time).filter(|time| *time > 0);
+    let span = known.clone().max().unwrap() - known.min().unwrap() + 10_000_000_000;
+    let events = times.len() as u64;
+    let rounds = EVENTS.div_ceil(events);
     let mut out = BufWriter::new(File::create(to).unwrap());
     out.write_all(&bytes[..first]).unwrap();
-    for _ in 0..times {
-        out.write_all(&bytes[first..last]).unwrap();
+    for round in 0..rounds {
+        for (at, time) in times.iter().filter(|(_, time)| *time > 0) {
+            let later = time + round * span;
+            repeated[*at..at + 8].copy_from_slice(&later.to_le_bytes());
+        }
+        out.write_all(&repeated).unwrap();
     }
     out.flush().unwrap();
-    times * events
+    rounds * events
+}
+
+/// Where the time stands in a block of an event: behind frame, processor and, in some kinds, marks.
+fn time_at(block: &[u8]) -> usize {
+    let kind = u32::from_le_bytes(*block.first_chunk().unwrap());
+    if matches!(kind, 0x208 | 0x217 | 0x222) { 14 } else { 10 }
 }
 
 fn plain(path: &Path) -> Box<dyn std::io::Read> {
@@ -164,10 +212,10 @@ fn plain(path: &Path) -> Box<dyn std::io::Read> {
     Box::new(std::io::Cursor::new(bytes))
 }
 
-fn condition() -> Condition {
+fn condition(text: &str) -> Condition {
     let statics = StaticFields::new();
     let scope = Scope { source: "syscall", statics: &statics };
-    let expr = parse(CONDITION, syntax::Limits::filter()).unwrap();
+    let expr = parse(text, syntax::Limits::filter()).unwrap();
     let (program, _) = compile(&expr, scope).unwrap();
     Condition { program, codes: event_codes(&expr).unwrap(), scratch: Scratch::new(), matches: 0 }
 }
@@ -185,20 +233,45 @@ fn rules(shared: &Path) -> Rules {
     Rules { set: rules, codes, scratch: Scratch::new(), matches: 0 }
 }
 
-/// The same condition by another program, if there is one.
-fn sysdig(name: &str, events: u64, large: &Path) {
+/// Lines of few and of many events, here and by another program, if there is one.
+fn beside_sysdig(name: &str, events: u64, large: &Path) {
+    for (what, text) in [("few", FEW), ("many", MANY)] {
+        let statics = StaticFields::new();
+        let scope = Scope { source: "syscall", statics: &statics };
+        let template = Template::compile(FORMAT, scope).unwrap();
+        let out = BufWriter::new(File::create("/dev/null").unwrap());
+        let mut lines = Lines { condition: condition(text), template, out };
+        row(name, &format!("lines of {what}"), events, large, &mut lines, |l| l.condition.matches);
+        sysdig(name, &format!("{what}, sysdig -d"), events, large, text, true);
+        sysdig(name, &format!("{what}, sysdig"), events, large, text, false);
+    }
+}
+
+fn pack(large: &Path) -> PathBuf {
+    let path = large.with_extension("gz.scap");
+    let file = File::create(&path).unwrap();
+    let mut out = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+    std::io::copy(&mut File::open(large).unwrap(), &mut out).unwrap();
+    out.finish().unwrap();
+    path
+}
+
+/// The same condition by another program. What it prints is thrown away, as ours is, and counted in a run that
+/// is not timed.
+fn sysdig(name: &str, what: &str, events: u64, large: &Path, condition: &str, state_first: bool) {
     let Some(program) = std::env::var_os("SYSDIG") else { return };
+    let run = |out: Stdio| {
+        let mut command = Command::new("timeout");
+        command.arg("120").arg(&program).arg("-r").arg(large);
+        command.args(state_first.then_some("-d")).arg(format!("{condition} and evt.dir=<"));
+        command.stdout(out).stderr(Stdio::null()).spawn().unwrap()
+    };
     let start = processor_seconds();
-    let run = Command::new("timeout")
-        .arg("120")
-        .arg(program)
-        .args(["-r"])
-        .arg(large)
-        .args(["-d", "-p", "%evt.num", &format!("{CONDITION} and evt.dir=<")])
-        .stderr(Stdio::null())
-        .output();
-    let Ok(output) = run else { return };
-    let matches = String::from_utf8_lossy(&output.stdout).lines().count() as u64;
-    let what = if output.status.success() { "one condition, sysdig" } else { "sysdig broke off" };
-    print_row(name, what, events, processor_seconds() - start, matches);
+    let ended = run(Stdio::null()).wait().unwrap();
+    let seconds = processor_seconds() - start;
+    let mut counted = run(Stdio::piped());
+    let lines = BufReader::new(counted.stdout.take().unwrap()).split(b'\n').count() as u64;
+    counted.wait().unwrap();
+    let what = if ended.success() { what } else { "sysdig broke off" };
+    print_row(name, what, events, seconds, lines);
 }

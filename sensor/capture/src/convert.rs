@@ -11,7 +11,7 @@ use crate::ids::ByThread;
 use crate::layout::{self, Action, From, Size};
 
 /// Parameters that are kept of one event. The schema's longest event has fewer.
-const MAX_PARAMS: usize = 40;
+pub(crate) const MAX_PARAMS: usize = 32;
 /// Longest chain of conversions.
 const MAX_STEPS: usize = 50;
 /// Most bytes of enter events that wait for their exits.

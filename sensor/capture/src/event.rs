@@ -67,6 +67,8 @@ impl<'a> RawEvent<'a> {
     }
 
     /// Checks the body of an event block from the processor number on.
+    #[expect(clippy::inline_always, reason = "half a hundred bytes per event are not moved again")]
+    #[inline(always)]
     pub(crate) fn decode(offset: u64, body: &'a [u8], flags: bool, counted: bool) -> Decoded<'a> {
         let header = if counted { HEADER_V2 } else { HEADER_V1 };
         let before = if flags { 6 } else { 2 };

@@ -146,6 +146,15 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_event_fits() {
+        let longest = (0..data::LAYOUTS.len() as u16).filter_map(of).map(|of| of.sizes.len()).max();
+        assert!(
+            longest.is_some_and(|longest| longest <= crate::convert::MAX_PARAMS),
+            "{longest:?}"
+        );
+    }
+
+    #[test]
     fn every_conversion_refers_to_what_is_there_and_ends() {
         for code in 0..data::LAYOUTS.len() as u16 {
             for params in 0..40 {

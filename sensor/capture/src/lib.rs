@@ -23,6 +23,6 @@ pub use error::CaptureError;
 pub use event::RawEvent;
 pub use eyas_state::{Ctx, Limits};
 pub use reader::{Item, MAX_BLOCK_BYTES, Reader};
-pub use record::Recorder;
+pub use record::{Opening, Recorder, is_life};
 pub use replay::{Counts, Replay, Visitor};
 pub use state::Losses;

@@ -241,6 +241,8 @@ impl Reader {
     }
 }
 
+#[expect(clippy::inline_always, reason = "half a hundred bytes per event are not moved again")]
+#[inline(always)]
 fn event_of(
     offset: u64,
     number: u32,

@@ -88,7 +88,11 @@ impl Replay {
             self.stage.begin();
             return Ok(false);
         };
-        self.stage.take(item, visitor)?;
+        match &item {
+            // Nearly all of them; it is not moved once more.
+            Item::Event(event) => self.stage.event(event, visitor),
+            _ => self.stage.take(item)?,
+        }
         Ok(true)
     }
 
@@ -120,7 +124,8 @@ impl Replay {
 }
 
 impl Stage {
-    fn take(&mut self, item: Item<'_>, visitor: &mut dyn Visitor) -> Result<(), CaptureError> {
+    /// Takes in what is no event.
+    fn take(&mut self, item: Item<'_>) -> Result<(), CaptureError> {
         match item {
             Item::Section { .. } => self.section(),
             Item::Machine(machine) => self.state.machine(&machine),
@@ -144,7 +149,7 @@ impl Stage {
                     self.state.listed_descriptor(list.tid, &entry?);
                 }
             }
-            Item::Event(event) => self.event(&event, visitor),
+            Item::Event(_) => {}
             Item::Unknown { .. } => self.counts.unknown += 1,
         }
         Ok(())

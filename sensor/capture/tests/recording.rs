@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use eyas_abi::{Event, EventBuilder, Header};
-use eyas_capture::{Recorder, Replay, Visitor};
+use eyas_capture::{Opening, Recorder, Replay, Visitor};
 use eyas_rules::check::Scope;
 use eyas_rules::compile::{Program, compile};
 use eyas_rules::eval::Scratch;
@@ -201,7 +201,7 @@ fn recorded(limit: u64) -> (Looking, Vec<u8>) {
     for record in &before {
         let _ = tables.apply(&Event::decode(record).unwrap());
     }
-    let mut recorder = Recorder::new(Vec::new(), &tables, limit).unwrap();
+    let mut recorder = Recorder::new(Vec::new(), Opening::new(&tables), limit).unwrap();
     let mut seen = Looking::new();
     for record in &during {
         let event = Event::decode(record).unwrap();

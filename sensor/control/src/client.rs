@@ -19,6 +19,7 @@ use crate::dto::{
 use crate::error::ControlError;
 use crate::frame::{read_frame, write_frame};
 use crate::peer::Peer;
+use crate::record::{Record, RecordingReport, StopRecording};
 use crate::watch::{Figures, Item, LogLevel, Processes, Rules, Select, SetLogLevel, Subscribe};
 
 /// Longest wait for a connection and for short answers.
@@ -167,6 +168,31 @@ impl Client {
         match self.ask(Request::LogLevel(SetLogLevel { level }), self.options.timeout)? {
             Reply::LogLevel(level) => Ok(level),
             other => Err(unexpected("log_level", &other)),
+        }
+    }
+
+    /// Asks for what happens to be recorded.
+    pub fn record(&mut self, record: Record) -> Result<RecordingReport, ControlError> {
+        // The kernel may have to be asked for more, which takes as long as a reload does.
+        match self.ask(Request::Record(record), self.options.reload_timeout)? {
+            Reply::Recording(report) => Ok(report),
+            other => Err(unexpected("record", &other)),
+        }
+    }
+
+    /// Asks for the recording that is under way to be ended; answered when its file is complete.
+    pub fn stop_recording(&mut self, stop: StopRecording) -> Result<RecordingReport, ControlError> {
+        match self.ask(Request::StopRecording(stop), self.options.reload_timeout)? {
+            Reply::Recording(report) => Ok(report),
+            other => Err(unexpected("stop_recording", &other)),
+        }
+    }
+
+    /// Asks how far the recording is that was asked for last.
+    pub fn recording(&mut self) -> Result<RecordingReport, ControlError> {
+        match self.ask(Request::Recording {}, self.options.timeout)? {
+            Reply::Recording(report) => Ok(report),
+            other => Err(unexpected("recording", &other)),
         }
     }
 
@@ -332,6 +358,7 @@ fn unexpected(asked: &str, reply: &Reply) -> ControlError {
         Reply::Rules(_) => "rules",
         Reply::Processes(_) => "processes",
         Reply::LogLevel(_) => "log_level",
+        Reply::Recording(_) => "recording",
         Reply::Subscribed {} => "subscribe",
     };
     protocol(&format!("expected an answer to `{asked}`, found one to `{found}`"))

@@ -8,6 +8,7 @@ use std::fmt;
 use eyas_artifact::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::record::{Record, Recording, RecordingReport, StopRecording};
 use crate::watch::{Figures, Item, LogLevel, Processes, Rules, Select, SetLogLevel, Subscribe};
 
 /// The version of the envelope and of the documents in it.
@@ -62,6 +63,12 @@ pub enum Request {
     Processes {},
     /// How much do you say about yourself.
     LogLevel(SetLogLevel),
+    /// Write what happens to a capture file.
+    Record(Record),
+    /// End the recording that is under way.
+    StopRecording(StopRecording),
+    /// How far is the recording that was asked for last.
+    Recording {},
     /// Tell me of alerts as they come. Answered by [`Reply::Subscribed`] and then by
     /// [`StreamEnvelope`]s until either side closes.
     Subscribe(Subscribe),
@@ -69,7 +76,7 @@ pub enum Request {
 
 impl Request {
     /// Every name on the wire, in the order of the variants.
-    pub const NAMES: [&str; 10] = [
+    pub const NAMES: [&str; 13] = [
         "hello",
         "status",
         "validate",
@@ -79,6 +86,9 @@ impl Request {
         "select",
         "processes",
         "log_level",
+        "record",
+        "stop_recording",
+        "recording",
         "subscribe",
     ];
 }
@@ -104,6 +114,8 @@ pub enum Reply {
     Processes(Processes),
     /// To [`Request::LogLevel`].
     LogLevel(LogLevel),
+    /// To [`Request::Record`], [`Request::StopRecording`] and [`Request::Recording`].
+    Recording(RecordingReport),
     /// To [`Request::Subscribe`]: items follow.
     Subscribed {},
 }
@@ -145,6 +157,8 @@ pub enum Code {
     Busy,
     /// The generation asked for is not the one in the store, or the store cannot be read.
     Store,
+    /// What is asked for cannot be while something else goes on.
+    Conflict,
     /// A fault of the daemon.
     Internal,
     /// A code of a newer daemon.
@@ -161,6 +175,7 @@ impl fmt::Display for Code {
             Self::NotPermitted => "not_permitted",
             Self::Busy => "busy",
             Self::Store => "store",
+            Self::Conflict => "conflict",
             Self::Internal => "internal",
             Self::Other => "other",
         })
@@ -214,6 +229,9 @@ pub struct Status {
     pub counters: Counters,
     /// How the last reload went.
     pub last_reload: Option<LastReload>,
+    /// The recording that was asked for last.
+    #[serde(default)]
+    pub recording: Option<Recording>,
 }
 
 /// Number of rules.
@@ -277,6 +295,12 @@ pub struct Counters {
     pub reloads: u64,
     /// Reloads refused.
     pub reloads_refused: u64,
+    /// Events written to recordings.
+    #[serde(default)]
+    pub events_recorded: u64,
+    /// Events that recordings lack because the disk was too slow or full.
+    #[serde(default)]
+    pub events_unrecorded: u64,
 }
 
 /// How the last reload went.

@@ -3,8 +3,9 @@
 //!
 //! [`Server`] owns the socket file and one thread per client, bounded; what a request means is the
 //! [`Handler`]'s business. [`Client`] is blocking and has a time limit on everything it waits for.
-//! No path ever crosses the socket to be opened: the daemon reads its own store, so a client cannot
-//! make it read a file for it.
+//! No path ever crosses the socket to be opened: the daemon reads its own store and names the files of
+//! recordings itself, in directories of its own configuration, so a client cannot make it read or write a
+//! file for it.
 #![forbid(unsafe_code)]
 
 mod client;
@@ -13,6 +14,7 @@ mod dto;
 mod error;
 mod frame;
 mod peer;
+mod record;
 mod server;
 mod watch;
 
@@ -26,6 +28,7 @@ pub use dto::{
 pub use error::ControlError;
 pub use frame::{MAX_FRAME_BYTES, read_frame, write_frame};
 pub use peer::{Allowed, Peer};
+pub use record::{Record, Recording, RecordingReport, RecordingState, StopRecording};
 pub use server::{Feed, Handler, Next, Refusal, Running, Server, ServerOptions, serve_one};
 pub use watch::{
     Family, FigureKind, Figures, Item, LogLevel, ProcessInfo, Processes, RuleInfo, Rules, Sample,

@@ -3,6 +3,8 @@
 
 #![expect(clippy::cast_precision_loss, reason = "seconds need no 64 bits")]
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use eyas_abi::schema;
 use eyas_control::{Family, FigureKind, Figures, ProbeSource};
 use eyas_output::SinkCounts;
@@ -23,6 +25,7 @@ pub(crate) fn of(engine: &Engine) -> Figures {
     families.extend(tables(engine));
     families.extend(rules(engine));
     families.extend(outputs(engine));
+    families.extend(recordings(engine));
     families.extend(resources(engine));
     Figures { families }
 }
@@ -201,6 +204,36 @@ fn outputs(engine: &Engine) -> Vec<Family> {
         sinks.iter().fold(empty, |family, sink| family.with(&[("output", &sink.name)], value(sink)))
     };
     kinds.map(family).into()
+}
+
+fn recordings(engine: &Engine) -> Vec<Family> {
+    let totals = &engine.recordings.totals;
+    let of = |total: &AtomicU64| total.load(Ordering::Relaxed);
+    vec![
+        Family::new(
+            "eyas_sensor_recordings_total",
+            COUNTER,
+            "Recordings, by whether their file could be written.",
+        )
+        .with(&[("result", "begun")], of(&totals.files))
+        .with(&[("result", "failed")], of(&totals.failed)),
+        Family::new("eyas_sensor_recorded_events_total", COUNTER, "Events written to recordings.")
+            .with(&[], of(&totals.events)),
+        Family::new("eyas_sensor_recorded_bytes_total", COUNTER, "Bytes written to recordings.")
+            .with(&[], of(&totals.bytes)),
+        Family::new(
+            "eyas_sensor_recorded_events_lost_total",
+            COUNTER,
+            "Events that recordings lack because the disk was too slow or full.",
+        )
+        .with(&[], of(&totals.lost)),
+        Family::new(
+            "eyas_sensor_recording_queue_bytes",
+            GAUGE,
+            "Bytes of events that wait to be written to recordings.",
+        )
+        .with(&[], engine.recordings.waiting_bytes()),
+    ]
 }
 
 fn resources(engine: &Engine) -> Vec<Family> {

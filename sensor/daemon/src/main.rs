@@ -18,6 +18,7 @@ mod log;
 mod losses;
 mod notify;
 mod privilege;
+mod recordings;
 mod signals;
 mod snapshot;
 mod start;

@@ -23,7 +23,7 @@ use crate::notify::{self, Watchdog, notify};
 use crate::signals::{Asked, Signals};
 use crate::snapshot::Snapshots;
 use crate::watch::Watch;
-use crate::{host, log, privilege, web};
+use crate::{host, log, privilege, recordings, web};
 
 /// How often the daemon looks after itself.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -93,6 +93,10 @@ fn open(args: &Args, initial: Initial) -> Result<Option<Opened>, DaemonError> {
     let outputs = sinks.prepare(&targets, config.queue())?;
     let engine = Arc::new(Engine::new(args.clone(), initial, sinks, host::gather())?);
     let source = source(args, &engine)?;
+    if !matches!(source, Source::Capture(_)) {
+        // What is not there when writing elsewhere is given up cannot be written to later.
+        recordings::prepare(&config.capture);
+    }
     let control = control(config)?;
     let web = web::listen(&config.webserver)?;
     Ok(Some(Opened { engine, source, outputs, control, web }))
@@ -120,6 +124,7 @@ fn serve(opened: Opened, files: Option<Watch>, signals: &Signals) -> Result<(), 
     if is_replay {
         return replayed(engine, signals, thread, &stop);
     }
+    engine.recordings.start()?;
     let requests = || Arc::new(Requests(Arc::clone(&engine)));
     let control = control.map(|server| server.serve(requests())).transpose()?;
     if let Some(listener) = web {
@@ -332,6 +337,7 @@ impl Care {
             engine.host.store(Arc::new(host::gather()));
             self.gathered = now;
         }
+        engine.look_at_recording();
         self.snapshots.look(engine, now);
         let read = engine.stats.events.get();
         match self.losses.look(read, engine.lost(), now) {
@@ -367,6 +373,7 @@ fn drain(
     stop.store(true, Ordering::Relaxed);
     thread.thread().unpark();
     let ended = end_of(thread);
+    engine.recordings.finish(DRAIN);
     let counters = engine.status().counters;
     log::info(&format!("{} events, {} matches", counters.events, counters.matches));
     if let Some(engine) = alone(engine) {

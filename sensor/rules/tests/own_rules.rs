@@ -18,8 +18,11 @@ fn file(name: &str) -> SourceFile {
 fn every_detection_matches_one_case_and_misses_another() {
     let outcome = load(&[file("eyas-rules.yaml")], &trial::options());
     let rules = outcome.rule_set.unwrap();
-    let Outcome { cases, failures, coverage } =
-        trial::run(&rules, &trial::read(&file("eyas-rules.cases")).unwrap());
+    let Outcome { cases, failures, coverage } = trial::run(
+        &rules,
+        &trial::read(&file("eyas-rules.cases")).unwrap(),
+        &mut trial::NoCaptures,
+    );
     assert_eq!(failures, []);
     assert!(coverage.rules >= FEWEST && cases >= 2 * coverage.rules, "{cases} {coverage:?}");
     assert_eq!(coverage.without_match, Vec::<String>::new());

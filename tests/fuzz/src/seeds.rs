@@ -50,6 +50,8 @@ const REQUESTS: &[&str] = &[
     r#"{"version":1,"id":6,"request":{"select":{"reset":true,"switches":[{"enable":true,"rule":"*"}]}}}"#,
     r#"{"version":1,"id":7,"request":{"log_level":{"level":"debug"}}}"#,
     r#"{"version":1,"id":8,"request":{"subscribe":{"rules":["a*"],"priority":"notice"}}}"#,
+    r#"{"version":1,"id":8,"request":{"record":{"filter":"proc.name=sh","duration_ms":5,"directory":"/srv","max_events":3}}}"#,
+    r#"{"version":1,"id":8,"request":{"stop_recording":{"id":1}}}"#,
     r#"{"version":2,"id":9,"request":{"other":{}}}"#,
 ];
 

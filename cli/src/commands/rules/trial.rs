@@ -12,6 +12,7 @@ use super::check::plural;
 use super::describe::loaded;
 use super::files::{read_all, read_text};
 use crate::args::RulesTestArgs;
+use crate::captures::Beside;
 use crate::exit::Failure;
 use crate::judge::is_rules;
 use crate::printer::{Document, Printer};
@@ -66,7 +67,7 @@ pub(super) fn test(args: &RulesTestArgs, printer: &Printer) -> anyhow::Result<()
         let read = trial::read(&read_text(path)?);
         all.extend(read.map_err(|error| Failure::usage(error.to_string()))?);
     }
-    let outcome = trial::run(&rule_set, &all);
+    let outcome = trial::run(&rule_set, &all, &mut Beside);
     let coverage = &outcome.coverage;
     let uncovered = coverage.without_match.len() + coverage.without_miss.len();
     let failed = outcome.failures.len();

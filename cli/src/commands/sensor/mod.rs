@@ -1,5 +1,6 @@
 //! `eyas sensor …`: the client of the running sensor.
 
+mod record;
 mod rules;
 mod tail;
 mod top;
@@ -40,6 +41,7 @@ pub(super) fn run(
         }
         Sensor::Tail(args) => tail::run(args, &path(&args.socket), printer),
         Sensor::Rules(args) => rules::run(args, &path(&args.socket), printer),
+        Sensor::Record(args) => record::run(args, &path(&args.socket), printer),
         Sensor::Top(args) => top::run(args, &path(&args.socket), printer),
         Sensor::Metrics(args) => {
             let figures = asked(&path(&args.socket), Client::metrics)?;
@@ -120,6 +122,16 @@ impl Document for StatusDocument {
             "  alerts:     {} written, {} dropped",
             counters.alerts_written, counters.alerts_dropped
         )?;
+        if counters.events_recorded + counters.events_unrecorded > 0 {
+            writeln!(
+                out,
+                "  recorded:   {} events, {} lost",
+                counters.events_recorded, counters.events_unrecorded
+            )?;
+        }
+        if let Some(last) = &self.status.recording {
+            writeln!(out, "  recording:  {} in {}", last.state.as_str(), last.path)?;
+        }
         if let Some(last) = &self.status.last_reload {
             let verdict = if last.accepted { "accepted" } else { "refused" };
             writeln!(out, "  reload:     {verdict} at {}: {}", last.at, last.message)?;

@@ -30,10 +30,59 @@ const MAX_TOLD: usize = 65_536;
 const LAST_OLD_CALL: u16 = 320;
 /// First halves of calls that open files.
 const OPENINGS: [u16; 4] = [2, 58, 306, 326];
+/// Codes of the events that begin, change and end processes: exec, fork, exit.
+const LIFE: [u16; 7] = [186, 223, 225, 227, 293, 331, 335];
 /// Longest text of a process in the list of processes, bytes.
 const MAX_TEXT: usize = 1024;
 /// Longest list of texts in it, bytes.
 const MAX_LIST: usize = 4096;
+
+/// What stands in front of the events: the machine, its users, its processes. Put together where they are
+/// known, written where there is time for it.
+#[derive(Debug)]
+pub struct Opening {
+    bytes: Vec<u8>,
+    host: Arc<Host>,
+    places: HashMap<u32, Box<[u8]>>,
+}
+
+impl Opening {
+    /// What is known of the machine and its processes now.
+    pub fn new(tables: &Tables) -> Self {
+        let host = Arc::new(tables.host().clone());
+        let mut opening = Self { bytes: Vec::new(), host, places: HashMap::new() };
+        opening.put(tables);
+        opening
+    }
+
+    /// How long it is, bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Section, machine, interfaces, users, processes.
+    fn put(&mut self, tables: &Tables) {
+        let mut block = Block::default();
+        block.begin(0x0a0d_0d0a);
+        block.u32(0x1a2b_3c4d);
+        block.u16(1);
+        block.u16(2);
+        block.u64(u64::MAX);
+        self.bytes.extend_from_slice(block.end());
+        block.machine(&self.host.name, self.host.boot_epoch_ns);
+        self.bytes.extend_from_slice(block.end());
+        block.interfaces(&self.host.addresses);
+        self.bytes.extend_from_slice(block.end());
+        block.identities(&self.host);
+        self.bytes.extend_from_slice(block.end());
+        block.begin(0x215);
+        for process in tables.all() {
+            thread(&mut block, process);
+            self.places.insert(process.pid, (*process.cwd).into());
+        }
+        self.bytes.extend_from_slice(block.end());
+    }
+}
 
 /// Writes a capture.
 #[derive(Debug)]
@@ -53,20 +102,24 @@ pub struct Recorder<W> {
 impl<W: Write> Recorder<W> {
     /// Begins a capture with what is known of the machine and its processes. It ends before it is longer
     /// than `limit` bytes.
-    pub fn new(out: W, tables: &Tables, limit: u64) -> Result<Self, CaptureError> {
-        let host = Arc::new(tables.host().clone());
-        let mut recorder = Self {
+    pub fn new(mut out: W, opening: Opening, limit: u64) -> Result<Self, CaptureError> {
+        let Opening { bytes, host, places } = opening;
+        out.write_all(&bytes).map_err(CaptureError::Write)?;
+        Ok(Self {
             out,
             block: Block::default(),
             host,
             told: HashMap::new(),
-            places: HashMap::new(),
-            written: 0,
+            places,
+            written: bytes.len() as u64,
             limit,
             events: 0,
-        };
-        recorder.head(tables)?;
-        Ok(recorder)
+        })
+    }
+
+    /// What is written to.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// How many events were written, without those that only keep state.
@@ -93,25 +146,36 @@ impl<W: Write> Recorder<W> {
     /// Writes an event, unless the capture is full; tells whether it was written. Events that a walk over
     /// what exists gave are left out: they are in the list of processes.
     pub fn event(&mut self, event: &Event<'_>) -> Result<bool, CaptureError> {
-        if self.is_full() {
-            return Ok(false);
-        }
-        if event.ty().source == Source::Iterator {
+        if self.is_full() || event.ty().source == Source::Iterator {
             return Ok(false);
         }
         self.tell_place(event)?;
         self.tell_descriptor(event)?;
+        self.both_halves(event, false)?;
+        self.forget_closed(event);
+        self.events += 1;
+        Ok(true)
+    }
+
+    /// Writes an event that is not to be seen and that others are not understood without: the life of a
+    /// process. Events of other kinds are left out.
+    pub fn keep_state(&mut self, event: &Event<'_>) -> Result<(), CaptureError> {
+        if self.is_full() || !is_life(event.code()) {
+            return Ok(());
+        }
+        self.tell_place(event)?;
+        self.both_halves(event, true)
+    }
+
+    fn both_halves(&mut self, event: &Event<'_>, state_only: bool) -> Result<(), CaptureError> {
         let params = own_params(event);
         let params: Vec<&[u8]> = params.iter().map(Vec::as_slice).collect();
         if event.code() % 2 == 1
             && let Some((code, half)) = first_half(event.code(), &params)
         {
-            self.put(event, code, &half, false)?;
+            self.put(event, code, &half, state_only)?;
         }
-        self.put(event, event.code(), &params, false)?;
-        self.forget_closed(event);
-        self.events += 1;
-        Ok(true)
+        self.put(event, event.code(), &params, state_only)
     }
 
     /// Writes one event block.
@@ -160,29 +224,11 @@ impl<W: Write> Recorder<W> {
         self.written += block.len() as u64;
         self.out.write_all(block).map_err(CaptureError::Write)
     }
+}
 
-    /// Section, machine, interfaces, users, processes.
-    fn head(&mut self, tables: &Tables) -> Result<(), CaptureError> {
-        self.block.begin(0x0a0d_0d0a);
-        self.block.u32(0x1a2b_3c4d);
-        self.block.u16(1);
-        self.block.u16(2);
-        self.block.u64(u64::MAX);
-        self.write()?;
-        let host = Arc::clone(&self.host);
-        self.block.machine(&host.name, host.boot_epoch_ns);
-        self.write()?;
-        self.block.interfaces(&host.addresses);
-        self.write()?;
-        self.block.identities(&host);
-        self.write()?;
-        self.block.begin(0x215);
-        for process in tables.all() {
-            thread(&mut self.block, process);
-            self.places.insert(process.pid, (*process.cwd).into());
-        }
-        self.write()
-    }
+/// Whether events of this code begin, change or end processes.
+pub fn is_life(code: u16) -> bool {
+    LIFE.contains(&code)
 }
 
 /// One entry of the process list.

@@ -4,6 +4,7 @@
 //! - `fields`: values of fields on every event.
 //! - `filters`: which events conditions match.
 //! - `counts`: which events there are at all.
+//! - `passed`: what nobody looks at makes no difference to what somebody does.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,3 +18,4 @@ mod counts;
 mod fields;
 mod filters;
 mod inputs;
+mod passed;

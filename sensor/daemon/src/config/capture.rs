@@ -1,6 +1,6 @@
-//! `capture`: recordings that rules with `capture: true` start.
+//! `capture`: recordings that rules with `capture: true` start, and those that are asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +22,40 @@ pub(crate) struct CaptureFiles {
     pub(crate) before_bytes: usize,
     /// Most bytes of one file.
     pub(crate) max_bytes: u64,
-    /// Most files of one run.
+    /// Most files of one run, of those that rules start and of those that are asked for each.
     pub(crate) max_files: u32,
+    /// Most bytes that wait to be written.
+    pub(crate) queue_bytes: usize,
+    /// Whether recordings may be asked for over the control socket.
+    pub(crate) on_request: bool,
+    /// Directories that may be asked for besides that of `path_prefix`.
+    pub(crate) directories: Vec<PathBuf>,
+    /// Longest time that may be asked for, milliseconds.
+    pub(crate) max_duration: u64,
+}
+
+impl CaptureFiles {
+    /// Whether anything may be recorded at all.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.enabled || self.on_request
+    }
+
+    /// Directory of the files that are not asked to be elsewhere.
+    pub(crate) fn directory(&self) -> &Path {
+        match self.path_prefix.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        }
+    }
+
+    /// All directories that files are written to.
+    pub(crate) fn all_directories(&self) -> impl Iterator<Item = &Path> {
+        let more = self.directories.iter().filter(|_| self.on_request);
+        [self.directory()]
+            .into_iter()
+            .chain(more.map(PathBuf::as_path))
+            .filter(|_| self.is_wanted())
+    }
 }
 
 impl Default for CaptureFiles {
@@ -37,6 +69,10 @@ impl Default for CaptureFiles {
             before_bytes: 8 * 1024 * 1024,
             max_bytes: 256 * 1024 * 1024,
             max_files: 100,
+            queue_bytes: 16 * 1024 * 1024,
+            on_request: true,
+            directories: Vec::new(),
+            max_duration: 60 * 60 * 1000,
         }
     }
 }

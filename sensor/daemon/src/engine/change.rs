@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use eyas_artifact::Digest;
 use eyas_control::{Code, LastReload, ProbeSource, Refusal, Reload, ReloadReport, Select, Switch};
@@ -147,8 +148,10 @@ impl Engine {
         let mut probe = lock(&self.probe);
         let old = self.active.load_full();
         let active = Arc::new(active);
+        let widened = lock(&self.widened);
         if let Some(probe) = probe.as_mut() {
-            let both: BTreeSet<&str> = old.events.union(&active.events).copied().collect();
+            let both = old.events.union(&active.events).chain(widened.iter()).copied();
+            let both: BTreeSet<&str> = both.collect();
             probe.set_env_bytes(
                 super::environment_bytes(&old).max(super::environment_bytes(&active)),
             )?;
@@ -158,7 +161,7 @@ impl Engine {
         if let Some(probe) = probe.as_mut() {
             // The new set is in force; asking for too much costs time and no correctness.
             let narrowed = probe
-                .set_enabled(active.events.iter().copied())
+                .set_enabled(active.events.union(&widened).copied())
                 .and_then(|()| probe.set_urgent(active.urgent.iter()))
                 .and_then(|()| probe.set_env_bytes(super::environment_bytes(&active)));
             if let Err(error) = narrowed {
@@ -166,6 +169,35 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Asks the kernel for more than the rules need, because that is to be recorded; how many event types more
+    /// that is.
+    pub(crate) fn widen(&self, events: &BTreeSet<&'static str>) -> Result<u64, ProbeError> {
+        let mut probe = lock(&self.probe);
+        let Some(probe) = probe.as_mut() else { return Ok(0) };
+        let active = self.active.load();
+        let more: BTreeSet<&'static str> = events.difference(&active.events).copied().collect();
+        let count = more.len() as u64;
+        if count > 0 {
+            // First, so that none of them is judged: what alerts there are does not depend on recordings.
+            self.was_widened.store(true, Ordering::Relaxed);
+        }
+        let mut widened = lock(&self.widened);
+        if *widened != more {
+            probe.set_enabled(active.events.union(&more).copied())?;
+            *widened = more;
+        }
+        Ok(count)
+    }
+
+    /// Asks the kernel for what the rules need and no more.
+    pub(crate) fn narrow(&self) -> Result<(), ProbeError> {
+        // Nearly always there is nothing to do, and the probe is not waited for.
+        if lock(&self.widened).is_empty() {
+            return Ok(());
+        }
+        self.widen(&BTreeSet::new()).map(drop)
     }
 
     /// A new generation may carry another probe; it is tried now and used from the next start on.

@@ -8,6 +8,8 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use eyas_abi::Event;
+use eyas_abi::schema::{self, Source};
 use eyas_artifact::Digest;
 use eyas_control::{Report, RuleCounts, Severity};
 use eyas_rules::index::{IdSet, Names};
@@ -36,6 +38,9 @@ const FOLLOWED: [(&[&str], &[&str]); 4] = [
     ),
 ];
 
+/// What the kernel reports whether it is asked or not: the life of processes.
+const ALWAYS: [&str; 6] = ["clone", "clone3", "execve", "execveat", "fork", "vfork"];
+
 /// A compiled set and where it came from. Immutable; the event thread holds it through one pointer.
 #[derive(Debug)]
 pub(crate) struct Active {
@@ -61,6 +66,24 @@ pub(crate) struct Active {
 
 /// Tag of rules whose events wake the sensor.
 const URGENT: &str = "urgent";
+
+impl Active {
+    /// Whether the kernel is asked for this event because of the rules; what only a recording asks for is not
+    /// judged.
+    pub(crate) fn asks_for(&self, event: &Event<'_>) -> bool {
+        let ty = event.ty();
+        if ty.is_generic() {
+            let call = event.int(0).and_then(|id| schema::syscall_by_id(id as u16));
+            return call.is_none_or(|call| self.events.contains(call.name));
+        }
+        let may_be_unasked = match ty.source {
+            Source::Syscall => !ALWAYS.contains(&ty.name),
+            Source::Tracepoint => ty.name != "procexit",
+            _ => false,
+        };
+        !may_be_unasked || self.events.contains(ty.name)
+    }
+}
 
 /// What came of compiling.
 #[derive(Debug)]

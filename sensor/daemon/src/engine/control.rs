@@ -32,6 +32,15 @@ impl Handler for Requests {
                 asked("a selection of rules", peer);
                 self.0.select(select).map(Reply::Reload)
             }
+            Request::Record(record) => {
+                asked("a recording", peer);
+                self.0.record(&record).map(Reply::Recording)
+            }
+            Request::StopRecording(stop) => {
+                asked("the end of a recording", peer);
+                self.0.stop_recording(stop).map(Reply::Recording)
+            }
+            Request::Recording {} => Ok(Reply::Recording(self.0.recording())),
             Request::LogLevel(SetLogLevel { level }) => set_level(level, peer).map(Reply::LogLevel),
             other => Err(Refusal::new(
                 Code::UnknownRequest,

@@ -10,8 +10,9 @@ mod control;
 mod initial;
 mod probe;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -28,6 +29,7 @@ use crate::config::Config;
 use crate::containers::Book;
 use crate::error::DaemonError;
 use crate::log;
+use crate::recordings::Recordings;
 use crate::stats::Stats;
 use crate::taps::Taps;
 
@@ -75,7 +77,13 @@ pub(crate) struct Engine {
     pub(crate) taps: Arc<Taps>,
     /// Who makes most events.
     pub(crate) busy: Busy,
+    /// Captures under way.
+    pub(crate) recordings: Arc<Recordings>,
     probe: Mutex<Option<Probe>>,
+    /// Event types that the kernel is asked for because of a recording alone.
+    widened: Mutex<BTreeSet<&'static str>>,
+    /// Whether there have been such types in this run.
+    was_widened: AtomicBool,
     probe_state: Mutex<ProbeState>,
     last_reload: Mutex<Option<LastReload>>,
     /// Held while a change is made.
@@ -111,6 +119,7 @@ impl Engine {
             }
             (Some(chosen.probe), chosen.state)
         };
+        let recordings = Recordings::new(config.capture.clone());
         let started = Timestamp::now();
         let last_reload = fallback.map(|message| LastReload {
             at: started.to_string(),
@@ -127,7 +136,10 @@ impl Engine {
             sinks,
             taps: Arc::default(),
             busy: Busy::default(),
+            recordings: Arc::new(recordings),
             probe: Mutex::new(probe),
+            widened: Mutex::default(),
+            was_widened: AtomicBool::new(false),
             probe_state: Mutex::new(state),
             last_reload: Mutex::new(last_reload),
             changing: Mutex::new(()),
@@ -179,6 +191,7 @@ impl Engine {
             events_enabled: active.events.iter().map(|name| (*name).to_owned()).collect(),
             counters: self.counters(),
             last_reload: lock(&self.last_reload).clone(),
+            recording: self.recording().recording,
         }
     }
 
@@ -222,7 +235,19 @@ impl Engine {
             processes_evicted: self.stats.evicted.get(),
             reloads: self.stats.reloads.get(),
             reloads_refused: self.stats.refused.get(),
+            events_recorded: self.recordings.totals.events.load(Ordering::Relaxed),
+            events_unrecorded: self.recordings.totals.lost.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether events are read at all.
+    pub(crate) fn reads_events(&self) -> bool {
+        self.has_probe() || self.args.replay_records.is_some()
+    }
+
+    /// Whether there may be events that no rule asks for.
+    pub(crate) fn was_widened(&self) -> bool {
+        self.was_widened.load(Ordering::Relaxed)
     }
 
     /// Whether events are read from the kernel.

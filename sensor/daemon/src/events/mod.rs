@@ -30,6 +30,7 @@ use crate::stats::OfRule;
 use crate::{host, log};
 
 pub(crate) use capture::Capture;
+use replay::Next;
 pub(crate) use replay::Records;
 
 use waiting::Waiting;
@@ -117,7 +118,7 @@ impl<'e> Judge<'e> {
                 matches: 0,
                 by_rule: HashMap::new(),
             },
-            recording: recording::Recording::new(config.capture.clone()),
+            recording: recording::Recording::new(Arc::clone(&engine.recordings)),
             records: 0,
             malformed: 0,
         }
@@ -134,8 +135,12 @@ impl<'e> Judge<'e> {
             Source::Records(mut records) => {
                 // Whoever waits for us may be gone already; then we are told to stop.
                 let _ = ready.send(());
-                while let Some(record) = records.next(stop)? {
-                    self.take(record);
+                loop {
+                    match records.next(stop)? {
+                        Next::Record(record) => self.take(record),
+                        Next::Nothing => {}
+                        Next::End => break,
+                    }
                     self.judge_waiting();
                     self.publish();
                 }
@@ -211,8 +216,11 @@ impl<'e> Judge<'e> {
         if !ctx.is_judged() {
             return;
         }
+        self.recording.see(record, &ctx);
         // What no rule is about is worth no question either.
-        if !self.active.load().codes.contains(event.code()) {
+        let active = self.active.load();
+        let is_recorded_only = self.engine.was_widened() && !active.asks_for(&event);
+        if is_recorded_only || !active.codes.contains(event.code()) {
             self.recording.take(record, &event, &self.tables, None);
             return;
         }
@@ -290,6 +298,7 @@ impl<'e> Judge<'e> {
         stats.polls.add(1);
         stats.add_by_rule(&mut self.told.by_rule);
         self.busy.show(&self.engine.busy, &self.tables);
+        self.recording.go_on(&self.tables);
         if self.told.last_report.elapsed() >= HELD_REPORT {
             self.told.last_report = Instant::now();
             self.tell_held();

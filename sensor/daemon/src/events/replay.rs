@@ -17,6 +17,17 @@ use crate::error::DaemonError;
 /// How often an empty pipe is left to see whether we are to stop.
 const LOOK_UP: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
+/// What a stream gives.
+#[derive(Debug)]
+pub(crate) enum Next<'r> {
+    /// A record.
+    Record(&'r [u8]),
+    /// Nothing for now.
+    Nothing,
+    /// The end, of the stream or because it is to end.
+    End,
+}
+
 /// A stream of records.
 #[derive(Debug)]
 pub(crate) struct Records {
@@ -40,11 +51,16 @@ impl Records {
         Ok(Self { path: path.to_path_buf(), file, record: Vec::new() })
     }
 
-    /// The next record; `None` at the end or when told to stop.
-    pub(crate) fn next(&mut self, stop: &AtomicBool) -> Result<Option<&[u8]>, DaemonError> {
+    /// The next record, unless there is none yet.
+    pub(crate) fn next(&mut self, stop: &AtomicBool) -> Result<Next<'_>, DaemonError> {
+        let path = &self.path;
+        let failed = |source| DaemonError::Records { path: path.clone(), source };
+        if !wait(&self.file).map_err(failed)? {
+            return Ok(if stop.load(Ordering::Relaxed) { Next::End } else { Next::Nothing });
+        }
         match self.read(stop) {
-            Ok(true) => Ok(Some(&self.record)),
-            Ok(false) => Ok(None),
+            Ok(true) => Ok(Next::Record(&self.record)),
+            Ok(false) => Ok(Next::End),
             Err(source) => Err(DaemonError::Records { path: self.path.clone(), source }),
         }
     }
@@ -64,6 +80,17 @@ impl Records {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(true)
+    }
+}
+
+/// Waits a little for something to read, which the end is too; `false` if nothing came.
+fn wait(file: &File) -> io::Result<bool> {
+    let mut waits = [PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)];
+    match poll(&mut waits, Some(&LOOK_UP)) {
+        Ok(ready) => Ok(ready > 0),
+        // An interrupted wait is a short wait.
+        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -100,10 +127,13 @@ mod tests {
         let stop = AtomicBool::new(false);
         let mut records = Records::open(path)?;
         let mut found = Vec::new();
-        while let Some(record) = records.next(&stop)? {
-            found.push(record.to_vec());
+        loop {
+            match records.next(&stop)? {
+                Next::Record(record) => found.push(record.to_vec()),
+                Next::Nothing => {}
+                Next::End => return Ok(found),
+            }
         }
-        Ok(found)
     }
 
     #[test]
@@ -129,6 +159,7 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
         let mut records = Records::open(&path).unwrap();
-        assert!(records.next(&AtomicBool::new(true)).unwrap().is_none());
+        assert!(matches!(records.next(&AtomicBool::new(true)).unwrap(), Next::End));
+        assert!(matches!(records.next(&AtomicBool::new(false)).unwrap(), Next::Nothing));
     }
 }

@@ -9,7 +9,7 @@ mod calls;
 mod capabilities;
 mod files;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::process::setpriority_process;
 use rustix::thread::gettid;
@@ -89,7 +89,6 @@ fn writable(config: &Config) -> Vec<PathBuf> {
     let files = [
         config.file_output.filename.clone().filter(|_| config.file_output.enabled),
         config.metrics.output_file.clone().filter(|_| config.metrics.enabled),
-        Some(config.capture.path_prefix.clone()).filter(|_| config.capture.enabled),
         // Its file is removed at the end.
         Some(config.control.socket.clone()).filter(|_| config.control.enabled),
     ];
@@ -97,6 +96,7 @@ fn writable(config: &Config) -> Vec<PathBuf> {
         let folder = file.parent()?;
         Some(if folder.as_os_str().is_empty() { ".".into() } else { folder.to_path_buf() })
     }));
+    folders.extend(config.capture.all_directories().map(Path::to_path_buf));
     folders.sort();
     folders.dedup();
     folders
@@ -109,6 +109,10 @@ mod tests {
     #[test]
     fn folders_that_outputs_write_to_stay_writable() {
         let mut config = Config::default();
+        let captures = PathBuf::from("/var/lib/eyas/captures");
+        assert_eq!(writable(&config), ["/dev".into(), "/run/eyas".into(), captures]);
+        config.capture.on_request = false;
+        config.capture.directories = vec!["/srv".into()];
         assert_eq!(writable(&config), [PathBuf::from("/dev"), "/run/eyas".into()]);
         config.file_output.filename = Some("/var/log/eyas/alerts".into());
         assert_eq!(writable(&config).len(), 2, "it is not enabled");

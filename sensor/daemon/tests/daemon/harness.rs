@@ -44,6 +44,7 @@ impl Daemon {
         let mut child = command
             .args(["--control-socket", socket.to_str().unwrap()])
             .args(["-o", "control.group=null"])
+            .args(["-o", &format!("capture.path_prefix={}/captures/eyas", dir.display())])
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -8,5 +8,6 @@ mod faults;
 mod harness;
 mod kernel;
 mod outputs;
+mod recordings;
 mod reload;
 mod web;

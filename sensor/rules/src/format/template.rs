@@ -9,6 +9,8 @@ use crate::fields::{Facts, FieldId, Flags, Print, Value};
 use crate::syntax::ast::{Operand, TransformArg};
 use crate::syntax::canonical_operand;
 
+/// Bytes that most lines are no longer than.
+const USUAL_LENGTH: usize = 256;
 /// What is printed for a value that is unset.
 const UNSET: &str = "<NA>";
 
@@ -230,7 +232,7 @@ impl Template {
 
     /// Fills the template in for one event.
     pub fn render(&self, facts: &dyn Facts, style: Style) -> Rendered {
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(USUAL_LENGTH);
         for piece in &self.pieces {
             match piece {
                 Piece::Text(literal) => text.extend_from_slice(literal.as_bytes()),

@@ -35,7 +35,11 @@ pub(super) fn write(out: &mut Vec<u8>, value: &Value<'_>, print: Print, base64: 
 
 fn write_integer(out: &mut Vec<u8>, number: i128, print: Print) {
     match print {
-        Print::Natural => append(out, format_args!("{number}")),
+        // Numbers of twice the width are written several times slower, and hardly any is that long.
+        Print::Natural => match i64::try_from(number) {
+            Ok(short) => append(out, format_args!("{short}")),
+            Err(_) => append(out, format_args!("{number}")),
+        },
         // Device numbers have 32 bits; a negative one prints as they are stored.
         Print::Hex if number < 0 => append(out, format_args!("{:X}", number as u32)),
         Print::Hex => append(out, format_args!("{number:X}")),

@@ -1,4 +1,6 @@
 //! Case files as YAML.
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::{Case, CaseError};
@@ -6,7 +8,7 @@ use crate::report::nearest;
 use crate::source::{FileId, Kind, Mark, Node, SourceFile, Style, read as read_yaml};
 
 /// Keys of a case.
-const KEYS: [&str; 6] = ["case", "event", "fields", "matches", "misses", "says"];
+const KEYS: [&str; 7] = ["case", "event", "fields", "capture", "matches", "misses", "says"];
 
 /// Field that `event` stands for.
 const EVENT_TYPE: &str = "evt.type";
@@ -60,6 +62,7 @@ impl Reader<'_> {
         if name.is_empty() {
             return Err(self.error(item, "a case needs a `case`, its name".to_owned()));
         }
+        let capture = self.capture(item)?;
         let mut fields = given.clone();
         if let Some(event) = item.get("event") {
             let event = event.text().ok_or_else(|| self.expected(event, "an event type"))?;
@@ -68,7 +71,7 @@ impl Reader<'_> {
         if let Some(values) = item.get("fields") {
             fields.extend(self.fields(values)?);
         }
-        let matches = self.names(item, "matches")?;
+        let (matches, counts) = self.matches(item, capture.is_some())?;
         let misses = self.names(item, "misses")?;
         if matches.is_empty() && misses.is_empty() {
             let message = "a case expects something: `matches` or `misses`".to_owned();
@@ -77,7 +80,49 @@ impl Reader<'_> {
         let line = item.place.start.line + 1;
         let says = self.names(item, "says")?;
         let (name, file) = (name.to_owned(), self.file.name.clone());
-        Ok(Case { name, file, line, fields, matches, misses, says })
+        Ok(Case { name, file, line, fields, capture, matches, counts, misses, says })
+    }
+
+    /// The capture that takes the place of an event.
+    fn capture(&self, item: &Node) -> Result<Option<String>, CaseError> {
+        let Some(capture) = item.get("capture") else { return Ok(None) };
+        if let Some(beside) = item.get("event").or_else(|| item.get("fields")) {
+            let message = "a case has a `capture`, or an `event` and `fields`".to_owned();
+            return Err(self.error(beside, message));
+        }
+        match capture.text().filter(|path| !path.is_empty()) {
+            Some(path) => Ok(Some(path.to_owned())),
+            None => Err(self.expected(capture, "the path of a capture")),
+        }
+    }
+
+    /// Rules that must match: names, or for a capture names and how often.
+    fn matches(
+        &self,
+        item: &Node,
+        in_capture: bool,
+    ) -> Result<(Vec<String>, BTreeMap<String, u64>), CaseError> {
+        let counted = item.get("matches").filter(|_| in_capture).and_then(Node::entries);
+        let Some(entries) = counted else {
+            return Ok((self.names(item, "matches")?, BTreeMap::new()));
+        };
+        let (mut names, mut counts) = (Vec::new(), BTreeMap::new());
+        for (rule, count) in entries {
+            let rule = rule.text().ok_or_else(|| self.expected(rule, "a rule"))?;
+            names.push(rule.to_owned());
+            if count.is_null() {
+                continue;
+            }
+            match json(count).as_u64() {
+                Some(number) if number > 0 => drop(counts.insert(rule.to_owned(), number)),
+                Some(_) => {
+                    let message = format!("`{rule}: 0` is no match: name the rule under `misses`");
+                    return Err(self.error(count, message));
+                }
+                None => return Err(self.expected(count, "how often the rule matches")),
+            }
+        }
+        Ok((names, counts))
     }
 
     /// A text, or a sequence of texts.
@@ -173,6 +218,17 @@ mod tests {
     }
 
     #[test]
+    fn a_capture_takes_the_place_of_an_event() {
+        let text = "- case: one\n  capture: a/b.scap\n  matches: {A: 3, B: }\n  misses: C\n";
+        let found = cases(text).unwrap();
+        assert_eq!(found[0].capture.as_deref(), Some("a/b.scap"));
+        assert_eq!(found[0].matches, ["A", "B"]);
+        assert_eq!(found[0].counts, [("A".to_owned(), 3)].into());
+        let listed = cases("- case: one\n  capture: b.scap\n  matches: [A, B]\n").unwrap();
+        assert_eq!((listed[0].matches.len(), listed[0].counts.len()), (2, 0));
+    }
+
+    #[test]
     fn wrong_files_are_refused_at_their_place() {
         for (text, at, message) in [
             ("case: a\n", (1, 1), "expected a sequence, found a mapping"),
@@ -183,6 +239,26 @@ mod tests {
             ("- case: a\n  fields: x\n  matches: b\n", (2, 11), "expected a mapping, found a text"),
             ("- case: a\n  matches: {b: c}\n", (2, 12), "expected a text, found a mapping"),
             ("- given: {}\n  case: b\n", (1, 10), "`given` stands alone in its item"),
+            (
+                "- case: a\n  capture: x.scap\n  event: open\n  matches: b\n",
+                (3, 10),
+                "a case has a `capture`, or an `event` and `fields`",
+            ),
+            (
+                "- case: a\n  capture: []\n  matches: b\n",
+                (2, 12),
+                "expected the path of a capture, found a sequence",
+            ),
+            (
+                "- case: a\n  capture: x\n  matches: {b: 0}\n",
+                (3, 16),
+                "`b: 0` is no match: name the rule under `misses`",
+            ),
+            (
+                "- case: a\n  capture: x\n  matches: {b: often}\n",
+                (3, 16),
+                "expected how often the rule matches, found a text",
+            ),
         ] {
             let error = cases(text).unwrap_err();
             assert_eq!(

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::Case;
+use super::played::{self, Player};
 use crate::eval::{Matching, RuleSet, Scratch};
 use crate::fields::{Facts, FieldArg, FieldId, GivenFacts};
 use crate::load::{EngineOptions, Selection};
@@ -55,14 +56,19 @@ pub struct Coverage {
     pub without_miss: Vec<String>,
 }
 
-/// Runs the cases.
-pub fn run(rules: &RuleSet, cases: &[Case]) -> Outcome {
+/// Runs the cases; `player` plays the captures that some of them name.
+pub fn run(rules: &RuleSet, cases: &[Case], player: &mut dyn Player) -> Outcome {
     let names: BTreeSet<&str> = rules.rules().map(|(_, rule)| &*rule.name).collect();
     let mut scratch = Scratch::new();
     let failures = cases
         .iter()
         .filter_map(|case| {
-            let problems = problems(rules, &names, case, &mut scratch);
+            let mut problems = unknown(&names, case);
+            problems.extend(if case.capture.is_some() {
+                played::problems(rules, &names, case, player, &mut scratch)
+            } else {
+                self::problems(rules, &names, case, &mut scratch)
+            });
             let Case { name, file, line, .. } = case;
             let (case, file, line) = (name.clone(), file.clone(), *line);
             (!problems.is_empty()).then_some(Failure { case, file, line, problems })
@@ -81,6 +87,17 @@ pub fn run(rules: &RuleSet, cases: &[Case]) -> Outcome {
     Outcome { cases: cases.len(), failures, coverage }
 }
 
+/// Rules that a case names and that there are not.
+fn unknown(names: &BTreeSet<&str>, case: &Case) -> Vec<String> {
+    let expected = case.matches.iter().chain(&case.misses);
+    let missing = expected.filter(|name| !names.contains(name.as_str())).map(|name| {
+        let meant = nearest(name, names.iter().copied());
+        let hint = meant.map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
+        format!("there is no rule `{name}`{hint}")
+    });
+    missing.collect()
+}
+
 fn problems(
     rules: &RuleSet,
     names: &BTreeSet<&str>,
@@ -88,13 +105,6 @@ fn problems(
     scratch: &mut Scratch,
 ) -> Vec<String> {
     let mut problems = Vec::new();
-    for name in
-        case.matches.iter().chain(&case.misses).filter(|name| !names.contains(name.as_str()))
-    {
-        let meant = nearest(name, names.iter().copied());
-        let hint = meant.map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
-        problems.push(format!("there is no rule `{name}`{hint}"));
-    }
     let facts = match GivenFacts::of(&case.fields) {
         Ok(facts) => facts,
         Err(error) => {
@@ -136,6 +146,7 @@ fn problems(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::NoCaptures;
     use crate::{SourceFile, load};
 
     const RULES: &str = "
@@ -156,7 +167,7 @@ mod tests {
         let file = SourceFile { name: "r.yaml".to_owned(), text: RULES.to_owned() };
         let rules = load(&[file], &options()).rule_set.unwrap();
         let file = SourceFile { name: "r.cases".to_owned(), text: cases.to_owned() };
-        run(&rules, &super::super::read(&file).unwrap())
+        run(&rules, &super::super::read(&file).unwrap(), &mut NoCaptures)
     }
 
     #[test]

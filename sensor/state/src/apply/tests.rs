@@ -225,9 +225,12 @@ fn a_thread_is_no_process() {
         .int(10)
         .skip_to("flags")
         .int(CLONE_THREAD)
+        .skip_to("eyas_start")
+        .int(21 * SECOND as i64)
         .build();
     feed(&mut tables, &thread);
     assert_eq!(tables.get(10).unwrap().threads, 1);
+    assert_eq!(tables.get(10).unwrap().image.command_line(), b"ls -l", "it is known as before");
     assert!(tables.get(15).is_none());
     let gone = EventBuilder::new(code::PROCEXIT)
         .header(Header {
