@@ -93,10 +93,12 @@ fn open(args: &Args, initial: Initial) -> Result<Option<Opened>, DaemonError> {
     let outputs = sinks.prepare(&targets, config.queue())?;
     let engine = Arc::new(Engine::new(args.clone(), initial, sinks, host::gather())?);
     let source = source(args, &engine)?;
-    if !matches!(source, Source::Capture(_)) {
-        // What is not there when writing elsewhere is given up cannot be written to later.
-        recordings::prepare(&config.capture);
+    if matches!(source, Source::Capture(_)) {
+        // Nobody is listened to until its end.
+        return Ok(Some(Opened { engine, source, outputs, control: None, web: None }));
     }
+    // What is not there when writing elsewhere is given up cannot be written to later.
+    recordings::prepare(&config.capture);
     let control = control(config)?;
     let web = web::listen(&config.webserver)?;
     Ok(Some(Opened { engine, source, outputs, control, web }))
@@ -147,7 +149,7 @@ fn replayed(
     stop: &AtomicBool,
 ) -> Result<(), DaemonError> {
     while !thread.is_finished() && !matches!(signals.wait(REPLAY_STEP, None), Asked::Stop) {}
-    for (rule, of) in engine.stats.by_rule() {
+    for (rule, of) in engine.stats.by_rule().into_iter().filter(|(_, of)| of.matches > 0) {
         log::info(&format!("{} x {rule}", of.matches));
     }
     drain(engine, None, thread, stop)
