@@ -11,7 +11,7 @@ use crate::{Result, object, row};
 
 const IDLE: Duration = Duration::from_secs(5);
 /// Records until the end; `EYAS_BENCH_EVENTS` sets another number.
-const EVENTS: u64 = 3_000_000;
+const EVENTS: u64 = 10_000_000;
 /// Memory may differ by this much, KiB: the allocator's own steps.
 const SLACK_KIB: f64 = 512.0;
 
