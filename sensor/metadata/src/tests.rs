@@ -301,6 +301,38 @@ fn kubernetes(
 }
 
 #[test]
+fn machines_are_known_by_the_folders_of_lxc_and_the_files_of_systemd() {
+    let root = tempfile::tempdir().unwrap();
+    for (folder, name) in [
+        ("var/lib/lxc", "web"),
+        ("var/snap/lxd/common/lxd/containers", "snapped"),
+        ("var/lib/incus/containers", "in-cus"),
+    ] {
+        assert_eq!(look(root.path(), &claim(Engine::Lxc, name)), None, "{name}");
+        fs::create_dir_all(root.path().join(folder).join(name)).unwrap();
+        let found = look(root.path(), &claim(Engine::Lxc, name)).unwrap();
+        assert_eq!((found.name.as_str(), found.kind, found.id()), (name, "lxc", name));
+    }
+    let machine = |class: &str| {
+        format!(
+            "# This is private data. Do not parse.\nNAME=my-web\nCLASS={class}\nSERVICE=systemd-nspawn\n"
+        )
+    };
+    let path = "run/systemd/machines/my-web";
+    let asked = claim(Engine::Nspawn, "my-web");
+    assert_eq!(look(root.path(), &asked), None);
+    write(root.path(), path, &machine("container"));
+    let found = look(root.path(), &asked).unwrap();
+    assert_eq!((found.name.as_str(), found.kind), ("my-web", "systemd-nspawn"));
+    write(root.path(), path, &machine("vm"));
+    assert_eq!(look(root.path(), &asked), None, "a virtual machine");
+    for name in ["../../etc", "..", "a/b", ""] {
+        assert_eq!(look(root.path(), &claim(Engine::Lxc, name)), None, "{name}");
+        assert_eq!(look(root.path(), &claim(Engine::Nspawn, name)), None, "{name}");
+    }
+}
+
+#[test]
 fn labels_and_addresses_of_pods_come_from_kubernetes_runtimes() {
     use crate::message::Message;
     let root = tempfile::tempdir().unwrap();
@@ -367,6 +399,7 @@ fn a_real_runtime_understands_our_calls() {
     use crate::cri::call;
     use crate::message::Message;
     use std::process::{Command, Stdio};
+    const LIMIT: std::time::Duration = std::time::Duration::from_millis(500);
     let root = tempfile::tempdir().unwrap();
     let at = root.path().display();
     let socket = root.path().join("containerd.sock");
@@ -384,7 +417,9 @@ fn a_real_runtime_understands_our_calls() {
     let mut child = Ended(child);
     let start = std::time::Instant::now();
     let version = loop {
-        if let Ok(answer) = call(&socket, "/runtime.v1.RuntimeService/Version", &Message::new()) {
+        if let Ok(answer) =
+            call(&socket, "/runtime.v1.RuntimeService/Version", &Message::new(), LIMIT)
+        {
             break answer;
         }
         let ended = child.0.try_wait().unwrap();
@@ -397,7 +432,11 @@ fn a_real_runtime_understands_our_calls() {
         thread::sleep(std::time::Duration::from_millis(50));
     };
     assert_eq!(version.bytes(2), b"containerd");
-    let none =
-        call(&socket, "/runtime.v1.RuntimeService/ContainerStatus", &Message::new().text(1, ID));
+    let none = call(
+        &socket,
+        "/runtime.v1.RuntimeService/ContainerStatus",
+        &Message::new().text(1, ID),
+        LIMIT,
+    );
     assert!(none.unwrap_err().to_string().contains("no answer"));
 }
