@@ -146,10 +146,11 @@ fn the_first_alert_of_an_lxc_container_names_it() {
 struct Groups(Vec<PathBuf>);
 
 impl Groups {
-    /// The machine's scope in every hierarchy in which systemd has one.
+    /// The machine's scope in every hierarchy in which systemd has one, where there are several.
     fn of(scope: &str) -> Self {
-        let places = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
-        let roots = places.iter().map(Path::new);
+        let roots =
+            ["systemd", "unified", "memory", ""].map(|one| Path::new("/sys/fs/cgroup").join(one));
+        let roots = roots.into_iter();
         let usable = roots.filter(|root| root.join("cgroup.procs").exists());
         let groups = usable.map(|root| root.join("machine.slice").join(scope));
         Self(groups.filter(|group| fs::create_dir_all(group).is_ok()).collect())
