@@ -123,6 +123,71 @@ fn alerts_are_posted_by_a_process_without_privileges() {
     assert_eq!(sensor.stop(), 0);
 }
 
+/// A receiver that takes a connection and a request, and then does this.
+fn bad_receiver(then: fn(TcpStream)) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut reader = BufReader::new(stream);
+                if request(&mut reader).is_some() {
+                    then(reader.into_inner());
+                }
+            });
+        }
+    });
+    url
+}
+
+/// Value of a figure in the text for Prometheus.
+fn figure(sensor: &Sensor, name: &str) -> Option<u64> {
+    let asked = Command::new(eyas())
+        .args(["sensor", "metrics", "--sensor-socket"])
+        .arg(sensor.socket())
+        .output()
+        .expect("eyas runs");
+    let text = String::from_utf8_lossy(&asked.stdout).into_owned();
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[test]
+fn receivers_that_hang_close_or_fail_cost_their_own_alerts_and_are_counted() {
+    let hangs: fn(TcpStream) = |_stream| thread::sleep(PATIENCE);
+    let closes: fn(TcpStream) = drop;
+    let fails: fn(TcpStream) = |mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+        thread::sleep(PATIENCE);
+    };
+    let cuts: fn(TcpStream) = |mut stream| drop(stream.write_all(b"HTTP/1.1 200 O"));
+    for (what, then) in [("hangs", hangs), ("closes", closes), ("fails", fails), ("cuts", cuts)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut settings = vec![
+            "http_output.enabled=true".to_owned(),
+            format!("http_output.url={}", bad_receiver(then)),
+            format!("http_output.program={}", eyas().display()),
+            "http_output.timeout=1".to_owned(),
+            "http_output.give_up_after=1".to_owned(),
+        ];
+        if rustix::process::geteuid().is_root() {
+            settings.push("http_output.user=root".into());
+        }
+        let sensor = sensor(folder.path(), 2, &settings);
+        for _ in 0..2 {
+            sensor.expect_alert("opened", "");
+        }
+        let start = Instant::now();
+        let name = "eyas_sensor_alerts_failed_total{output=\"http";
+        while figure(&sensor, name) != Some(2) {
+            assert!(start.elapsed() < PATIENCE, "{what}: {:?}", figure(&sensor, name));
+            thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(figure(&sensor, "eyas_sensor_alerts_written_total{output=\"stdout"), Some(2));
+        assert_eq!(sensor.stop(), 0, "{what}");
+    }
+}
+
 /// A logger of its own, stopped on drop.
 struct Logger(Child);
 
