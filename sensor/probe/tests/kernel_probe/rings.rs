@@ -170,7 +170,7 @@ fn records_that_cross_the_end_of_a_ring_are_whole() {
 
 #[test]
 fn what_is_urgent_ends_the_wait() {
-    const LIMIT: Duration = Duration::from_secs(60);
+    const LIMIT: Duration = Duration::from_mins(1);
     let Some(mut live) = start(&["openat"], &own_calls()) else { return };
     live.probe.set_urgent(eyas_abi::schema::by_name("openat").map(|event| event.code)).unwrap();
     live.read_all();
