@@ -48,10 +48,10 @@ impl Drop for Containerd {
 fn tell(command: &mut Command) -> Result<String, String> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    match output.status.success() {
-        true => Ok(text(&output.stdout)),
-        false => Err(format!("{command:?}: {}", text(&output.stderr))),
+    if output.status.success() {
+        return Ok(text(&output.stdout));
     }
+    Err(format!("{command:?}: {}", text(&output.stderr)))
 }
 
 /// An image of busybox alone, in an archive as Docker saves it.
