@@ -183,6 +183,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::tls::{KeyKind, Set, Subject};
 
     fn orders(url: String) -> Post {
         Post {
@@ -223,7 +224,7 @@ mod tests {
         (url, requests)
     }
 
-    fn one_request(reader: &mut io::BufReader<std::net::TcpStream>) -> Option<(String, String)> {
+    fn one_request(reader: &mut impl BufRead) -> Option<(String, String)> {
         let mut head = String::new();
         let mut length = 0;
         loop {
@@ -300,6 +301,71 @@ mod tests {
         let answers = conversation(&post, "1\n{}\n");
         assert_eq!(answers[0].delivered, 0);
         assert!(answers[0].error.as_ref().unwrap().contains("refused"), "{answers:?}");
+    }
+
+    /// A receiver at `https://` that takes one alert from whoever shows a certificate of its authority.
+    fn strict_receiver(set: &Set) -> String {
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+        let certificate = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate(&set.authority.certificate)).unwrap();
+        let verifier = rustls::server::WebPkiClientVerifier::builder(roots.into()).build().unwrap();
+        let config = rustls::ServerConfig::builder()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(
+                vec![certificate(&set.server.certificate)],
+                PrivateKeyDer::from_pem_slice(set.server.key.as_bytes()).unwrap(),
+            )
+            .unwrap();
+        let config = std::sync::Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let session = rustls::ServerConnection::new(config.clone()).unwrap();
+                let mut stream = io::BufReader::new(rustls::StreamOwned::new(session, stream));
+                if one_request(&mut stream).is_some() {
+                    let _ =
+                        stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                }
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn a_receiver_that_asks_for_a_certificate_gets_it_and_must_have_one_itself() {
+        let subject = Subject {
+            country: "SE".into(),
+            organization: "eyas".into(),
+            name: "receiver".into(),
+            names: Vec::new(),
+            addresses: vec![std::net::Ipv4Addr::LOCALHOST.into()],
+            from: jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1),
+            days: 2,
+        };
+        let make = || Set::make(&subject, KeyKind::Ecdsa).unwrap();
+        let (ours, others) = (make(), make());
+        let url = strict_receiver(&ours);
+        let told = |authority: &Set, client: Option<&Set>| {
+            let identity =
+                client.map(|set| format!("{}{}", set.client.certificate, set.client.key));
+            let post = Post {
+                authorities: vec![authority.authority.certificate.clone()],
+                identity,
+                give_up_s: 0,
+                ..orders(url.clone())
+            };
+            conversation(&post, "1\n{}\n").remove(0)
+        };
+        assert_eq!(told(&ours, Some(&ours)), Posted { delivered: 1, error: None });
+        // Without a certificate, with a stranger's, and to a receiver that is a stranger itself.
+        for (authority, client) in [(&ours, None), (&ours, Some(&others)), (&others, Some(&ours))] {
+            let posted = told(authority, client);
+            assert_eq!(posted.delivered, 0);
+            assert!(posted.error.is_some());
+        }
     }
 
     #[test]

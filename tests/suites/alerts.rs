@@ -19,13 +19,13 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const RULE: &str = "- rule: opened\n  desc: d\n  condition: evt.type = openat and fd.name = /x\n  \
                     output: opened \"%fd.name\"\n  priority: WARNING\n";
 
-/// An open of `/x`, as the kernel would report it.
-fn open() -> Vec<u8> {
+/// An open, as the kernel would report it.
+fn open(path: &str) -> Vec<u8> {
     EventBuilder::new(307)
         .header(Header { time: 5_000_000_000, start: 1, tgid: 10, tid: 10, ..Header::default() })
         .int(3)
         .int(-100)
-        .text(b"/x")
+        .text(path.as_bytes())
         .int(1)
         .int(0)
         .skip_to("eyas_fd_type")
@@ -35,10 +35,15 @@ fn open() -> Vec<u8> {
 
 /// A sensor that has seen `count` opens, without a kernel.
 fn sensor(folder: &Path, count: usize, settings: &[String]) -> Sensor {
+    sensor_with(folder, RULE, &open("/x").repeat(count), settings)
+}
+
+/// The same with other rules and records.
+fn sensor_with(folder: &Path, text: &str, seen: &[u8], settings: &[String]) -> Sensor {
     let records = folder.join("records");
-    fs::write(&records, open().repeat(count)).expect("records");
+    fs::write(&records, seen).expect("records");
     let rules = folder.join("rules.yaml");
-    fs::write(&rules, RULE).expect("rules");
+    fs::write(&rules, text).expect("rules");
     let mut arguments = vec!["--no-probe", "--replay-records", records.to_str().expect("a path")];
     arguments.extend(["-r", rules.to_str().expect("a path"), "-o", "control.group=null"]);
     for setting in settings {
@@ -118,6 +123,71 @@ fn alerts_are_posted_by_a_process_without_privileges() {
     assert_eq!(sensor.stop(), 0);
 }
 
+/// A receiver that takes a connection and a request, and then does this.
+fn bad_receiver(then: fn(TcpStream)) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut reader = BufReader::new(stream);
+                if request(&mut reader).is_some() {
+                    then(reader.into_inner());
+                }
+            });
+        }
+    });
+    url
+}
+
+/// Value of a figure in the text for Prometheus.
+fn figure(sensor: &Sensor, name: &str) -> Option<u64> {
+    let asked = Command::new(eyas())
+        .args(["sensor", "metrics", "--sensor-socket"])
+        .arg(sensor.socket())
+        .output()
+        .expect("eyas runs");
+    let text = String::from_utf8_lossy(&asked.stdout).into_owned();
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[test]
+fn receivers_that_hang_close_or_fail_cost_their_own_alerts_and_are_counted() {
+    let hangs: fn(TcpStream) = |_stream| thread::sleep(PATIENCE);
+    let closes: fn(TcpStream) = drop;
+    let fails: fn(TcpStream) = |mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+        thread::sleep(PATIENCE);
+    };
+    let cuts: fn(TcpStream) = |mut stream| drop(stream.write_all(b"HTTP/1.1 200 O"));
+    for (what, then) in [("hangs", hangs), ("closes", closes), ("fails", fails), ("cuts", cuts)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut settings = vec![
+            "http_output.enabled=true".to_owned(),
+            format!("http_output.url={}", bad_receiver(then)),
+            format!("http_output.program={}", eyas().display()),
+            "http_output.timeout=1".to_owned(),
+            "http_output.give_up_after=1".to_owned(),
+        ];
+        if rustix::process::geteuid().is_root() {
+            settings.push("http_output.user=root".into());
+        }
+        let sensor = sensor(folder.path(), 2, &settings);
+        for _ in 0..2 {
+            sensor.expect_alert("opened", "");
+        }
+        let start = Instant::now();
+        let name = "eyas_sensor_alerts_failed_total{output=\"http";
+        while figure(&sensor, name) != Some(2) {
+            assert!(start.elapsed() < PATIENCE, "{what}: {:?}", figure(&sensor, name));
+            thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(figure(&sensor, "eyas_sensor_alerts_written_total{output=\"stdout"), Some(2));
+        assert_eq!(sensor.stop(), 0, "{what}");
+    }
+}
+
 /// A logger of its own, stopped on drop.
 struct Logger(Child);
 
@@ -174,5 +244,103 @@ fn a_real_logger_writes_down_what_falcos_readers_expect() {
     };
     assert!(text.starts_with("user.warning eyasd  "), "{text}");
     assert!(text.contains(": Warning opened \\\"/x\\\""), "{text}");
+    assert_eq!(sensor.stop(), 0);
+}
+
+/// The journal of this test alone: its `/run` is the folder, in mounts that nobody else sees.
+const JOURNAL: &str = "/usr/lib/systemd/systemd-journald";
+/// Neither the kernel's log nor its audit is touched, and nothing is left on disk.
+const JOURNAL_CONF: &str =
+    "[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nForwardToSyslog=no\nForwardToWall=no\n";
+
+/// Starts a journal whose sockets and files are below the folder; says aloud why not.
+fn journal(name: &str, folder: &Path) -> Option<Logger> {
+    if !Path::new(JOURNAL).exists() {
+        skip(name, "systemd-journald is not installed");
+        return None;
+    }
+    fs::create_dir_all(folder.join("systemd/journald.conf.d")).expect("a folder");
+    fs::write(folder.join("systemd/journald.conf.d/eyas.conf"), JOURNAL_CONF).expect("settings");
+    let log = fs::File::create(folder.join("journald.log")).expect("a log");
+    let script = "mount --bind \"$1\" /run && exec \"$2\"";
+    let child = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
+        .args([folder, Path::new(JOURNAL)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("unshare starts");
+    let mut journal = Logger(child);
+    let start = Instant::now();
+    while !folder.join("systemd/journal/socket").exists() {
+        if let Ok(Some(status)) = journal.0.try_wait() {
+            let said = fs::read_to_string(folder.join("journald.log")).unwrap_or_default();
+            skip(name, &format!("no journal can run here ({status}): {}", said.trim()));
+            return None;
+        }
+        assert!(start.elapsed() < PATIENCE, "systemd-journald does not listen");
+        thread::sleep(Duration::from_millis(10));
+    }
+    Some(journal)
+}
+
+/// Entries with this value of a field, as the journal's own reader gives them.
+fn entries(folder: &Path, field: &str) -> Vec<Value> {
+    let read = Command::new("journalctl")
+        .args(["--all", "--no-pager", "-o", "json", "-D"])
+        .args([&folder.join("log/journal"), Path::new(field)])
+        .output()
+        .expect("journalctl runs");
+    let lines = read.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).expect("an entry")).collect()
+}
+
+#[test]
+fn a_real_journal_keeps_alerts_with_their_fields_whatever_their_length() {
+    let name = "a_real_journal_keeps_alerts_with_their_fields_whatever_their_length";
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let Some(_journal) = journal(name, at) else { return };
+    // The second is longer than a datagram may be, and goes as a file in memory.
+    let path = format!("/long/{}", "y".repeat(4000));
+    let long = path.repeat(100);
+    let lengthy = format!(
+        "- rule: lengthy\n  desc: d\n  condition: evt.type = openat and fd.name startswith /long\n  \
+         output: \"{}\"\n  priority: WARNING\n",
+        "%fd.name".repeat(100)
+    );
+    let rules = format!("{RULE}{lengthy}");
+    let seen = [open("/x"), open(&path)].concat().repeat(2);
+    let socket = at.join("systemd/journal/socket");
+    let settings = [
+        "journald_output.enabled=true".to_owned(),
+        "journald_output.tag=eyas-test".to_owned(),
+        format!("journald_output.socket={}", socket.display()),
+    ];
+    let sensor = sensor_with(at, &rules, &seen, &settings);
+    let start = Instant::now();
+    let kept = loop {
+        let kept = entries(at, "SYSLOG_IDENTIFIER=eyas-test");
+        if kept.len() >= 4 {
+            break kept;
+        }
+        assert!(start.elapsed() < PATIENCE, "{} of 4 entries: {}", kept.len(), sensor.log());
+        thread::sleep(Duration::from_millis(100));
+    };
+    let sender = sensor.pid().to_string();
+    for entry in &kept {
+        assert_eq!((&entry["PRIORITY"], &entry["_TRANSPORT"]), (&"4".into(), &"journal".into()));
+        assert_eq!(entry["_PID"], sender.as_str(), "what the kernel says of the sender");
+    }
+    // Each is what standard output has, in the same order, whole.
+    for entry in &kept {
+        let message = entry["MESSAGE"].as_str().expect("text");
+        let alert: Value = serde_json::from_str(message).expect("an alert");
+        assert_eq!(entry["EYAS_RULE"], alert["rule"]);
+        assert_eq!(Some(alert), sensor.next_within(PATIENCE));
+        assert!(entry["EYAS_RULE"] == "opened" || message.contains(&long));
+    }
+    assert_eq!(entries(at, "EYAS_RULE=lengthy").len(), 2, "the field can be searched for");
     assert_eq!(sensor.stop(), 0);
 }

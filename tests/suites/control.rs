@@ -177,6 +177,59 @@ fn tail_shows_alerts_as_they_come() {
 }
 
 #[test]
+fn top_is_live_on_a_terminal_and_leaves_it_as_it_was() {
+    let name = "top_is_live_on_a_terminal_and_leaves_it_as_it_was";
+    if Command::new("script").arg("--version").output().is_err() {
+        return skip(name, "`script` (Debian's package `bsdutils`) is not installed");
+    }
+    let mut world = World::new();
+    let command = format!(
+        "stty rows 40 cols 120; before=$(stty -g); {} sensor top --interval 1 --sensor-socket {}; \
+         echo code $?; [ \"$before\" = \"$(stty -g)\" ] && echo as before",
+        eyas().display(),
+        world.sensor.socket().display()
+    );
+    let mut child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("EYAS_CONFIG", world.path("eyas.yaml"))
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script runs");
+    let mut keys = child.stdin.take().expect("piped");
+    let mut shown = child.stdout.take().expect("piped");
+    let start = Instant::now();
+    let mut text = String::new();
+    let mut told = false;
+    let mut quit = false;
+    let mut part = [0; 4096];
+    loop {
+        let count = std::io::Read::read(&mut shown, &mut part).expect("text");
+        if count == 0 {
+            break;
+        }
+        text.push_str(&String::from_utf8_lossy(&part[..count]));
+        assert!(start.elapsed() < PATIENCE, "{text}");
+        // It watches, so that an alert is to be seen; then that alert is.
+        if !told && world.run("sensor metrics", 0).contains("eyas_sensor_watchers 1") {
+            world.open("/a");
+            told = true;
+        }
+        if !quit && text.contains("opened /a") {
+            keys.write_all(b"q").expect("a key");
+            quit = true;
+        }
+    }
+    assert!(child.wait().expect("ended").success());
+    assert!(text.contains("first") && text.contains("opened /a"), "{text}");
+    // The other screen, and back to the first.
+    let (entered, left) = (text.find("\u{1b}[?1049h"), text.rfind("\u{1b}[?1049l"));
+    assert!(entered.is_some() && entered < left, "{text}");
+    assert!(text.contains("code 0") && text.contains("as before"), "{text}");
+}
+
+#[test]
 fn rules_are_listed_and_switched() {
     let world = World::new();
     let listed = world.run("sensor rules", 0);

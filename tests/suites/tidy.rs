@@ -48,7 +48,7 @@ const GRAPH: [(&str, &[&str]); 17] = [
         "sensor/daemon",
         &["abi", "artifact", "capture", "control", "metadata", "output", "probe", "rules", "state"],
     ),
-    ("tests", &["abi", "artifact", "control", "probe"]),
+    ("tests", &["abi", "artifact", "control", "metadata", "probe"]),
 ];
 
 fn files_below(root: &Path, ending: &str, into: &mut Vec<PathBuf>) {

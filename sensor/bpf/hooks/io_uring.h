@@ -110,7 +110,7 @@ static __always_inline __u32 wanted(struct io_kiocb *request, struct task_struct
 
 	if (!number || !(settings.enabled[number >> 6] >> (number & 63) & 1))
 		return 0;
-	return LOAD(task, tgid) == settings.ignored ? 0 : number;
+	return is_ignored(task) ? 0 : number;
 }
 
 static __always_inline void keep_name(__u32 slot, __u64 key, struct filename *filename)

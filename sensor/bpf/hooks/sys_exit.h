@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * End of every system call in the system: the hot path. Numbers that nobody asked for leave after two loads and
- * a bit test; the others jump to their handler, which reads the call anew.
+ * End of every system call in the system: the hot path. Numbers that nobody asked for leave after two loads, a bit
+ * test and an addition to the CPU's own counter; the others jump to their handler, which reads the call anew.
  */
 #ifndef EYAS_SYS_EXIT_H
 #define EYAS_SYS_EXIT_H
 
 #include "../lib/emit.h"
+
+static __always_inline int filtered(void)
+{
+	count(EYAS_FILTER_CALL);
+	return 0;
+}
 
 SEC("tp_btf/sys_exit")
 int sys_exit(unsigned long long *ctx)
@@ -16,15 +22,15 @@ int sys_exit(unsigned long long *ctx)
 	struct task_struct *task;
 
 	if (index >= EYAS_TABLE_SIZE)
-		return 0;
+		return filtered();
 	if (!(settings.either[index >> 6] >> (index & 63) & 1))
-		return 0;
+		return filtered();
 	task = current_task();
 	if (in_compat_call(task))
 		index = EYAS_TABLE_SIZE + unfolded(regs, index);
 	if (!(settings.enabled[(index >> 6) & (EYAS_SLOTS / 64 - 1)] >> (index & 63) & 1))
-		return 0;
-	if (LOAD(task, tgid) == settings.ignored)
+		return filtered();
+	if (is_ignored(task))
 		return 0;
 	bpf_tail_call(ctx, &handlers, index);
 	count(EYAS_FAIL_TAIL_CALL);

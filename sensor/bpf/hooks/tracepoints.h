@@ -29,7 +29,7 @@ int signal(unsigned long long *ctx)
 	__u32 slot = bpf_get_smp_processor_id();
 	struct scratch *s;
 
-	if (LOAD(task, tgid) == settings.ignored)
+	if (is_ignored(task))
 		return 0;
 	s = begin(slot, task, EVENT_SIGNALDELIVER, 3);
 	if (!s)
@@ -54,7 +54,7 @@ static __always_inline int page_fault(unsigned long long *ctx)
 	__u32 slot = bpf_get_smp_processor_id();
 	struct scratch *s;
 
-	if (LOAD(task, tgid) == settings.ignored)
+	if (is_ignored(task))
 		return 0;
 	s = begin(slot, task, EVENT_PAGE_FAULT, 3);
 	if (!s)
@@ -87,7 +87,7 @@ int context_switch(unsigned long long *ctx)
 	__u32 slot = bpf_get_smp_processor_id();
 	struct scratch *s;
 
-	if (LOAD(task, tgid) == settings.ignored)
+	if (is_ignored(task))
 		return 0;
 	s = begin(slot, task, EVENT_SWITCH, 6);
 	if (!s)

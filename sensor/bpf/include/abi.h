@@ -148,7 +148,7 @@ enum eyas_table {
 	EYAS_TABLE_SOCKET_FLAGS,
 };
 
-/* Failures and cuts, counted for each CPU. The order is that of the names in sensor/probe. */
+/* Failures, cuts and what was turned away, counted for each CPU. The order is that of the names in sensor/probe. */
 enum eyas_counter {
 	EYAS_DROP_EVENT = 0, /* ring full */
 	EYAS_DROP_LIFECYCLE, /* ring full */
@@ -162,6 +162,8 @@ enum eyas_counter {
 	EYAS_FAIL_KERNEL_READ,
 	EYAS_FAIL_TAIL_CALL,  /* enabled, but nothing in the table of handlers */
 	EYAS_FAIL_DESCRIPTOR, /* enabled, but nothing in the table of descriptors */
+	EYAS_FILTER_CALL,     /* the end of a system call that is not enabled */
+	EYAS_FILTER_PROCESS,  /* something enabled that an ignored process did */
 	EYAS_COUNTERS,
 };
 

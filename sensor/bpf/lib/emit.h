@@ -9,6 +9,15 @@
 
 #include "file.h"
 
+/* Whether nothing is reported of the process; asked only about what would be. */
+static __always_inline int is_ignored(struct task_struct *task)
+{
+	if (LOAD(task, tgid) != settings.ignored)
+		return 0;
+	count(EYAS_FILTER_PROCESS);
+	return 1;
+}
+
 static __always_inline void fill_header(struct scratch *s, struct task_struct *task, __u16 type, __u8 nparams)
 {
 	struct eyas_header *header = (void *)s->record;

@@ -279,6 +279,9 @@ pub struct Counters {
     pub events: u64,
     /// Records the kernel could not hand over.
     pub events_dropped: u64,
+    /// System calls and the like that the kernel side turned away because nobody asked for them.
+    #[serde(default)]
+    pub events_filtered: u64,
     /// Records that did not decode.
     pub events_malformed: u64,
     /// Rule matches.

@@ -84,8 +84,17 @@ fn events(engine: &Engine) -> Vec<Family> {
         COUNTER,
         "Values in events that were cut or could not be read, by reason.",
     );
-    for (kind, count) in engine.lost().iter() {
-        let family = if kind.is_drop() { &mut lost } else { &mut incomplete };
+    let mut filtered = Family::new(
+        "eyas_sensor_events_filtered_total",
+        COUNTER,
+        "System calls and the like that the kernel side turned away, by reason.",
+    );
+    for (kind, count) in engine.probe_counters().iter() {
+        let family = match kind {
+            kind if kind.is_drop() => &mut lost,
+            kind if kind.is_filter() => &mut filtered,
+            _ => &mut incomplete,
+        };
         family.push(&[("reason", kind.name())], count);
     }
     vec![
@@ -94,6 +103,7 @@ fn events(engine: &Engine) -> Vec<Family> {
         by_type,
         lost,
         incomplete,
+        filtered,
         Family::new(
             "eyas_sensor_events_malformed_total",
             COUNTER,

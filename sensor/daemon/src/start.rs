@@ -342,7 +342,7 @@ impl Care {
         engine.look_at_recording();
         self.snapshots.look(engine, now);
         let read = engine.stats.events.get();
-        match self.losses.look(read, engine.lost(), now) {
+        match self.losses.look(read, engine.probe_counters(), now) {
             Some(loss) => act(engine, &loss),
             None => Ok(()),
         }

@@ -41,7 +41,7 @@ const INITIAL_WINDOW_SIZE: u16 = 0x4;
 /// Completes what is known of a container by what its runtime says: labels, image, and its pod.
 pub(crate) fn complete(socket: &Path, container: &mut Container) -> io::Result<()> {
     let asked = Message::new().text(1, &container.full_id);
-    let answer = call(socket, "/runtime.v1.RuntimeService/ContainerStatus", &asked)?;
+    let answer = call(socket, "/runtime.v1.RuntimeService/ContainerStatus", &asked, LIMIT)?;
     let status = answer.message(1);
     if status.text_of(1) != container.full_id {
         return Err(io::Error::other("the answer is about another container"));
@@ -52,7 +52,7 @@ pub(crate) fn complete(socket: &Path, container: &mut Container) -> io::Result<(
         return Ok(());
     }
     let asked = Message::new().text(1, &sandbox);
-    let answer = call(socket, "/runtime.v1.RuntimeService/PodSandboxStatus", &asked)?;
+    let answer = call(socket, "/runtime.v1.RuntimeService/PodSandboxStatus", &asked, LIMIT)?;
     of_sandbox(container, &answer.message(1));
     Ok(())
 }
@@ -122,10 +122,10 @@ fn of_sandbox(container: &mut Container, status: &Message) {
     }
 }
 
-/// One unary call.
-pub(crate) fn call(socket: &Path, path: &str, request: &Message) -> io::Result<Message> {
+/// One unary call: `path` is `/SERVICE/METHOD`. An error for anything but an answer within the limit.
+pub fn call(socket: &Path, path: &str, request: &Message, limit: Duration) -> io::Result<Message> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_write_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(limit))?;
     let window = MAX_ANSWER as u32;
     let mut words = PREFACE.to_vec();
     let setting =
@@ -142,7 +142,7 @@ pub(crate) fn call(socket: &Path, path: &str, request: &Message) -> io::Result<M
     let message = [&[0][..], &(body.len() as u32).to_be_bytes(), &body].concat();
     words.extend(frame(DATA, END_STREAM, 1, &message));
     stream.write_all(&words)?;
-    let answer = Conversation { stream, end: Instant::now() + LIMIT }.answer()?;
+    let answer = Conversation { stream, end: Instant::now() + limit }.answer()?;
     // A prefix of five bytes: compressed or not, and how long (gRPC over HTTP/2, "Length-Prefixed-Message").
     match answer.split_at_checked(5) {
         Some(([0, length @ ..], body)) if length == (body.len() as u32).to_be_bytes() => {

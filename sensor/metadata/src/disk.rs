@@ -49,9 +49,7 @@ pub(crate) fn look_up(
         }),
         Engine::Lxc => lxc(&root, id),
         Engine::LibvirtLxc => None,
-        Engine::Nspawn => root
-            .exists(&format!("run/systemd/machines/{id}"))
-            .then(|| named(id, kind(Engine::Nspawn))),
+        Engine::Nspawn => machine(&root, id),
         Engine::Any => docker_files(&root, id)
             .or_else(|| containerd(&root, id, plain(&claim.parent)))
             .or_else(|| storage(&root, id, Engine::Podman))
@@ -124,6 +122,13 @@ fn lxc(root: &Root<'_>, name: &str) -> Option<Container> {
     there.then(|| named(name, kind(Engine::Lxc)))
 }
 
+/// A machine as systemd's machine manager has it written down; virtual ones are no containers.
+fn machine(root: &Root<'_>, name: &str) -> Option<Container> {
+    let state = root.text(&format!("run/systemd/machines/{name}"))?;
+    let virtual_machine = state.lines().any(|line| line == "CLASS=vm");
+    (!virtual_machine).then(|| named(name, kind(Engine::Nspawn)))
+}
+
 /// A runtime used by itself: its state says which bundle, the bundle says the rest.
 fn runtime(root: &Root<'_>, id: &str) -> Option<Container> {
     for base in RUNTIMES {
@@ -172,8 +177,17 @@ impl Root<'_> {
         names
     }
 
-    /// A document; `None` where there is none that can be read, which includes what is not a file.
+    /// A document; `None` where there is none that can be read.
     fn json(&self, relative: &str) -> Option<Value> {
+        serde_json::from_slice(&self.bytes(relative)?).ok()
+    }
+
+    fn text(&self, relative: &str) -> Option<String> {
+        String::from_utf8(self.bytes(relative)?).ok()
+    }
+
+    /// A file's content; `None` for what is not a file, or too large.
+    fn bytes(&self, relative: &str) -> Option<Vec<u8>> {
         let path = self.path(relative);
         let metadata = fs::metadata(&path).ok()?;
         if !metadata.is_file() || metadata.len() > MAX_FILE {
@@ -181,6 +195,6 @@ impl Root<'_> {
         }
         let mut bytes = Vec::new();
         File::open(path).ok()?.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
-        serde_json::from_slice(&bytes).ok()
+        Some(bytes)
     }
 }

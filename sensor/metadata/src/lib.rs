@@ -21,6 +21,9 @@ use std::sync::Arc;
 
 use eyas_state::container::{Claim, Container, Engine, Verdict, Witness};
 
+pub use cri::call as call_runtime;
+pub use message::{Field, Message};
+
 /// Where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
@@ -71,7 +74,7 @@ pub fn look_up(places: &Places, claim: &Claim, witnesses: &[Witness]) -> Verdict
 }
 
 /// Names under which low-level runtimes run, also within the container that they are about to make.
-const RUNTIMES: [&str; 4] = ["runc", "crun", "youki", "lxc-start"];
+const RUNTIMES: [&str; 6] = ["runc", "crun", "youki", "lxc-start", "lxc-execute", "systemd-nspawn"];
 
 /// Whether a runtime may still be writing down what is not there yet: the claim names one, or the process
 /// that makes it is one.

@@ -6,11 +6,11 @@ const MAX_FIELDS: usize = 64 * 1024;
 
 /// A message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Message(Vec<(u32, Field)>);
+pub struct Message(Vec<(u32, Field)>);
 
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Field {
+pub enum Field {
     /// A number or a truth value.
     Number(u64),
     /// A text, bytes or a message.
@@ -19,23 +19,38 @@ pub(crate) enum Field {
 
 impl Message {
     /// One without fields.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::default()
     }
 
     /// The same with one more text.
-    pub(crate) fn text(mut self, field: u32, text: &str) -> Self {
+    #[must_use]
+    pub fn text(mut self, field: u32, text: &str) -> Self {
         self.0.push((field, Field::Bytes(text.as_bytes().to_vec())));
         self
     }
 
+    /// The same with one more number.
+    #[must_use]
+    pub fn with_number(mut self, field: u32, value: u64) -> Self {
+        self.0.push((field, Field::Number(value)));
+        self
+    }
+
+    /// The same with one more message.
+    #[must_use]
+    pub fn with(mut self, field: u32, message: &Self) -> Self {
+        self.0.push((field, Field::Bytes(message.encode())));
+        self
+    }
+
     /// The values of a field.
-    pub(crate) fn all(&self, field: u32) -> impl Iterator<Item = &Field> {
+    pub fn all(&self, field: u32) -> impl Iterator<Item = &Field> {
         self.0.iter().filter(move |(number, _)| *number == field).map(|(_, value)| value)
     }
 
     /// The last value of a field that may be there once, as bytes.
-    pub(crate) fn bytes(&self, field: u32) -> &[u8] {
+    pub fn bytes(&self, field: u32) -> &[u8] {
         match self.all(field).last() {
             Some(Field::Bytes(bytes)) => bytes,
             _ => &[],
@@ -43,7 +58,7 @@ impl Message {
     }
 
     /// The last value of a field, as a number.
-    pub(crate) fn number(&self, field: u32) -> u64 {
+    pub fn number(&self, field: u32) -> u64 {
         match self.all(field).last() {
             Some(Field::Number(number)) => *number,
             _ => 0,
@@ -51,7 +66,7 @@ impl Message {
     }
 
     /// As it is sent.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for (number, value) in &self.0 {
             match value {
@@ -70,7 +85,7 @@ impl Message {
     }
 
     /// As it was received; `None` for what is no message.
-    pub(crate) fn decode(mut bytes: &[u8]) -> Option<Self> {
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
         let mut fields = Vec::new();
         while !bytes.is_empty() {
             let key = number(&mut bytes)?;
@@ -121,21 +136,6 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
         value >>= 7;
     }
     out.push(value as u8);
-}
-
-#[cfg(test)]
-impl Message {
-    /// The same with one more number.
-    pub(crate) fn with_number(mut self, field: u32, value: u64) -> Self {
-        self.0.push((field, Field::Number(value)));
-        self
-    }
-
-    /// The same with one more message.
-    pub(crate) fn with(mut self, field: u32, message: &Self) -> Self {
-        self.0.push((field, Field::Bytes(message.encode())));
-        self
-    }
 }
 
 #[cfg(test)]

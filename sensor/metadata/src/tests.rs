@@ -236,6 +236,32 @@ fn a_socket_answers_where_there_are_no_files() {
 }
 
 #[test]
+fn a_socket_that_goes_and_comes_is_asked_again_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let socket = root.path().join("var/run/docker.sock");
+    let asked = claim(Engine::Docker, ID);
+    let body = format!(r#"{{"Id":"{ID}","Name":"/web","Config":{{}},"HostConfig":{{}}}}"#);
+    let answer = format!("HTTP/1.0 200 OK\r\n\r\n{body}").into_bytes();
+    for _ in 0..3 {
+        // Not there yet; there; its file left behind by one that ended; removed.
+        assert_eq!(look(root.path(), &asked), None);
+        let serves = runtime(root.path(), answer.clone());
+        assert!(look(root.path(), &asked).is_some());
+        serves.join().unwrap();
+        assert_eq!(look(root.path(), &asked), None);
+        fs::remove_file(&socket).unwrap();
+    }
+    // One that ends in the middle of its answer.
+    let half = runtime(root.path(), answer[..answer.len() / 2].to_vec());
+    assert_eq!(look(root.path(), &asked), None);
+    half.join().unwrap();
+    fs::remove_file(&socket).unwrap();
+    let serves = runtime(root.path(), answer);
+    assert!(look(root.path(), &asked).is_some());
+    serves.join().unwrap();
+}
+
+#[test]
 fn sockets_that_lie_flood_or_hang_cost_the_answer_and_no_more() {
     for answer in [
         b"HTTP/1.0 404 Not Found\r\n\r\n{}".to_vec(),
@@ -256,10 +282,7 @@ fn sockets_that_lie_flood_or_hang_cost_the_answer_and_no_more() {
 }
 
 /// A runtime of Kubernetes that answers one call with each of these messages, and an error with none.
-fn kubernetes(
-    root: &Path,
-    answers: Vec<Option<message::Message>>,
-) -> thread::JoinHandle<Vec<String>> {
+fn kubernetes(root: &Path, answers: Vec<Option<Message>>) -> thread::JoinHandle<Vec<String>> {
     use crate::cri::{DATA, END_STREAM, HEADERS, SETTINGS, frame};
     fs::create_dir_all(root.join("run/containerd")).unwrap();
     let listener = UnixListener::bind(root.join("run/containerd/containerd.sock")).unwrap();
@@ -298,6 +321,38 @@ fn kubernetes(
         }
         asked
     })
+}
+
+#[test]
+fn machines_are_known_by_the_folders_of_lxc_and_the_files_of_systemd() {
+    let root = tempfile::tempdir().unwrap();
+    for (folder, name) in [
+        ("var/lib/lxc", "web"),
+        ("var/snap/lxd/common/lxd/containers", "snapped"),
+        ("var/lib/incus/containers", "in-cus"),
+    ] {
+        assert_eq!(look(root.path(), &claim(Engine::Lxc, name)), None, "{name}");
+        fs::create_dir_all(root.path().join(folder).join(name)).unwrap();
+        let found = look(root.path(), &claim(Engine::Lxc, name)).unwrap();
+        assert_eq!((found.name.as_str(), found.kind, found.id()), (name, "lxc", name));
+    }
+    let machine = |class: &str| {
+        format!(
+            "# This is private data. Do not parse.\nNAME=my-web\nCLASS={class}\nSERVICE=systemd-nspawn\n"
+        )
+    };
+    let path = "run/systemd/machines/my-web";
+    let asked = claim(Engine::Nspawn, "my-web");
+    assert_eq!(look(root.path(), &asked), None);
+    write(root.path(), path, &machine("container"));
+    let found = look(root.path(), &asked).unwrap();
+    assert_eq!((found.name.as_str(), found.kind), ("my-web", "systemd-nspawn"));
+    write(root.path(), path, &machine("vm"));
+    assert_eq!(look(root.path(), &asked), None, "a virtual machine");
+    for name in ["../../etc", "..", "a/b", ""] {
+        assert_eq!(look(root.path(), &claim(Engine::Lxc, name)), None, "{name}");
+        assert_eq!(look(root.path(), &claim(Engine::Nspawn, name)), None, "{name}");
+    }
 }
 
 #[test]
@@ -367,6 +422,7 @@ fn a_real_runtime_understands_our_calls() {
     use crate::cri::call;
     use crate::message::Message;
     use std::process::{Command, Stdio};
+    const LIMIT: std::time::Duration = std::time::Duration::from_millis(500);
     let root = tempfile::tempdir().unwrap();
     let at = root.path().display();
     let socket = root.path().join("containerd.sock");
@@ -384,7 +440,9 @@ fn a_real_runtime_understands_our_calls() {
     let mut child = Ended(child);
     let start = std::time::Instant::now();
     let version = loop {
-        if let Ok(answer) = call(&socket, "/runtime.v1.RuntimeService/Version", &Message::new()) {
+        if let Ok(answer) =
+            call(&socket, "/runtime.v1.RuntimeService/Version", &Message::new(), LIMIT)
+        {
             break answer;
         }
         let ended = child.0.try_wait().unwrap();
@@ -397,7 +455,11 @@ fn a_real_runtime_understands_our_calls() {
         thread::sleep(std::time::Duration::from_millis(50));
     };
     assert_eq!(version.bytes(2), b"containerd");
-    let none =
-        call(&socket, "/runtime.v1.RuntimeService/ContainerStatus", &Message::new().text(1, ID));
+    let none = call(
+        &socket,
+        "/runtime.v1.RuntimeService/ContainerStatus",
+        &Message::new().text(1, ID),
+        LIMIT,
+    );
     assert!(none.unwrap_err().to_string().contains("no answer"));
 }

@@ -1,6 +1,6 @@
-//! What was dropped, cut or could not be read, by kind, summed over all CPUs since the probe was loaded.
+//! What was dropped, cut, could not be read or was turned away, by kind, summed over all CPUs since the probe was loaded.
 
-/// One kind of loss; the order is that of `enum eyas_counter`.
+/// One kind of what is counted; the order is that of `enum eyas_counter`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counter {
     /// Events lost because their CPU's ring was full.
@@ -27,11 +27,15 @@ pub enum Counter {
     FailedTailCalls,
     /// System calls that are enabled but have no descriptor.
     FailedDescriptors,
+    /// System calls that are not enabled, which includes those that no table knows.
+    FilteredCalls,
+    /// What is enabled and was done by the process that is ignored: the sensor itself.
+    FilteredProcess,
 }
 
 impl Counter {
     /// Every kind, in the kernel side's order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::DroppedEvents,
         Self::DroppedLifecycle,
         Self::DroppedBusy,
@@ -44,6 +48,8 @@ impl Counter {
         Self::FailedKernelReads,
         Self::FailedTailCalls,
         Self::FailedDescriptors,
+        Self::FilteredCalls,
+        Self::FilteredProcess,
     ];
 
     /// Name for metrics and status.
@@ -61,6 +67,8 @@ impl Counter {
             Self::FailedKernelReads => "failed_kernel_reads",
             Self::FailedTailCalls => "failed_tail_calls",
             Self::FailedDescriptors => "failed_descriptors",
+            Self::FilteredCalls => "not_enabled",
+            Self::FilteredProcess => "ignored_process",
         }
     }
 
@@ -70,6 +78,11 @@ impl Counter {
             self,
             Self::DroppedEvents | Self::DroppedLifecycle | Self::DroppedBusy | Self::DroppedNoRing
         )
+    }
+
+    /// True for kinds that nobody asked for, so that nothing is missing.
+    pub fn is_filter(self) -> bool {
+        matches!(self, Self::FilteredCalls | Self::FilteredProcess)
     }
 }
 
@@ -109,6 +122,11 @@ impl Counters {
         Counter::ALL.iter().filter(|c| c.is_drop()).map(|c| self.get(*c)).sum()
     }
 
+    /// What was turned away because nobody asked for it.
+    pub fn filtered(&self) -> u64 {
+        Counter::ALL.iter().filter(|c| c.is_filter()).map(|c| self.get(*c)).sum()
+    }
+
     /// All kinds with their values.
     pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
         Counter::ALL.iter().map(|counter| (*counter, self.get(*counter)))
@@ -135,6 +153,7 @@ mod tests {
             assert_eq!(value, 300 + 2 * kind as u64, "{}", counter.name());
         }
         assert_eq!(counters.dropped(), 300 * 4 + 2 * (1 + 2 + 3));
+        assert_eq!(counters.filtered(), 300 * 2 + 2 * (12 + 13));
     }
 
     #[test]

@@ -117,6 +117,7 @@ impl Document for StatusDocument {
             "  events:     {} read, {} dropped, {} malformed",
             counters.events, counters.events_dropped, counters.events_malformed
         )?;
+        writeln!(out, "  in kernel:  {} filtered", counters.events_filtered)?;
         writeln!(
             out,
             "  alerts:     {} written, {} dropped",

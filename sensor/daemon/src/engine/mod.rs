@@ -213,8 +213,8 @@ impl Engine {
         self.seen.store(events, Ordering::Relaxed);
     }
 
-    /// What the kernel could not hand over or had to cut.
-    pub(crate) fn lost(&self) -> eyas_probe::Counters {
+    /// What the kernel side could not hand over, had to cut or turned away.
+    pub(crate) fn probe_counters(&self) -> eyas_probe::Counters {
         let probe = lock(&self.probe);
         probe.as_ref().and_then(|probe| probe.counters().ok()).unwrap_or_default()
     }
@@ -227,9 +227,11 @@ impl Engine {
 
     fn counters(&self) -> Counters {
         let sinks = self.sinks.total();
+        let kernel = self.probe_counters();
         Counters {
             events: self.stats.events.get(),
-            events_dropped: self.lost().dropped(),
+            events_dropped: kernel.dropped(),
+            events_filtered: kernel.filtered(),
             events_malformed: self.stats.malformed.get(),
             matches: self.stats.matches.get(),
             alerts_written: sinks.written,

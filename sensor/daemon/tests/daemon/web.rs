@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use crate::harness::{Daemon, Feed, LONG, open, rule};
+use crate::harness::{Daemon, Feed, LONG, Store, open, rule};
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -88,4 +88,25 @@ fn a_port_that_is_taken_is_named() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains(&format!("cannot listen on `127.0.0.1:{port}`")), "{text}");
     assert!(text.contains("webserver.listen_port"), "{text}");
+}
+
+#[test]
+fn a_sensor_is_ready_once_rules_are_in_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    let port = free_port();
+    let listens = format!("webserver.listen_port={port}");
+    let mut arguments = vec!["--no-probe", "--store", store.path()];
+    arguments.extend(["-o", "webserver.enabled=true", "-o", &listens]);
+    let daemon = Daemon::start(dir.path(), &arguments);
+    let (status, body) = get(port, "/readyz");
+    assert!(status.contains("503") && body.contains("no rule is enabled"), "{status} {body}");
+    store.activate(1, &[&rule("first", "/a")]);
+    assert!(daemon.reload(1).accepted);
+    let (status, body) = get(port, "/readyz");
+    assert!(status.contains("200") && body.contains("\"generation\":1"), "{status} {body}");
+    // A refused generation leaves it ready.
+    store.activate(2, &["- rule: broken\n"]);
+    assert!(!daemon.reload(2).accepted);
+    assert!(get(port, "/readyz").1.contains("\"generation\":1"));
 }

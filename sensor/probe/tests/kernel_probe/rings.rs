@@ -123,6 +123,26 @@ fn the_ignored_process_is_not_reported_but_its_children_are() {
 }
 
 #[test]
+fn what_is_turned_away_is_counted_by_the_reason() {
+    let Some(live) = start(&["openat"], &Options::default()) else { return };
+    let before = live.counters();
+    for _ in 0..1000 {
+        let _ = rustix::process::getppid();
+    }
+    let between = live.counters();
+    let more = |counter| between.get(counter) - before.get(counter);
+    // Others on this host are turned away at the same time.
+    assert!(more(Counter::FilteredCalls) >= 1000, "{}", more(Counter::FilteredCalls));
+    open_null(1000);
+    let after = live.counters();
+    let opens = after.get(Counter::FilteredProcess) - between.get(Counter::FilteredProcess);
+    // No other process is ignored, and threads of other tests open a few files.
+    assert!((1000..2000).contains(&opens), "{opens}");
+    assert!(after.filtered() >= before.filtered() + 2000);
+    assert_eq!(after.dropped(), 0);
+}
+
+#[test]
 fn records_that_cross_the_end_of_a_ring_are_whole() {
     let options = Options { ring_events: 128 << 10, ..own_calls() };
     let Some(mut live) = start(&["openat"], &options) else { return };
@@ -150,7 +170,7 @@ fn records_that_cross_the_end_of_a_ring_are_whole() {
 
 #[test]
 fn what_is_urgent_ends_the_wait() {
-    const LIMIT: Duration = Duration::from_secs(60);
+    const LIMIT: Duration = Duration::from_mins(1);
     let Some(mut live) = start(&["openat"], &own_calls()) else { return };
     live.probe.set_urgent(eyas_abi::schema::by_name("openat").map(|event| event.code)).unwrap();
     live.read_all();

@@ -3,6 +3,7 @@
 //! A path is a claim, not a proof: whoever may make control groups may name them as they like. What
 //! is found here is looked up, and only what a runtime answers for is a container.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Digits of the ids that container engines give.
@@ -86,7 +87,31 @@ fn is_overseer(part: &str) -> bool {
         || part == "supervisor"
 }
 
-fn named<'p>(part: &'p str, parent: &str) -> Option<(Engine, &'p str)> {
+fn named<'p>(part: &'p str, parent: &str) -> Option<(Engine, Cow<'p, str>)> {
+    let (engine, id) = by_engine(part, parent)?;
+    // systemd writes what a name of a unit may not have, and hyphens in scopes, as `\xNN`.
+    Some((engine, if engine == Engine::Nspawn { unescaped(id) } else { id.into() }))
+}
+
+/// A unit's name as it was before systemd escaped it (systemd.unit(5), "String escaping").
+fn unescaped(text: &str) -> Cow<'_, str> {
+    let mut parts = text.split("\\x");
+    let first = parts.next().unwrap_or_default();
+    let mut out = String::from(first);
+    for part in parts {
+        let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte.filter(u8::is_ascii_graphic).zip(part.get(2..)) {
+            Some((byte, rest)) => {
+                out.push(char::from(byte));
+                out.push_str(rest);
+            }
+            None => return text.into(),
+        }
+    }
+    out.into()
+}
+
+fn by_engine<'p>(part: &'p str, parent: &str) -> Option<(Engine, &'p str)> {
     let scope = part.strip_suffix(".scope").unwrap_or(part);
     for (prefix, engine) in [
         ("docker-", Engine::Docker),
@@ -137,6 +162,11 @@ fn named<'p>(part: &'p str, parent: &str) -> Option<(Engine, &'p str)> {
     if let Some(name) =
         part.strip_prefix("systemd-nspawn@").and_then(|rest| rest.strip_suffix(".service"))
     {
+        return Some((Engine::Nspawn, name));
+    }
+    // What systemd's machine manager registers; of virtual machines libvirt's are named as such.
+    let machine = part.strip_suffix(".scope").and_then(|scope| scope.strip_prefix("machine-"));
+    if let Some(name) = machine.filter(|name| !name.starts_with("qemu\\x2d")) {
         return Some((Engine::Nspawn, name));
     }
     None
@@ -198,6 +228,16 @@ mod tests {
             ("/machine/web.libvirt-lxc", Engine::LibvirtLxc, "web"),
             ("/machine.slice/machine-lxc\\x2d71\\x2dweb.scope", Engine::LibvirtLxc, "71\\x2dweb"),
             ("/machine.slice/systemd-nspawn@web.service/payload", Engine::Nspawn, "web"),
+            ("/machine.slice/systemd-nspawn@my\\x2dweb.service/payload", Engine::Nspawn, "my-web"),
+            ("/machine.slice/machine-web.scope/payload", Engine::Nspawn, "web"),
+            (
+                "/machine.slice/machine-my\\x2dweb.scope/payload/init.scope",
+                Engine::Nspawn,
+                "my-web",
+            ),
+            ("/machine.slice/machine-odd\\x2.scope", Engine::Nspawn, "odd\\x2"),
+            ("/machine.slice/machine-odd\\x0a.scope", Engine::Nspawn, "odd\\x0a"),
+            ("/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt", Engine::Any, "libvirt"),
         ] {
             assert_eq!(claim(path), Some((engine, name.to_owned())), "{path}");
         }
@@ -221,6 +261,7 @@ mod tests {
             "/kubepods.slice/crio-conmon-ID.scope",
             "/lxc.monitor.web",
             "/machine.slice/systemd-nspawn@web.service/supervisor",
+            "/machine.slice/machine-web.scope/supervisor",
         ] {
             assert_eq!(claim(path), None, "{path}");
         }
