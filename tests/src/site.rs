@@ -77,6 +77,8 @@ impl Site {
         command
             .env_clear()
             .env("HOME", self.folder.path())
+            // Root's is one for the whole machine.
+            .env("EYAS_CACHE_DIR", self.folder.path().join("cache"))
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .current_dir(self.folder.path())
             .args(arguments)

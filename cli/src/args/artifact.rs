@@ -249,6 +249,10 @@ pub(crate) struct VerifyArgs {
 /// Arguments of `artifact status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
+    /// Trust policy that says what is revoked [default: trust.yaml beside the configuration file]
+    /// [env: EYAS_POLICY]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) socket: SocketArgs,
 }

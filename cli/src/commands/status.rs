@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use eyas_artifact::{Entry, Generation};
-use eyas_ops::{CheckedReference, Checks, OpsError, SignerWords, Standing};
+use eyas_ops::{CheckedReference, Checks, OpsError, RevokedArtifact, SignerWords, Standing};
 use eyas_store::HistoryEntry;
 use serde::Serialize;
 
 use super::install::{labels, store};
 use super::sensor::ask;
-use crate::args::{Global, ListArgs, StatusArgs};
+use crate::args::{Global, ListArgs, StatusArgs, TrustArgs};
 use crate::printer::{Document, Printer, Table};
 use crate::settings::Settings;
 use crate::wiring;
@@ -21,6 +21,8 @@ struct StatusDocument {
     store: String,
     generation: Option<Generation>,
     pins: BTreeSet<String>,
+    /// What is active and was revoked since; none where the policy cannot be read.
+    revoked: Option<Vec<RevokedArtifact>>,
     sensor: SensorLine,
     last_check: Option<Checks>,
 }
@@ -49,6 +51,10 @@ impl Document for StatusDocument {
                 let mut entries = generation.entries.iter();
                 entries.try_for_each(|entry| artifact(entry, pinned(entry), out))?;
             }
+        }
+        for artifact in self.revoked.iter().flatten() {
+            writeln!(out, "revoked since: {artifact}")?;
+            writeln!(out, "  install a version that is not revoked, or uninstall it")?;
         }
         self.sensor.text(self.generation.as_ref(), out)?;
         match &self.last_check {
@@ -138,8 +144,28 @@ pub(super) fn run(
     };
     let last_check = eyas_ops::last_checks(&store)?;
     let pins = store.pins().map_err(OpsError::from)?;
+    let revoked = revoked(args, generation.as_ref(), settings, printer);
     let store = store.directory().display().to_string();
-    Ok(printer.data(&StatusDocument { store, generation, pins, sensor, last_check })?)
+    Ok(printer.data(&StatusDocument { store, generation, pins, revoked, sensor, last_check })?)
+}
+
+/// What is active and was revoked since. A policy that cannot be read hides nothing else.
+fn revoked(
+    args: &StatusArgs,
+    active: Option<&Generation>,
+    settings: &Settings,
+    printer: &Printer,
+) -> Option<Vec<RevokedArtifact>> {
+    let policy = TrustArgs { policy: args.policy.clone(), ..TrustArgs::default() };
+    match wiring::revocations(settings, &policy) {
+        Ok(revocations) => {
+            Some(active.map(|active| eyas_ops::revoked(active, &revocations)).unwrap_or_default())
+        }
+        Err(error) => {
+            printer.warn(format!("what is revoked is not known: {error:#}"));
+            None
+        }
+    }
 }
 
 #[derive(Serialize)]

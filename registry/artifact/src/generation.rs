@@ -58,6 +58,9 @@ pub struct Entry {
     /// Who else counted, where a rule asks for several signers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_signers: Vec<SignerRecord>,
+    /// Whose statements met the rule, one for each that it requires.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<AttestationRecord>,
     /// When it was signed, RFC 3339, if the signature says so in a way that was verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_at: Option<String>,
@@ -88,6 +91,15 @@ pub struct SignerRecord {
     /// Verified signing time, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_at: Option<String>,
+}
+
+/// Whose statements of one type made an artifact acceptable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttestationRecord {
+    /// Type of the statement, such as `https://slsa.dev/provenance/v1`.
+    pub predicate_type: String,
+    /// Everybody who made one that is accepted; each of them suffices.
+    pub signers: Vec<SignerRecord>,
 }
 
 /// One file of an artifact.

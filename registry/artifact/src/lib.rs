@@ -27,7 +27,8 @@ pub use config::{
 pub use digest::{Digest, Hasher};
 pub use error::ArtifactError;
 pub use generation::{
-    Entry, GENERATION_FORMAT, Generation, InstalledFile, MAX_GENERATION_BYTES, SignerRecord,
+    AttestationRecord, Entry, GENERATION_FORMAT, Generation, InstalledFile, MAX_GENERATION_BYTES,
+    SignerRecord,
 };
 pub use kind::Kind;
 pub use lock::{LOCK_FORMAT, Lock, Locked, MAX_LOCK_BYTES};

@@ -136,7 +136,7 @@ impl Trust {
             // Whoever types the whole reference must not get around what an index asks for.
             catalog.complete(listener).await;
         }
-        catalog.hold_to(&self.policy, client).await?;
+        catalog.hold_to(&self.policy, client, listener).await?;
         if heard {
             let mut policy = rules.clone();
             catalog.add_sections(asked, &mut policy, self.from_index)?;

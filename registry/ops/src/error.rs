@@ -48,6 +48,21 @@ pub enum OpsError {
     /// A temporary file cannot be written.
     #[error("cannot write a temporary file: {0}")]
     Scratch(io::Error),
+    /// A signed index is older than what was accepted in its place.
+    #[error(
+        "index `{name}` {}, and one signed at {newest} was accepted before",
+        found.as_ref().map_or_else(|| "does not tell when it was signed".to_owned(), |at| format!("was signed at {at}"))
+    )]
+    OlderIndex {
+        /// Name of the index.
+        name: String,
+        /// When it was signed, if anything tells.
+        found: Option<String>,
+        /// Newest signing time that was accepted.
+        newest: String,
+        /// Where that is noted.
+        note: PathBuf,
+    },
     /// An index does not answer, or wrongly.
     #[error("index `{name}` cannot be fetched: {source}")]
     IndexFetch {
@@ -342,6 +357,7 @@ impl OpsError {
             | Self::NotInstalled { .. }
             | Self::NotPinned { .. } => Class::NotFound,
             Self::KindNotAllowed { .. }
+            | Self::OlderIndex { .. }
             | Self::RevokedGeneration { .. }
             | Self::BelowMinimum { .. }
             | Self::OtherVersion { .. } => Class::Verification,
@@ -425,6 +441,11 @@ impl OpsError {
             Self::Scratch(_) => {
                 Some("`TMPDIR` names another directory for temporary files".to_owned())
             }
+            Self::OlderIndex { note, .. } => Some(format!(
+                "an older index may be replayed; where its publisher means it to be used, have it signed \
+                 anew, or remove `{}`",
+                note.display()
+            )),
             Self::RevokedGeneration { sound: Some(number), .. } => {
                 Some(format!("nothing in generation {number} is revoked: `--to {number}`"))
             }

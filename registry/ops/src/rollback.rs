@@ -1,8 +1,11 @@
 //! Rollback: an earlier generation becomes active again, and the sensor is told.
 
-use eyas_artifact::Generation;
+use std::fmt;
+
+use eyas_artifact::{Entry, Generation, Version};
 use eyas_store::{HistoryEntry, LockedStore, Store};
 use eyas_trust::Revocations;
+use serde::Serialize;
 
 use crate::flat::Flat;
 use crate::transaction::{Confirmation, LOCK_PATIENCE, Told, activation, unreachable};
@@ -68,6 +71,32 @@ pub fn rollback(
     Ok(RolledBack { from, to: generation, confirmation: Some(confirmation) })
 }
 
+/// An artifact of a generation of which something was revoked after it was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RevokedArtifact {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: Version,
+    /// What of it is revoked, with the reason that the policy gives.
+    pub why: String,
+}
+
+impl fmt::Display for RevokedArtifact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}, {}", self.name, self.version, self.why)
+    }
+}
+
+/// What is in a generation that a policy has revoked since.
+pub fn revoked(generation: &Generation, revocations: &Revocations) -> Vec<RevokedArtifact> {
+    let of = |entry: &Entry| {
+        let why = revocations.of(entry)?;
+        Some(RevokedArtifact { name: entry.name.clone(), version: entry.version.clone(), why })
+    };
+    generation.entries.iter().filter_map(of).collect()
+}
+
 /// What was accepted once may have been revoked since.
 fn hold_to_revocations(
     store: &Store,
@@ -75,14 +104,7 @@ fn hold_to_revocations(
     from: Option<u64>,
     revocations: &Revocations,
 ) -> Result<(), OpsError> {
-    let revoked = |generation: &Generation| -> Vec<String> {
-        let of = |entry: &eyas_artifact::Entry| {
-            let why = revocations.of(entry)?;
-            Some(format!("{} {}, {why}", entry.name, entry.version))
-        };
-        generation.entries.iter().filter_map(of).collect()
-    };
-    let what = revoked(target);
+    let what = revoked(target, revocations);
     if what.is_empty() {
         return Ok(());
     }
@@ -90,12 +112,12 @@ fn hold_to_revocations(
     let others = store.history()?.into_iter().filter(usable).map(|entry| entry.generation);
     let sound = others
         .filter(|other| Some(other.number) != from && other.number != target.number)
-        .filter(|other| revoked(other).is_empty())
+        .filter(|other| revoked(other, revocations).is_empty())
         .max_by_key(|other| other.number);
     Err(OpsError::RevokedGeneration {
         generation: target.number,
         policy: revocations.origin().to_owned(),
-        what,
+        what: what.iter().map(ToString::to_string).collect(),
         sound: sound.map(|generation| generation.number),
     })
 }

@@ -35,6 +35,7 @@ impl LockedStore {
             config: pinned.config().clone(),
             layer: pinned.layer().clone(),
             signers: verified.signers().to_vec(),
+            attestations: verified.attestations().to_vec(),
             signed_at: verified.signed_at().map(str::to_owned),
             accepted_by: verified.accepted_by().copied(),
         };

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use eyas_artifact::{
-    BundleConfig, Descriptor, Digest, Entry, Hasher, InstalledFile, Kind, MAX_CONFIG_BYTES,
-    SignerRecord, Version,
+    AttestationRecord, BundleConfig, Descriptor, Digest, Entry, Hasher, InstalledFile, Kind,
+    MAX_CONFIG_BYTES, SignerRecord, Version,
 };
 
 use crate::blobs::BlobWriter;
@@ -32,6 +32,8 @@ pub struct Source {
     pub layer: Descriptor,
     /// Who signed it, the one to show first.
     pub signers: Vec<SignerRecord>,
+    /// Who made the statements that were required.
+    pub attestations: Vec<AttestationRecord>,
     /// Verified signing time, RFC 3339.
     pub signed_at: Option<String>,
     /// Fingerprint of what has accepted it.
@@ -273,6 +275,7 @@ fn entry(source: Source, config: BundleConfig, files: Vec<InstalledFile>, reason
         layer_digest: source.layer.digest,
         signer: signers.next(),
         other_signers: signers.collect(),
+        attestations: source.attestations,
         signed_at: source.signed_at,
         accepted_by: source.accepted_by,
         reason,

@@ -21,6 +21,10 @@ use crate::explain::{Check, Step};
 /// Name of the kind.
 const KIND: (&str, &str) = ("dsse", "0.0.2");
 
+/// A kind that is not verified: it binds an envelope by the hash of the bytes that the log was sent,
+/// which bundles do not keep.
+const OLD_STATEMENT: (&str, &str) = ("intoto", "0.0.1");
+
 /// A bundle with every log entry that it carries.
 #[derive(Debug)]
 pub(crate) struct WholeBundle {
@@ -28,6 +32,8 @@ pub(crate) struct WholeBundle {
     pub(crate) bundle: Bundle,
     /// The entries of this module's kind.
     pub(crate) envelopes: Vec<EnvelopeEntry>,
+    /// Why what came along to vouch for a key's signature is not there.
+    pub(crate) set_aside: Option<Check>,
 }
 
 /// An entry of kind `dsse` 0.0.2 as a bundle carries it.
@@ -55,6 +61,10 @@ struct Kind {
 impl Kind {
     fn is_ours(&self) -> bool {
         (self.kind.as_str(), self.version.as_str()) == KIND
+    }
+
+    fn is_old_statement(&self) -> bool {
+        (self.kind.as_str(), self.version.as_str()) == OLD_STATEMENT
     }
 }
 
@@ -143,15 +153,17 @@ impl WholeBundle {
         };
         let read = |text: &str| Bundle::from_json(text).map_err(|error| malformed(&error));
         // What this cannot read the library refuses, in its own words.
-        let ours = serde_json::from_str::<Kinds>(text).is_ok_and(|kinds| {
-            kinds
-                .verification_material
-                .tlog_entries
-                .iter()
-                .any(|entry| entry.kind_version.is_ours())
-        });
-        if !ours {
-            return Ok(Self { bundle: read(text)?, envelopes: Vec::new() });
+        let kinds = serde_json::from_str::<Kinds>(text);
+        let kinds = kinds.map(|kinds| kinds.verification_material.tlog_entries).unwrap_or_default();
+        if kinds.iter().any(|entry| entry.kind_version.is_old_statement()) {
+            let (kind, version) = OLD_STATEMENT;
+            return Err(refused(format!(
+                "the log entry is of kind `{kind}` {version}, which is not verified; attest with \
+                 `--rekor-entry-type dsse`"
+            )));
+        }
+        if !kinds.iter().any(|entry| entry.kind_version.is_ours()) {
+            return Ok(Self { bundle: read(text)?, envelopes: Vec::new(), set_aside: None });
         }
         let mut json: Value = serde_json::from_str(text).map_err(|error| malformed(&error))?;
         let entries = json
@@ -169,7 +181,7 @@ impl WholeBundle {
             *left = others.into();
         }
         let envelopes = ours.into_iter().map(EnvelopeEntry::read).collect::<Result<_, _>>()?;
-        Ok(Self { bundle: read(&json.to_string())?, envelopes })
+        Ok(Self { bundle: read(&json.to_string())?, envelopes, set_aside: None })
     }
 
     /// How many log entries there are.

@@ -208,6 +208,7 @@ pub(crate) fn statement_as_bundle(
             return Err(check);
         }
         with(material(&BTreeMap::new())?)
+            .map(|bundle| WholeBundle { set_aside: Some(check), ..bundle })
     })
 }
 
@@ -316,6 +317,54 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Annotations of a statement whose log entry is of this kind.
+    fn logged_as(kind: &str, version: &str) -> BTreeMap<String, String> {
+        let body = json!({ "apiVersion": version, "kind": kind, "spec": {} }).to_string();
+        let entry = json!({
+            "SignedEntryTimestamp": "AAAA",
+            "Payload": {
+                "body": STANDARD.encode(body),
+                "integratedTime": 1_700_000_000,
+                "logIndex": 7,
+                "logID": "ab".repeat(32),
+            },
+        });
+        annotations(&[(LOG_ENTRY, &entry.to_string())])
+    }
+
+    #[test]
+    fn entries_of_a_kind_that_is_not_verified_vouch_for_nobody() {
+        let envelope = json!({
+            "payload": STANDARD.encode("{}"),
+            "payloadType": "application/vnd.in-toto+json",
+            "signatures": [{ "sig": STANDARD.encode("signature") }],
+        });
+        let envelope = envelope.to_string().into_bytes();
+        let mut found = logged_as("intoto", "0.0.1");
+        // By key it is as if there were none; where one is required, the refusal says why there is none.
+        let by_key = statement_as_bundle(&envelope, &found).unwrap();
+        assert_eq!(by_key.entries(), 0);
+        let key = crate::SigningKey::generate().unwrap().public().clone();
+        let artifact = sigstore::types::Artifact::from_blob(b"{}");
+        let roots = crate::roots::Roots::prepare(&[]).unwrap();
+        let check = crate::keyless::prove_logged(&key, &by_key, &artifact, &roots).unwrap_err();
+        assert_eq!(check.step, Step::TransparencyLog);
+        assert!(check.detail.contains("`intoto` 0.0.1"), "{check}");
+        // An identity is nobody without its entry.
+        found.insert(
+            CERTIFICATE.to_owned(),
+            pem::encode(&pem::Pem::new("CERTIFICATE", vec![0x30, 0x00])),
+        );
+        let check = statement_as_bundle(&envelope, &found).unwrap_err();
+        assert_eq!(check.step, Step::TransparencyLog);
+        assert!(check.detail.contains("--rekor-entry-type dsse"), "{check}");
+        // Its successor is read.
+        assert_eq!(
+            statement_as_bundle(&envelope, &logged_as("intoto", "0.0.2")).unwrap().entries(),
+            1
+        );
     }
 
     #[test]

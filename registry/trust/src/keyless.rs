@@ -85,6 +85,9 @@ pub(crate) fn prove_logged(
 ) -> Result<Option<String>, Check> {
     let failed_log = |detail: &str| Check::new(Step::TransparencyLog, detail);
     if bundle.entries() == 0 {
+        if let Some(check) = &bundle.set_aside {
+            return Err(check.clone());
+        }
         return Err(failed_log("the signature has no log entry, and one is required"));
     }
     every_entry_is_proven(bundle)?;

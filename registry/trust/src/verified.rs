@@ -3,7 +3,7 @@
 //! [`Verified`] can only be made in this crate, by [`crate::Verifier`]; whatever takes one by value
 //! cannot be reached by content that was not verified.
 
-use eyas_artifact::{Digest, SignerRecord, Version};
+use eyas_artifact::{AttestationRecord, Digest, SignerRecord, Version};
 
 use crate::explain::Explanation;
 
@@ -12,6 +12,7 @@ use crate::explain::Explanation;
 pub struct Verified<T> {
     inner: T,
     signers: Vec<SignerRecord>,
+    attestations: Vec<AttestationRecord>,
     explanation: Explanation,
     minimum_version: Option<Version>,
     accepted_by: Option<Digest>,
@@ -20,8 +21,8 @@ pub struct Verified<T> {
 
 impl<T> Verified<T> {
     pub(crate) fn new(inner: T, decision: Decision, accepted_by: Option<Digest>) -> Self {
-        let Decision { signers, explanation, minimum_version, rule_cases } = decision;
-        Self { inner, signers, explanation, minimum_version, accepted_by, rule_cases }
+        let Decision { signers, attestations, explanation, minimum_version, rule_cases } = decision;
+        Self { inner, signers, attestations, explanation, minimum_version, accepted_by, rule_cases }
     }
 
     /// The [fingerprint](crate::Verifier::fingerprint) of what has accepted it.
@@ -42,6 +43,11 @@ impl<T> Verified<T> {
     /// Who vouched: one record per accepted signer, or one that says why none was needed.
     pub fn signers(&self) -> &[SignerRecord] {
         &self.signers
+    }
+
+    /// Who made the statements that the rule requires.
+    pub fn attestations(&self) -> &[AttestationRecord] {
+        &self.attestations
     }
 
     /// The signer to show where there is room for one.
@@ -75,6 +81,7 @@ impl<T> Verified<T> {
 #[derive(Debug, Clone)]
 pub struct Decision {
     pub(crate) signers: Vec<SignerRecord>,
+    pub(crate) attestations: Vec<AttestationRecord>,
     pub(crate) explanation: Explanation,
     pub(crate) minimum_version: Option<Version>,
     pub(crate) rule_cases: bool,

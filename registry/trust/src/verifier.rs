@@ -4,7 +4,7 @@
 //! Fetching is in [`crate::discovery`]. The order is: revoked, which rule, listed digests,
 //! signatures, their number, attestations. Whatever is not accepted here is refused.
 
-use eyas_artifact::{Digest, Reference, SignerRecord};
+use eyas_artifact::{AttestationRecord, Digest, Reference, SignerRecord};
 use jiff::Timestamp;
 
 use crate::evidence::{Candidate, MAX_CANDIDATES};
@@ -118,9 +118,10 @@ impl Verifier {
                 self.signers(rule, accept, *threshold, &case, &mut explanation)?
             }
         };
-        self.attested(rule, &case, &mut explanation)?;
+        let attestations = self.attested(rule, &case, &mut explanation)?;
         let minimum_version = rule.minimum_version.clone();
-        Ok(Decision { signers, explanation, minimum_version, rule_cases: rule.needs_cases })
+        let rule_cases = rule.needs_cases;
+        Ok(Decision { signers, attestations, explanation, minimum_version, rule_cases })
     }
 
     /// Decides about an index file, by the bundle beside it. `None` when the policy says nothing
@@ -154,7 +155,9 @@ impl Verifier {
             }
             Basis::Unsigned | Basis::Listed => vec![recorded(UNSIGNED)],
         };
-        Ok(Some(Decision { signers, explanation, minimum_version: None, rule_cases: false }))
+        let attestations = Vec::new();
+        let (minimum_version, rule_cases) = (None, false);
+        Ok(Some(Decision { signers, attestations, explanation, minimum_version, rule_cases }))
     }
 
     fn explanation(&self, rule: &Rule, case: &Case<'_>) -> Explanation {
@@ -217,13 +220,21 @@ impl Verifier {
         rule: &Rule,
         case: &Case<'_>,
         explanation: &mut Explanation,
-    ) -> Result<(), TrustError> {
+    ) -> Result<Vec<AttestationRecord>, TrustError> {
+        let mut records = Vec::new();
         for wanted in &rule.attestations {
             let mut examined = self.examine_all(case, &wanted.accept, &wanted.predicate_type);
             for one in &mut examined {
                 one.hold_to_conditions(wanted);
             }
             let met = examined.iter().any(|one| one.attempt.accepted());
+            let mut signers: Vec<SignerRecord> = Vec::new();
+            let accepted = examined.iter().filter(|one| one.attempt.accepted());
+            for signer in accepted.filter_map(|one| one.attempt.signer.as_ref()) {
+                if !signers.contains(signer) {
+                    signers.push(signer.clone());
+                }
+            }
             let attempts = examined.into_iter().map(|one| one.attempt);
             if !met {
                 flooded(case)?;
@@ -242,8 +253,10 @@ impl Verifier {
                 })));
             }
             explanation.attempts.extend(attempts);
+            records
+                .push(AttestationRecord { predicate_type: wanted.predicate_type.clone(), signers });
         }
-        Ok(())
+        Ok(records)
     }
 
     /// Nobody was asked for, so everything that is proven is worth naming.

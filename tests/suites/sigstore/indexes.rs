@@ -49,6 +49,91 @@ fn an_index_with_a_rule_has_to_be_signed_by_whom_the_rule_names() {
 }
 
 #[test]
+fn an_older_signed_index_is_not_taken_for_the_present_one() {
+    let (registry, site) = stage(BY_KEY, "ignored");
+    let files = ["index.yaml", "index.yaml.sigstore.json"];
+    let read = || files.map(|file| fs::read(site.path(file)).expect("there"));
+    let write = |kept: &[Vec<u8>; 2]| {
+        for (file, bytes) in files.iter().zip(kept) {
+            fs::write(site.path(file), bytes).expect("written");
+        }
+    };
+    sign(&site, "indexer");
+    let first = read();
+    site.install(&["demo-rules"]).expect_code(0);
+    // Signing times have whole seconds.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    site.publish(&registry, "1.1.0", Some("signer"), &[("demo.yaml", &marker_rule("B", "/x"))]);
+    sign(&site, "indexer");
+    let second = read();
+    site.install(&["demo-rules"]).expect_code(0);
+    let before = site.snapshot();
+    write(&first);
+    let told = ["index `index` was signed at", "accepted before", "may be replayed"];
+    site.install(&["demo-rules"]).expect_code(VERIFICATION).expect_stderr(&told);
+    let verify = ["artifact", "verify", "demo-rules", "--policy", "trust.yaml", "--plain-http"];
+    site.run(&[&verify[..], &["--index-file", "index.yaml"]].concat())
+        .expect_code(VERIFICATION)
+        .expect_stderr(&told);
+    // A note that is spoilt is not taken for none.
+    let notes = site.path("cache/indexes");
+    let note = fs::read_dir(&notes).expect("notes").flatten().map(|entry| entry.path());
+    let note = note.into_iter().find(|path| path.extension().is_some_and(|end| end == "newest"));
+    let note = note.expect("a note");
+    let kept = fs::read(&note).expect("a note");
+    fs::write(&note, "soon").expect("spoilt");
+    site.install(&["demo-rules"]).expect_code(8).expect_stderr(&["`soon`"]);
+    fs::write(&note, kept).expect("put back");
+    // The newest stays usable.
+    write(&second);
+    site.install(&["demo-rules"]).expect_code(0);
+    assert_eq!(site.snapshot(), before, "the store changed");
+}
+
+#[test]
+fn a_signed_index_that_moves_a_name_does_not_move_what_is_installed() {
+    let (registry, site) = stage(BY_KEY, "ignored");
+    sign(&site, "indexer");
+    site.install(&["demo-rules"]).expect_code(0);
+    let before = site.snapshot();
+    // The same name and a higher version, by an accepted signer, from elsewhere.
+    fs::write(site.path("there.yaml"), marker_rule("There", "/x")).expect("rules");
+    let reference = registry.reference("other/demo-rules:1.1.0");
+    let push = ["registry", "push", &reference, "there.yaml", "--type", "rulesfile"];
+    let more = ["--version", "1.1.0", "--name", "demo-rules", "--plain-http"];
+    let signed = ["--sign-key", "signer", "--tag", "latest"];
+    site.run(&[&push[..], &more[..], &signed[..]].concat()).expect_code(0);
+    let text = fs::read_to_string(site.path("index.yaml")).expect("an index");
+    assert!(text.contains("team/demo-rules"), "{text}");
+    let moved = text.replace("team/demo-rules", "other/demo-rules");
+    fs::write(site.path("index.yaml"), moved).expect("written");
+    sign(&site, "indexer");
+    let told = ["other/demo-rules", "--allow-other-repository"];
+    for more in [&[][..], &["--allow-downgrade"]] {
+        let asked = [&["demo-rules"], more].concat();
+        site.install(&asked).expect_code(VERIFICATION).expect_stderr(&told);
+    }
+    assert_eq!(site.snapshot(), before, "the store changed");
+}
+
+#[test]
+fn a_signed_child_of_an_unsigned_index_is_no_way_around_the_index() {
+    let (_registry, site) = stage(BY_KEY, "honoured");
+    let refused = || {
+        let told = ["index.yaml", "has no signature"];
+        site.install(&["demo-rules"]).expect_code(VERIFICATION).expect_stderr(&told);
+    };
+    refused();
+    // A bundle by the key of what it lists is not one by the key of the index.
+    sign(&site, "signer");
+    let told = ["failed at signature"];
+    site.install(&["demo-rules"]).expect_code(VERIFICATION).expect_stderr(&told);
+    fs::remove_file(site.path("index.yaml.sigstore.json")).expect("removed");
+    refused();
+    assert!(!site.store().exists() || site.snapshot().is_empty(), "something was installed");
+}
+
+#[test]
 fn entries_speak_for_signatures_only_where_a_signed_index_may() {
     // No rule is about the repository: only the index says who signs.
     for (signatures, accepted) in [("ignored", false), ("honoured", true)] {

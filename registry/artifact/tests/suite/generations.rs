@@ -14,6 +14,7 @@ pub(crate) fn entry(kind: Kind, name: &str) -> Entry {
         layer_digest: Digest::sha256(b"layer"),
         signer: Some(SignerRecord { form: "key".to_owned(), ..SignerRecord::default() }),
         other_signers: Vec::new(),
+        attestations: Vec::new(),
         signed_at: None,
         accepted_by: None,
         reason: "requested".to_owned(),

@@ -32,6 +32,7 @@ fn installed(candidates: &[Candidate]) -> Generation {
             layer_digest: candidate.manifest_digest,
             signer: None,
             other_signers: Vec::new(),
+            attestations: Vec::new(),
             signed_at: candidate.signed_at.clone(),
             accepted_by: None,
             reason: String::new(),

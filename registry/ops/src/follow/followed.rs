@@ -262,6 +262,7 @@ mod tests {
             layer_digest: digest,
             signer: None,
             other_signers: Vec::new(),
+            attestations: Vec::new(),
             signed_at: None,
             accepted_by: None,
             reason: String::new(),

@@ -12,7 +12,7 @@ use super::{IndexBook, IndexSource, LIMIT};
 use crate::OpsError;
 
 /// Largest note beside a copy that is read, in bytes.
-const MAX_NOTE_BYTES: u64 = 4096;
+pub(super) const MAX_NOTE_BYTES: u64 = 4096;
 
 /// A copy of an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,13 +126,25 @@ impl Copies {
     fn path(&self, source: &IndexSource) -> Option<PathBuf> {
         let name = match self.manner {
             Manner::StandIn => {
-                let mark = Digest::sha256(source.address()).hex();
-                format!("{}-{}.yaml", source.name, &mark[..16])
+                format!("{}-{}.yaml", source.name, mark(source))
             }
             Manner::ByCommand(_) => format!("{}.yaml", source.name),
         };
         Some(self.dir.as_ref()?.join("indexes").join(name))
     }
+
+    /// Where the newest signing time of an index is noted, by its address whatever the copy is called.
+    /// A path counts as what it leads to from everywhere: `index.yaml` is not one file.
+    pub(super) fn newest_path(&self, source: &IndexSource) -> Option<PathBuf> {
+        let absolute = source.clone().absolute();
+        let name = format!("{}-{}.newest", source.name, mark(absolute.as_ref().unwrap_or(source)));
+        Some(self.dir.as_ref()?.join("indexes").join(name))
+    }
+}
+
+/// The address of an index as part of a file name.
+fn mark(source: &IndexSource) -> String {
+    Digest::sha256(source.address()).hex().chars().take(16).collect()
 }
 
 fn note_beside(path: &Path) -> PathBuf {
@@ -148,7 +160,7 @@ fn read_note(path: &Path, bytes: &[u8]) -> Option<String> {
 }
 
 /// Writes a file whole or not at all.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), OpsError> {
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), OpsError> {
     let failed = |error| OpsError::storage("keep the copy", path, error);
     let dir = path.parent().unwrap_or(path);
     fs::create_dir_all(dir).map_err(failed)?;

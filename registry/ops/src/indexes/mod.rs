@@ -7,6 +7,7 @@
 mod book;
 mod copies;
 mod listed;
+mod newest;
 mod publish;
 mod signed;
 mod source;

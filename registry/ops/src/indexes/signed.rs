@@ -1,6 +1,6 @@
 //! Indexes that a policy has rules about: the bundle beside each, held against its rule.
 //!
-//! Owns where that bundle is. An index in a registry is an artifact, signed like one, and held against the
+//! Owns where that bundle is; that none goes back in time is held in `newest`. An index in a registry is an artifact, signed like one, and held against the
 //! rule for its repository. Without a rule an index is as good as the policy's rules about what it names.
 
 use std::fs;
@@ -8,11 +8,11 @@ use std::io::{ErrorKind, Read as _};
 
 use eyas_artifact::{Digest, Manifest, Reference};
 use eyas_oci::{Client, OciError};
-use eyas_trust::{MAX_BUNDLE_BYTES, Verifier};
+use eyas_trust::{Decision, MAX_BUNDLE_BYTES, Verifier};
 use url::Url;
 
 use super::{Catalog, IndexLocation, IndexSource};
-use crate::OpsError;
+use crate::{Listener, OpsError};
 
 /// What the bundle's name has more than the index's.
 pub(super) const BUNDLE_SUFFIX: &str = ".sigstore.json";
@@ -23,17 +23,22 @@ impl Catalog {
         &self,
         verifier: &Verifier,
         client: &Client,
+        listener: &dyn Listener,
     ) -> Result<(), OpsError> {
         for (source, content) in &self.known().documents {
             let address = source.address();
             if verifier.policy().rule_for_index(&address, &source.name).is_some() {
                 let bundle = source.bundle(client).await?;
-                verifier.decide_index(&address, &source.name, content, bundle)?;
+                let decided = verifier.decide_index(&address, &source.name, content, bundle)?;
+                if let Some(decision) = decided {
+                    self.copies.hold_to_newest(source, &decision, listener)?;
+                }
             }
             if let IndexLocation::Registry(reference) = &source.location
                 && verifier.policy().rule_for(reference).is_some()
             {
-                source.hold_artifact(reference, content, verifier, client).await?;
+                let decision = source.hold_artifact(reference, content, verifier, client).await?;
+                self.copies.hold_to_newest(source, &decision, listener)?;
             }
         }
         Ok(())
@@ -48,7 +53,7 @@ impl IndexSource {
         content: &[u8],
         verifier: &Verifier,
         client: &Client,
-    ) -> Result<(), OpsError> {
+    ) -> Result<Decision, OpsError> {
         let failed = |source| OpsError::IndexFetch { name: self.name.clone(), source };
         let fetched = client.manifest(reference).await.map_err(failed)?;
         let manifest = Manifest::from_slice(&fetched.bytes)
@@ -59,8 +64,7 @@ impl IndexSource {
             let what = format!("index `{}` of {reference}", self.name);
             return Err(failed(OciError::DigestMismatch { what, expected, found }));
         }
-        verifier.check(client, reference, &fetched.digest).await?;
-        Ok(())
+        Ok(verifier.check(client, reference, &fetched.digest).await?)
     }
 
     /// The bundle beside the index, if there is one. Only files and web addresses have a beside.

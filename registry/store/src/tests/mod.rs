@@ -68,6 +68,7 @@ impl Sample {
             config: Descriptor::of(self.kind.config_media_type(), &self.config()),
             layer: Descriptor::of(self.kind.layer_media_type(), &self.layer()),
             signers: vec![SignerRecord { form: "key".to_owned(), ..SignerRecord::default() }],
+            attestations: Vec::new(),
             signed_at: Some("2026-01-01T00:00:00Z".to_owned()),
             accepted_by: None,
         }

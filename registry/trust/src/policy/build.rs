@@ -45,11 +45,22 @@ impl Policy {
 }
 
 impl Revocations {
-    /// Reads the revocations of a policy file and nothing that it points at.
+    /// Reads the revocations of a policy file, and nothing that the file points at.
     pub fn parse(yaml: &[u8], name: &str) -> Result<Self, Box<PolicyError>> {
         let builder = Builder { file: name, keys: &SystemKeys::beside(name), roots: Vec::new() };
         let Document::V1(file) = builder.read(yaml)?;
-        Ok(Self { origin: name.to_owned(), revoked: builder.revoked(&file.revoked)? })
+        let threshold = |Spanned { value, .. }: &Spanned<RuleEntry>| {
+            let Spanned { value: pattern, referenced, .. } = &value.pattern;
+            let pattern =
+                Pattern::parse(pattern).map_err(|reason| builder.error(*referenced, reason))?;
+            // A rule that asks for nobody lets no revoked signer stand for nobody.
+            Ok((pattern, value.threshold.as_ref().map_or(1, |wanted| wanted.value.max(1))))
+        };
+        Ok(Self {
+            origin: name.to_owned(),
+            revoked: builder.revoked(&file.revoked)?,
+            thresholds: file.rules.iter().map(threshold).collect::<Built<_>>()?,
+        })
     }
 }
 

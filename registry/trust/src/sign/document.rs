@@ -128,22 +128,6 @@ pub fn attestation(
     envelope.bundle(&Signed::by_key(key, &envelope.message())?)
 }
 
-/// A bundle over the bytes of a document, as it is put beside an index file.
-pub(crate) fn detached(document: &[u8], signed: &Signed) -> Result<Vec<u8>, TrustError> {
-    let bundle = json!({
-        "mediaType": media::SIGSTORE_BUNDLE,
-        "verificationMaterial": signed.material(),
-        "messageSignature": {
-            "messageDigest": {
-                "algorithm": "SHA2_256",
-                "digest": STANDARD.encode(Digest::sha256(document).as_bytes()),
-            },
-            "signature": STANDARD.encode(&signed.signature),
-        },
-    });
-    to_json("bundle", &bundle)
-}
-
 fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Vec<u8>, TrustError> {
     serde_json::to_vec(value).map_err(|error| TrustError::Build { what, reason: error.to_string() })
 }

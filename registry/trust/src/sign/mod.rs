@@ -96,18 +96,22 @@ pub async fn attest(
 }
 
 /// Signs a document that is no artifact, such as an index file; gives the bundle to put beside it
-/// and who signed.
+/// and who signed. It is signed as artifacts are, in a statement that tells when: of two versions of
+/// a document a reader has to know which one is older.
 pub async fn sign_document(
     document: &[u8],
     signer: &Signer,
 ) -> Result<(Vec<u8>, SignerRecord), TrustError> {
-    let made = signer.sign(Message { bytes: document, envelope: None }).await?;
-    let bundle = document::detached(document, &made)?;
+    let (digest, now) = (Digest::sha256(document), Timestamp::now());
+    let envelope = Envelope::signed(&digest, now)?;
+    let message = envelope.message();
+    let made = signer.sign(Message { bytes: &message, envelope: Some(&envelope) }).await?;
+    let bundle = envelope.bundle(&made)?;
     if let (Some(roots), Vouched::Certificate(_)) = (signer.roots(), &made.vouched) {
-        hold(&bundle, &Artifact::from_blob(document), roots)?;
+        let digest = Sha256Hash::from(*digest.as_bytes());
+        hold(&bundle.json, &Artifact::from_digest(digest), roots)?;
     }
-    let record = made.record(&document::whole_seconds(Timestamp::now()));
-    Ok((bundle, record))
+    Ok((bundle.json, made.record(&document::whole_seconds(now))))
 }
 
 /// Holds a new bundle against the root, as whoever verifies it will.

@@ -217,6 +217,7 @@ fn entry(name: &str, kind: Kind, file: &str, content: &[u8]) -> Entry {
         layer_digest: digest,
         signer: None,
         other_signers: Vec::new(),
+        attestations: Vec::new(),
         signed_at: None,
         accepted_by: None,
         reason: "asked for".into(),
