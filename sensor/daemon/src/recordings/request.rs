@@ -121,7 +121,7 @@ impl Engine {
             Refusal::new(Code::Internal, message)
         })?;
         recordings.requests.fetch_add(1, Ordering::Relaxed);
-        let before = self.lost().dropped();
+        let before = self.probe_counters().dropped();
         let events = if asked.only_enabled { BTreeSet::new() } else { filter.events };
         let widened_by = match self.widen(&events) {
             Ok(count) => count,
@@ -177,7 +177,7 @@ impl Engine {
     /// Notices the end of a recording that was asked for: then the kernel is asked for no more than rules need.
     pub(crate) fn look_at_recording(&self) {
         let Some(track) = self.recordings.last() else { return };
-        track.kernel_has_lost(self.lost().dropped());
+        track.kernel_has_lost(self.probe_counters().dropped());
         if track.is_over()
             && let Err(error) = self.narrow()
         {
