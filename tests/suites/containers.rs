@@ -17,9 +17,9 @@ const RULE: &str = "- rule: ran\n  desc: d\n  condition: evt.type = execve and e
 const BUSYBOX: &str = "/bin/busybox";
 /// Names under which the containers' image has busybox, so that rules about programs have something to
 /// see; most are none of its own.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "sh", "nc", "wget", "mount", "ash", "true", "sleep", "cp", "tar", "unshare", "arping", "nmap",
-    "apk", "scp", "debugfs", "crontab", "cat", "ip",
+    "apk", "scp", "debugfs", "crontab", "cat", "ip", "insmod",
 ];
 
 /// A bundle of busybox for a low-level runtime.
@@ -386,7 +386,7 @@ fn podman_containers_are_known_by_their_first_alert() {
 
 /// What is done in a container (programs by their paths, for busybox's shell would run its own without
 /// starting any), with which flags it is started, and the public rule that is for it.
-const DONE: [(&str, &str, &str); 19] = [
+const DONE: [(&str, &str, &str); 20] = [
     ("Netcat Remote Code Execution in Container", "", "/bin/nc -e /bin/true 127.0.0.1 9"),
     ("Launch Suspicious Network Tool in Container", "", "nmap"),
     ("Launch Package Management Process in Container", "", "apk"),
@@ -405,6 +405,7 @@ const DONE: [(&str, &str, &str); 19] = [
     ("Debugfs Launched in Privileged Container", "--privileged", "debugfs"),
     ("Mount Launched in Privileged Container", "--privileged", "/bin/mount -t tmpfs x /etc"),
     ("Detect release_agent File Container Escapes", "--cap-add SYS_ADMIN", ": > /release_agent"),
+    ("Linux Kernel Module Injection Detected", "--cap-add SYS_MODULE", "/bin/insmod /bin/busybox"),
     ("Terminal shell in container", "-t", "true"),
     ("Read environment variable from /proc files", "", "cat /proc/self/environ"),
     (
@@ -436,6 +437,21 @@ const ON_HOST: [&[&str]; 6] = [
     &["nc", "-e", "/bin/true", "127.0.0.1", "9"],
     &["wget", "http://127.0.0.1:9/"],
 ];
+
+/// The rules about containers that are performed with their condition about containers taken as true.
+#[path = "performed/rows.rs"]
+#[expect(dead_code, reason = "only names are needed here")]
+mod rows;
+
+#[test]
+fn every_public_rule_about_containers_that_can_be_performed_is_done_in_one() {
+    let about = rows::UPSTREAM.iter().filter(|row| row.world == rows::Where::Container);
+    let missing: Vec<&str> = about
+        .map(|row| row.rule)
+        .filter(|rule| DONE.iter().all(|(done, ..)| done != rule))
+        .collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
 
 #[test]
 fn public_container_rules_fire_in_containers_and_not_on_the_host() {
