@@ -341,6 +341,7 @@ mod tests {
         "sensor rules",
         "sensor loglevel",
         "sensor post-alerts",
+        "sensor record",
         "rules fmt",
         "man",
     ];
