@@ -17,7 +17,7 @@ const MAX_QUESTIONS: usize = 1024;
 /// Verdicts that are remembered.
 const MAX_KNOWN: usize = 8192;
 /// Processes of one claim that are remembered.
-const MAX_PIDS: usize = 8;
+const MAX_WITNESSES: usize = 8;
 /// How long a runtime that should know is asked again before it is believed that it does not.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// How much longer while a runtime is still making the container, on a busy host.
@@ -171,7 +171,7 @@ impl Clerk {
             return;
         }
         if let Some(pending) = self.pending.get_mut(&claim) {
-            if pending.witnesses.len() >= MAX_PIDS {
+            if pending.witnesses.len() >= MAX_WITNESSES {
                 // The first is the likeliest to stay, for it may be the container's own first process.
                 pending.witnesses.remove(1);
             }

@@ -7,11 +7,10 @@ use std::ops::ControlFlow;
 use eyas_capture::{Ctx, Limits, Replay, Visitor};
 use eyas_rules::Scratch;
 use eyas_rules::check::Scope;
-use eyas_rules::compile::{Program, compile};
+use eyas_rules::compile::{self, FilterError, Program};
 use eyas_rules::fields::{Facts as _, FieldArg, FieldId, StaticFields};
 use eyas_rules::format::{FieldJson, Style, Template};
 use eyas_rules::index::{IdSet, event_codes, schema};
-use eyas_rules::syntax::{self, parse};
 use serde::Serialize;
 
 use super::{damaged, open};
@@ -187,19 +186,13 @@ fn filter_of(text: &str) -> anyhow::Result<(Option<Program>, IdSet)> {
     if text.trim().is_empty() {
         return Ok((None, schema::all_codes()));
     }
-    let refuse = |message: String, hint: Option<String>| {
+    let (program, expr) = compile::filter(text).map_err(|FilterError { message, hint }| {
         let failure = Failure::usage(format!("`{text}` is no condition: {message}"));
         match hint {
             Some(hint) => failure.with_hint(hint),
             None => failure,
         }
-    };
-    let statics = StaticFields::new();
-    let scope = Scope { source: "syscall", statics: &statics };
-    let expr = parse(text, syntax::Limits::filter())
-        .map_err(|error| refuse(error.message.clone(), error.hint.clone()))?;
-    let (program, _) =
-        compile(&expr, scope).map_err(|error| refuse(error.to_string(), error.hint()))?;
+    })?;
     // Where the types do not follow from the condition, every event may match.
     let codes = event_codes(&expr).unwrap_or_else(|_| schema::all_codes());
     Ok((Some(program), codes))

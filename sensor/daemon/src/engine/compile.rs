@@ -38,9 +38,6 @@ const FOLLOWED: [(&[&str], &[&str]); 4] = [
     ),
 ];
 
-/// What the kernel reports whether it is asked or not: the life of processes.
-const ALWAYS: [&str; 6] = ["clone", "clone3", "execve", "execveat", "fork", "vfork"];
-
 /// A compiled set and where it came from. Immutable; the event thread holds it through one pointer.
 #[derive(Debug)]
 pub(crate) struct Active {
@@ -76,11 +73,9 @@ impl Active {
             let call = event.int(0).and_then(|id| schema::syscall_by_id(id as u16));
             return call.is_none_or(|call| self.events.contains(call.name));
         }
-        let may_be_unasked = match ty.source {
-            Source::Syscall => !ALWAYS.contains(&ty.name),
-            Source::Tracepoint => ty.name != "procexit",
-            _ => false,
-        };
+        // The kernel reports the life of processes whether it is asked or not.
+        let may_be_unasked = matches!(ty.source, Source::Syscall | Source::Tracepoint)
+            && !eyas_capture::is_life(event.code());
         !may_be_unasked || self.events.contains(ty.name)
     }
 }

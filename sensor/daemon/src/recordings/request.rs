@@ -8,12 +8,9 @@ use std::time::Duration;
 
 use eyas_abi::schema::{self, Source};
 use eyas_control::{Code, Record, RecordingReport, Refusal, StopRecording};
-use eyas_rules::check::Scope;
-use eyas_rules::compile::{Program, compile};
-use eyas_rules::fields::StaticFields;
+use eyas_rules::compile::{self, FilterError, Program};
 use eyas_rules::index::{self, BROAD};
 use eyas_rules::syntax::ast::Expr;
-use eyas_rules::syntax::{self, parse};
 
 use super::{Asked, Limits, Recordings, Track, create, lock, path_of};
 use crate::engine::Engine;
@@ -192,16 +189,10 @@ fn filter(text: Option<&str>) -> Result<Filter, Refusal> {
     if text.trim().is_empty() {
         return Ok(Filter { program: None, events: all_events() });
     }
-    let refuse = |message: String, hint: Option<String>| {
+    let (program, expr) = compile::filter(text).map_err(|FilterError { message, hint }| {
         let hint = hint.map_or(String::new(), |hint| format!("; {hint}"));
         Refusal::new(Code::BadRequest, format!("`{text}` is no condition: {message}{hint}"))
-    };
-    let statics = StaticFields::new();
-    let scope = Scope { source: "syscall", statics: &statics };
-    let expr = parse(text, syntax::Limits::filter())
-        .map_err(|error| refuse(error.message.clone(), error.hint.clone()))?;
-    let (program, _) =
-        compile(&expr, scope).map_err(|error| refuse(error.to_string(), error.hint()))?;
+    })?;
     Ok(Filter { program: Some(program), events: events_of(&expr) })
 }
 

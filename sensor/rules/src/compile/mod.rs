@@ -4,6 +4,7 @@
 //! reads. Parts of conditions that mean the same become one node, whichever rule they stand in.
 
 mod bytes;
+mod filter;
 mod glob;
 mod graph;
 mod matcher;
@@ -12,6 +13,7 @@ mod paths;
 mod search;
 mod trie;
 
+pub use filter::{FilterError, filter};
 pub use graph::{Graph, NodeId};
 
 pub(crate) use bytes::{contains, contains_ignoring_case, ends_with, starts_with};
