@@ -3,8 +3,10 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use eyas_tests::programs::shared;
 use eyas_tests::{Sensor, kernel_gate, skip};
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 const RULE: &str = "- rule: ran\n  desc: d\n  condition: evt.type = execve and evt.res = SUCCESS and \
                     proc.args contains eyas-container-test\n  output: \"%proc.cmdline %container.id \
                     %container.full_id %container.name %container.type %container.privileged \
-                    %container.mount.dest[/etc]\"\n  priority: NOTICE\n";
+                    %container.mount.dest[/etc] %proc.pcmdline\"\n  priority: NOTICE\n";
 const BUSYBOX: &str = "/bin/busybox";
 /// Names under which the containers' image has busybox, so that rules about programs have something to
 /// see; most are none of its own.
@@ -92,6 +94,71 @@ fn the_first_alert_of_a_container_carries_what_its_runtime_knows() {
 }
 
 #[test]
+fn what_is_known_of_a_container_survives_a_reload() {
+    let name = "what_is_known_of_a_container_survives_a_reload";
+    if !kernel_gate(name) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    if !Path::new(BUSYBOX).exists() || Command::new("runc").arg("--version").output().is_err() {
+        return skip(name, "runc and a static busybox are needed");
+    }
+    // The shell would become its last program.
+    let script = "/bin/busybox echo eyas-container-test before; read go; \
+                  /bin/busybox echo eyas-container-test after; true";
+    let bundle = bundle(folder.path(), &["sh", "-c", script]);
+    let id = format!("eyas-kept-{}", std::process::id());
+    let sensor = sensor(folder.path());
+    let mut runs = Command::new("runc")
+        .args(["run", "-b"])
+        .arg(&bundle)
+        .arg(&id)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runc");
+    let echo = |when: &str| format!("busybox echo eyas-container-test {when}");
+    if sensor.alert_within("ran", &echo("before"), Duration::from_secs(10)).is_none() {
+        let _ = runs.kill();
+        let said = runs.wait_with_output().expect("an end").stderr;
+        return skip(name, &format!("runc cannot run here: {}", String::from_utf8_lossy(&said)));
+    }
+    // Whoever asks again learns nothing.
+    let state = Path::new("/run/runc").join(&id).join("state.json");
+    let taken = [(state.clone(), state.with_extension("taken")), {
+        let spec = bundle.join("config.json");
+        (spec.clone(), spec.with_extension("taken"))
+    }];
+    for (there, away) in &taken {
+        fs::rename(there, away).expect("it is taken away");
+    }
+    fs::write(folder.path().join("rules.yaml"), RULE.replace("rule: ran", "rule: ran again"))
+        .expect("rules");
+    // The new rules are in force once the host's own processes are told by them.
+    let told = (0..300).any(|_| {
+        let _ = Command::new(BUSYBOX).args(["echo", "eyas-container-test", "host"]).output();
+        sensor.alert_within("ran again", &echo("host"), Duration::from_millis(100)).is_some()
+    });
+    assert!(told, "{}", sensor.log());
+    let mut stdin = runs.stdin.take().expect("piped");
+    stdin.write_all(b"go\n").expect("it goes on");
+    let alert = sensor.expect_alert("ran again", &echo("after"));
+    for (there, away) in &taken {
+        fs::rename(away, there).expect("it is given back");
+    }
+    assert!(runs.wait().expect("an end").success());
+    let fields = &alert["output_fields"];
+    assert_eq!(fields["container.full_id"], id.as_str(), "{alert}");
+    assert_eq!(fields["container.name"], id.as_str(), "{alert}");
+    assert_eq!(fields["container.type"], "runc", "{alert}");
+    assert_eq!(fields["container.mount.dest[/etc]"], "/etc", "{alert}");
+    let parent = fields["proc.pcmdline"].as_str().unwrap_or_default();
+    assert!(parent.contains("sh -c /bin/busybox echo"), "{alert}");
+    assert_eq!(sensor.stop(), 0);
+}
+
+#[test]
 fn an_ordinary_process_in_an_odd_control_group_is_on_the_host() {
     let name = "an_ordinary_process_in_an_odd_control_group_is_on_the_host";
     if !kernel_gate(name) {
@@ -112,7 +179,7 @@ fn an_ordinary_process_in_an_odd_control_group_is_on_the_host() {
         format!("echo $$ > {}/cgroup.procs && exec /bin/echo eyas-container-test", group.display());
     let ran = Command::new("sh").args(["-c", &script]).status().expect("sh");
     let moved = ran.success();
-    let alert = sensor.alert_within("ran", "echo", std::time::Duration::from_secs(30));
+    let alert = sensor.alert_within("ran", "echo", Duration::from_secs(30));
     let removed = fs::remove_dir(&group);
     if !moved {
         skip(name, "processes cannot be moved to control groups here");
@@ -480,7 +547,7 @@ fn public_container_rules_fire_in_containers_and_not_on_the_host() {
             skip(name, &format!("`{rule}` cannot be performed here: {why}"));
             continue;
         }
-        match sensor.alert_within(rule, "", std::time::Duration::from_secs(10)) {
+        match sensor.alert_within(rule, "", Duration::from_secs(10)) {
             Some(alert) => assert_ne!(alert["output_fields"]["container.id"], "host", "{alert}"),
             None => silent.push(rule),
         }
@@ -497,7 +564,7 @@ fn public_container_rules_fire_in_containers_and_not_on_the_host() {
     }
     let mut on_host = Vec::new();
     let ended = loop {
-        let Some(alert) = sensor.next_within(std::time::Duration::from_secs(30)) else {
+        let Some(alert) = sensor.next_within(Duration::from_secs(30)) else {
             break false;
         };
         if alert["rule"] == LAST {

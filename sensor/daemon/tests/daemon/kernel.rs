@@ -8,7 +8,8 @@ use std::process::{Command, ExitStatus};
 
 use eyas_control::ProbeSource;
 
-use crate::harness::{Daemon, Store};
+use crate::harness::{Daemon, LONG, Store};
+use crate::web::{free_port, get};
 
 /// Whether the kernel lets us; says aloud if not.
 fn permitted() -> bool {
@@ -230,4 +231,82 @@ fn three_capabilities_are_enough() {
     let (code, _, text) = daemon.stop();
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("runs with cap_bpf, cap_perfmon, cap_sys_ptrace;"), "{text}");
+}
+
+/// Ids and sizes of the maps of maps that a process holds: of a sensor, its table of rings.
+fn tables_of_rings(pid: u32) -> Vec<(String, u32)> {
+    const ARRAY_OF_MAPS: &str = "12";
+    let of_maps = |text: String| {
+        let value = |name: &str| {
+            let of_name = |line: &str| Some(line.strip_prefix(name)?.trim().to_owned());
+            text.lines().find_map(of_name)
+        };
+        let kind = value("map_type:")?;
+        (kind == ARRAY_OF_MAPS).then(|| value("map_id:").zip(value("max_entries:")))?
+    };
+    let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
+    let mut found: Vec<(String, u32)> = infos
+        .filter_map(|info| of_maps(fs::read_to_string(info.unwrap().path()).ok()?))
+        .map(|(id, entries)| (id, entries.parse().unwrap()))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Nothing that the kernel reports reaches the sensor from here on, while all of it goes on running.
+fn cut_off(pid: u32) {
+    let tables = tables_of_rings(pid);
+    assert!(!tables.is_empty(), "the sensor has no table of rings");
+    for (id, entries) in tables {
+        for entry in 0..entries {
+            let key = entry.to_ne_bytes().map(|byte| byte.to_string());
+            let mut command = Command::new("bpftool");
+            command.args(["map", "delete", "id", &id, "key"]).args(key);
+            let done = command.output().unwrap();
+            let said = String::from_utf8_lossy(&done.stderr);
+            assert!(done.status.success() || said.contains("No such"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_sensor_that_no_event_reaches_is_not_healthy() {
+    if !permitted() {
+        return;
+    }
+    if Command::new("bpftool").arg("version").output().is_err() {
+        eprintln!("SKIPPED: `bpftool` is needed to take the rings away");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    store.activate(1, &[&rule("exec", "evt.type = execve and proc.name = eyas-none", "x")]);
+    let port = free_port();
+    let listens = format!("webserver.listen_port={port}");
+    let daemon = Daemon::start(
+        dir.path(),
+        &["--store", store.path(), "-o", "webserver.enabled=true", "-o", &listens],
+    );
+    // Whether the host is busy or not, twice in a row.
+    for _ in 0..2 {
+        let (status, body) = get(port, "/healthz");
+        assert!(status.contains("200") && body.contains("ok"), "{status} {body}");
+    }
+    cut_off(daemon.id());
+    // What was reported before may still be read.
+    let start = std::time::Instant::now();
+    let (status, body) = loop {
+        let answer = get(port, "/healthz");
+        if !answer.0.contains("200") {
+            break answer;
+        }
+        assert!(start.elapsed() < LONG, "it is still said to be healthy");
+    };
+    assert!(status.contains("503 Service Unavailable"), "{status} {body}");
+    assert!(body.contains("the kernel reported no event"), "{body}");
+    // Rules are in force all the same: restarting it is for whoever asks about health.
+    assert!(get(port, "/readyz").0.contains("200"));
+    let (code, _, text) = daemon.stop();
+    assert_eq!(code, Some(0), "{text}");
 }

@@ -146,6 +146,47 @@ fn an_empty_store_is_waited_on() {
 }
 
 #[test]
+fn what_was_let_through_before_a_reload_counts_after_it() {
+    // A token in eleven days: what a rule may say is its burst.
+    let limits = ["-o", "alert_limits.rate=0.000001", "-o", "alert_limits.burst=3"];
+    let rules = |of_path: &str| rule("kept", "/a") + &rule("other", of_path);
+    let Setup { _dir, store, mut feed, daemon } = setup_with(&rules("/b"), &limits);
+    feed.send(&[open("/a"), open("/a"), open("/b")]);
+    let names = |count| (0..count).map(|_| daemon.alert()["rule"].clone()).collect::<Vec<_>>();
+    assert_eq!(names(3), ["kept", "kept", "other"]);
+
+    store.activate(2, &[&rules("/c")]);
+    assert!(daemon.reload(2).accepted);
+    feed.send(&[open("/a"), open("/a"), open("/a"), open("/c"), open("/c"), open("/c")]);
+    // Of each burst of three is left what was not said before.
+    assert_eq!(names(3), ["kept", "other", "other"]);
+    let (code, rest, text) = daemon.stop();
+    assert_eq!(code, Some(0), "{text}");
+    let held: Vec<serde_json::Value> =
+        rest.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = held
+        .iter()
+        .map(|said| (&said["output_fields"]["eyas.rule"], &said["output_fields"]["eyas.over_rate"]))
+        .collect();
+    assert_eq!(told, [(&"kept".into(), &2.into()), (&"other".into(), &1.into())], "{rest:?}");
+}
+
+#[test]
+fn what_was_said_before_a_reload_is_not_said_again_after_it() {
+    let limits = ["-o", "alert_limits.same_for=3600"];
+    let Setup { _dir, store, mut feed, daemon } = setup_with(&rule("kept", "/a"), &limits);
+    feed.send(&[open("/a")]);
+    assert_eq!(daemon.alert()["rule"], "kept");
+    store.activate(2, &[&(rule("kept", "/a") + &rule("end", "/b"))]);
+    assert!(daemon.reload(2).accepted);
+    feed.send(&[open("/a"), open("/b")]);
+    assert_eq!(daemon.alert()["rule"], "end");
+    let (code, rest, text) = daemon.stop();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(rest.len() == 1 && rest[0].contains("alerts held back"), "{rest:?}");
+}
+
+#[test]
 fn validation_changes_nothing() {
     let Setup { _dir, store, daemon, .. } = setup(&rule("first", "/a"));
     let ask = |candidate| daemon.client().validate(Validate { candidate }).unwrap();

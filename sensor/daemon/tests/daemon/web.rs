@@ -1,4 +1,4 @@
-//! Health, metrics and versions over HTTP.
+//! Health, metrics and versions over HTTP. What depends on a kernel is in `kernel`.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -6,11 +6,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use crate::harness::{Daemon, Feed, LONG, Store, open, rule};
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn get(port: u16, path: &str) -> (String, String) {
+pub(crate) fn get(port: u16, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
