@@ -7,7 +7,7 @@ use eyas_artifact::Kind;
 use eyas_rules::fields::Facts;
 use eyas_rules::report::{Code, Report, render_all, results_json};
 use eyas_rules::trial::{self, Case, EXTENSION, Failure, Player};
-use eyas_rules::{EngineOptions, LoadOutcome, RuleSet, Severity, SourceFile, load};
+use eyas_rules::{EngineOptions, FileResult, LoadOutcome, RuleSet, SourceFile, errors, load};
 use eyas_store::{CandidateFile, CandidateSet, Validate, ValidationError};
 
 use crate::captures;
@@ -185,13 +185,11 @@ fn text(file: &CandidateFile<'_>) -> Result<SourceFile, ValidationError> {
 
 /// Compiles every rules file of the set together, as the sensor will.
 fn rules(sources: &[SourceFile]) -> Result<(), ValidationError> {
-    let outcome = compile(sources);
-    if outcome.rule_set.is_some() {
+    let (errors, results) = errors(sources, &EngineOptions::default());
+    if errors.is_empty() {
         return Ok(());
     }
-    let is_error = |report: &&Report| report.severity == Severity::Error;
-    let errors: Vec<_> = outcome.reports.iter().filter(is_error).cloned().collect();
-    Err(refusal("the rules do not compile", &errors, sources, &outcome))
+    Err(refusal("the rules do not compile", &errors, sources, &results))
 }
 
 /// Reads each rules file by itself: another engine knows other fields, sources and plugins, and loads
@@ -200,12 +198,11 @@ fn rules_of_another_engine(sources: &[SourceFile]) -> Result<Vec<Report>, Valida
     let mut left = Vec::new();
     for source in sources {
         let alone = std::slice::from_ref(source);
-        let outcome = compile(alone);
-        let errors = outcome.reports.iter().filter(|report| report.severity == Severity::Error);
+        let (errors, results) = errors(alone, &EngineOptions::default());
         let (wrong, unjudged): (Vec<Report>, Vec<Report>) =
-            errors.cloned().partition(|report| WRONG_EVERYWHERE.contains(&report.code));
+            errors.into_iter().partition(|report| WRONG_EVERYWHERE.contains(&report.code));
         if !wrong.is_empty() {
-            return Err(refusal("these are no rules", &wrong, alone, &outcome));
+            return Err(refusal("these are no rules", &wrong, alone, &results));
         }
         left.extend(unjudged);
     }
@@ -216,7 +213,7 @@ fn refusal(
     what: &str,
     errors: &[Report],
     sources: &[SourceFile],
-    outcome: &LoadOutcome,
+    results: &[FileResult],
 ) -> ValidationError {
     let summary = errors.first().map_or_else(
         || what.to_owned(),
@@ -228,7 +225,7 @@ fn refusal(
     ValidationError {
         summary,
         text: render_all(errors, sources, false),
-        reports: results_json(&outcome.results),
+        reports: results_json(results),
     }
 }
 

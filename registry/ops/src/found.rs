@@ -41,8 +41,12 @@ pub(crate) async fn find(
     context.listener.tell(&Event::Pinned { asked, digest });
     let kind = pinned.kind();
     let Context { client, catalog, listener, .. } = *context;
-    let verified = context.trust.verify(client, catalog, pinned, listener).await?;
-    let (config, config_bytes) = describe(client, asked, verified.get()).await?;
+    let (reference, wanted) = (pinned.reference().clone(), pinned.config().clone());
+    // On the way while the signatures are, but not looked at before they are known to be good.
+    let description = async { Ok(client.blob_bytes(&reference, &wanted, MAX_CONFIG_BYTES).await) };
+    let verification = context.trust.verify(client, catalog, pinned, listener);
+    let (verified, description) = futures_util::future::try_join(verification, description).await?;
+    let (config, config_bytes) = read(asked, description?)?;
     check_allowed(kind, &config, asked, options)?;
     check_minimum(kind, &config, verified.minimum_version())?;
     context.listener.tell(&Event::Verified {
@@ -70,7 +74,10 @@ pub(crate) async fn describe(
     asked: &Reference,
     pinned: &Pinned,
 ) -> Result<(BundleConfig, Vec<u8>), OpsError> {
-    let bytes = client.blob_bytes(pinned.reference(), pinned.config(), MAX_CONFIG_BYTES).await?;
+    read(asked, client.blob_bytes(pinned.reference(), pinned.config(), MAX_CONFIG_BYTES).await?)
+}
+
+fn read(asked: &Reference, bytes: Vec<u8>) -> Result<(BundleConfig, Vec<u8>), OpsError> {
     let config = BundleConfig::from_slice(&bytes)
         .map_err(|source| OpsError::Document { reference: asked.to_string(), source })?;
     Ok((config, bytes))

@@ -2,7 +2,8 @@
 //!
 //! Owns the sequence of activation:
 //!
-//! 1. the whole set of files in `generations/.staging-*` and the names of the blobs it came from, flushed;
+//! 1. the whole set of files in `generations/.staging-*` and the names of the blobs it came from, judged
+//!    and flushed, both at once;
 //! 2. `pending` names the new number;
 //! 3. the directory is renamed to `generations/<N>`;
 //! 4. `current` is replaced by rename: the only step that readers see;
@@ -12,10 +13,11 @@
 //! `pending` which of the two it was and removes the rest.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use eyas_artifact::{Entry, Generation, Kind};
 
+use crate::disk::NewFile;
 use crate::paths::{LOCK_FILE, Paths};
 use crate::stage::Scratch;
 use crate::validate::CandidateSet;
@@ -29,6 +31,8 @@ pub struct Composed {
     generation: Generation,
     directory: Scratch,
     changed: Vec<(Kind, String)>,
+    /// Where blobs were added; none if nothing was fetched.
+    blobs: Option<PathBuf>,
 }
 
 impl Composed {
@@ -40,6 +44,20 @@ impl Composed {
     /// The set as its judge sees it.
     pub fn candidate(&self) -> CandidateSet<'_> {
         CandidateSet::new(&self.generation, self.directory.path(), &self.changed)
+    }
+
+    /// Makes the set durable: what is new of it, all its names, and those of the blobs it came from.
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        let set = self.directory.path();
+        let is_new = |entry: &&Entry| {
+            self.changed.iter().any(|(kind, name)| (entry.kind, &entry.name) == (*kind, name))
+        };
+        for entry in self.generation.entries.iter().filter(is_new) {
+            disk::flush_tree(&set.join(entry.directory()))?;
+        }
+        disk::flush_file(&set.join(LOCK_FILE))?;
+        disk::sync_tree(set)?;
+        self.blobs.as_deref().map_or(Ok(()), disk::sync_dir)
     }
 }
 
@@ -87,11 +105,9 @@ impl LockedStore {
         generation.entries = kept.into_values().chain(added).collect();
         generation.entries.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         write_lock_file(&generation, directory.path())?;
-        disk::sync_tree(directory.path())?;
-        if fetched {
-            disk::sync_dir(&self.paths.blobs())?;
-        }
-        Ok(Composed { base: base.map(|base| base.number), generation, directory, changed })
+        let base = base.map(|base| base.number);
+        let blobs = fetched.then(|| self.paths.blobs());
+        Ok(Composed { base, generation, directory, changed, blobs })
     }
 
     /// Makes a validated set the active generation.
@@ -161,13 +177,16 @@ pub(crate) fn place(files: Scratch, target: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The directory is flushed with all the others of the set.
+/// It is flushed with the set.
 fn write_lock_file(generation: &Generation, directory: &Path) -> Result<(), StoreError> {
     let bytes = generation.to_vec().map_err(|source| StoreError::Document {
         context: "lock file of the new generation".to_owned(),
         source,
     })?;
-    disk::put_file(&directory.join(LOCK_FILE), &bytes)
+    let mut file = NewFile::create(directory.join(LOCK_FILE))?;
+    file.write(&bytes)?;
+    file.leave();
+    Ok(())
 }
 
 /// The time, in UTC, to the second.

@@ -149,7 +149,7 @@ impl LockedStore {
                 why: format!("it no longer gives the recorded files of `{}`", entry.name),
             });
         }
-        disk::sync_tree(directory.path())?;
+        disk::flush_tree(directory.path())?;
         Ok(directory)
     }
 

@@ -57,8 +57,8 @@ enum Layer {
     Stored(PathBuf),
 }
 
-/// An artifact on disk, unpacked, not yet part of any generation. Dropping it removes the files. Their
-/// names are flushed with the set that they become part of.
+/// An artifact on disk, unpacked, not yet part of any generation. Dropping it removes the files. They
+/// are flushed with the set that they become part of.
 #[derive(Debug)]
 pub struct Staged {
     entry: Entry,

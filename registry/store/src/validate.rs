@@ -129,7 +129,7 @@ impl ValidationError {
     }
 }
 
-/// Something that was judged and accepted. Only [`Composed::validate`] makes one.
+/// Something that was judged, accepted and made durable. Only [`Composed::validate`] makes one.
 #[derive(Debug)]
 pub struct Validated<T>(T);
 
@@ -145,9 +145,12 @@ impl<T> Validated<T> {
 }
 
 impl Composed {
-    /// Has the whole set judged; a refused set disappears from the disk.
+    /// Has the whole set judged, and makes it durable meanwhile; a refused set disappears from the disk.
     pub fn validate(self, judge: &dyn Validate) -> Result<Validated<Self>, StoreError> {
-        judge.validate(&self.candidate()).map_err(StoreError::Invalid)?;
+        let judge = || judge.validate(&self.candidate());
+        let (flushed, judged) = disk::meanwhile(|| self.flush(), judge);
+        judged.map_err(StoreError::Invalid)?;
+        flushed?;
         Ok(Validated(self))
     }
 }

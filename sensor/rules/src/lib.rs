@@ -30,6 +30,6 @@ pub mod syntax;
 pub mod trial;
 
 pub use eval::{Matching, RenderedAlert, RuleId, RuleSet, Scratch};
-pub use load::{EngineOptions, LoadOutcome, load};
+pub use load::{EngineOptions, LoadOutcome, errors, load};
 pub use report::{FileResult, Report, Severity};
 pub use source::SourceFile;

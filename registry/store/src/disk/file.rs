@@ -183,6 +183,11 @@ impl NewFile {
         self.digesting.digest()
     }
 
+    /// Keeps the file under the name it has, where nobody looks before all is flushed.
+    pub(crate) fn leave(mut self) {
+        self.keep = true;
+    }
+
     /// Flushes the file and keeps it under the name it has.
     pub(crate) fn keep(mut self) -> Result<(), StoreError> {
         change("flush", &self.path, || self.file.sync_all())?;

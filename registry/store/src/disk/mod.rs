@@ -74,12 +74,52 @@ pub(crate) fn sync_dir(path: &Path) -> Result<(), StoreError> {
 
 /// Makes the names in a directory and in all below it durable.
 pub(crate) fn sync_tree(path: &Path) -> Result<(), StoreError> {
+    visit(path, &sync_dir, &|_| Ok(()))
+}
+
+/// Makes a directory and all below it durable, names and content.
+pub(crate) fn flush_tree(path: &Path) -> Result<(), StoreError> {
+    visit(path, &sync_dir, &flush_file)
+}
+
+/// Makes the content of a file durable, whoever has written it.
+pub(crate) fn flush_file(path: &Path) -> Result<(), StoreError> {
+    change("flush", path, || {
+        let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits() as i32;
+        OpenOptions::new().read(true).custom_flags(flags).open(path)?.sync_all()
+    })
+}
+
+/// A directory after all that is below it.
+fn visit(
+    path: &Path,
+    directory: &dyn Fn(&Path) -> Result<(), StoreError>,
+    file: &dyn Fn(&Path) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     for entry in list(path)? {
         if entry.is_dir() && !entry.is_symlink() {
-            sync_tree(&entry)?;
+            visit(&entry, directory, file)?;
+        } else {
+            file(&entry)?;
         }
     }
-    sync_dir(path)
+    directory(path)
+}
+
+/// Does what waits for the disk while something else is computed. In tests one after the other, for
+/// they count the changes of one thread.
+pub(crate) fn meanwhile<T>(
+    waits: impl FnOnce() -> Result<(), StoreError> + Send,
+    computes: impl FnOnce() -> T,
+) -> (Result<(), StoreError>, T) {
+    if cfg!(test) {
+        return (waits(), computes());
+    }
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(waits);
+        let computed = computes();
+        (waits.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), computed)
+    })
 }
 
 /// Renames within the file system. Not durable until the directory is flushed.

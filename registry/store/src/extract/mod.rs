@@ -27,7 +27,7 @@ use limits::{Counter, Metered, RATIO_GRACE_BYTES};
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// Unpacks the gzip-compressed archive `layer` of `artifact` into the existing, empty `directory`;
-/// gives the files, sorted. After an error the directory is to be thrown away.
+/// gives the files, sorted. After an error the directory is to be thrown away. Nothing is flushed.
 pub fn unpack(
     artifact: &str,
     layer: &Path,
@@ -150,7 +150,7 @@ impl Unpacking<'_> {
         let mut file = NewFile::create(self.directory.join(&path))?;
         copy(member.content, &mut file, &path, member.size)?;
         let (digest, size) = (file.digest(), file.written());
-        file.keep()?;
+        file.leave();
         self.files.push(InstalledFile { path, digest, size, mode: FILE_MODE });
         Ok(())
     }

@@ -85,20 +85,17 @@ impl LoadOutcome {
 
 /// Loads rules files in order.
 pub fn load(files: &[SourceFile], options: &EngineOptions) -> LoadOutcome {
-    let mut load = Load {
-        files,
-        options,
-        collection: Collection::new(&options.sources, options.static_fields.clone()),
-        results: Vec::new(),
-        kept: Vec::new(),
-        failed: false,
-        memo: memo::Memo::default(),
-    };
-    let mut last = None;
-    for n in 0..files.len() {
-        last = load.file(n).or(last);
-    }
+    let (load, last) = Load::all(files, options);
     load.finish(last)
+}
+
+/// The errors of rules files that are loaded in order, and the documented results; no errors where
+/// [`load`] would give a rule set, which is not built.
+pub fn errors(files: &[SourceFile], options: &EngineOptions) -> (Vec<Report>, Vec<FileResult>) {
+    let (load, _) = Load::all(files, options);
+    let mut errors = once_each(load.kept);
+    errors.retain(|report| report.severity == Severity::Error);
+    (errors, load.results)
 }
 
 struct Load<'f> {
@@ -112,7 +109,27 @@ struct Load<'f> {
     memo: memo::Memo,
 }
 
-impl Load<'_> {
+impl<'f> Load<'f> {
+    /// Takes all files in. Gives the compilation of all, if nothing failed. Not to be copied into both of
+    /// its callers: the compiler of rules is large.
+    #[inline(never)]
+    fn all(files: &'f [SourceFile], options: &'f EngineOptions) -> (Self, Option<Compilation>) {
+        let mut load = Self {
+            files,
+            options,
+            collection: Collection::new(&options.sources, options.static_fields.clone()),
+            results: Vec::new(),
+            kept: Vec::new(),
+            failed: false,
+            memo: memo::Memo::default(),
+        };
+        let mut last = None;
+        for n in 0..files.len() {
+            last = load.file(n).or(last);
+        }
+        (load, last)
+    }
+
     /// Takes one more file in. Gives the compilation of all so far, if nothing failed before.
     fn file(&mut self, n: usize) -> Option<Compilation> {
         let file = &self.files[n];
