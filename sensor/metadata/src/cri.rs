@@ -51,31 +51,17 @@ pub(crate) fn complete(
 ) -> io::Result<()> {
     let id = container.full_id.clone();
     let described = container.privileged.is_some();
-    let ask = |method: &str, id: &str| {
-        let asked = Message::new().text(1, id).with_number(2, u64::from(!described));
-        let answer = call(socket, &format!("/runtime.v1.RuntimeService/{method}"), &asked, LIMIT)?;
-        if answer.message(1).text_of(1) != id {
-            return Err(io::Error::other("the answer is about another container"));
-        }
-        Ok(answer)
-    };
     let sandbox = |container: &Container| {
         container.pod.as_ref().map(|pod| pod.sandbox_id.clone()).unwrap_or_default()
     };
-    match ask("ContainerStatus", &id) {
-        Ok(answer) => {
-            if !described {
-                of_info(container, engine, files, &answer);
-            }
-            of_status(container, &answer.message(1));
-        }
-        // The container that holds a pod's namespaces is known as the pod.
+    let answer = match status(socket, "ContainerStatus", &id, !described) {
+        // What holds a pod's namespaces is known as the pod.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let of_pod = sandbox(container);
             if !of_pod.is_empty() && of_pod != id {
                 return Err(error);
             }
-            let answer = ask("PodSandboxStatus", &id)?;
+            let answer = status(socket, "PodSandboxStatus", &id, !described)?;
             if !described {
                 of_info(container, engine, files, &answer);
             }
@@ -84,13 +70,28 @@ pub(crate) fn complete(
             of_sandbox(container, &answer.message(1));
             return Ok(());
         }
-        Err(error) => return Err(error),
+        answer => answer?,
+    };
+    if !described {
+        of_info(container, engine, files, &answer);
     }
+    of_status(container, &answer.message(1));
     let sandbox = sandbox(container);
     if !sandbox.is_empty() {
-        of_sandbox(container, &ask("PodSandboxStatus", &sandbox)?.message(1));
+        let answer = status(socket, "PodSandboxStatus", &sandbox, false)?;
+        of_sandbox(container, &answer.message(1));
     }
     Ok(())
+}
+
+/// Answer of a method that tells of a container or a pod, also at length.
+fn status(socket: &Path, method: &str, id: &str, at_length: bool) -> io::Result<Message> {
+    let asked = Message::new().text(1, id).with_number(2, u64::from(at_length));
+    let answer = call(socket, &format!("/runtime.v1.RuntimeService/{method}"), &asked, LIMIT)?;
+    if answer.message(1).text_of(1) != id {
+        return Err(io::Error::other("the answer is about another one"));
+    }
+    Ok(answer)
 }
 
 /// What runtimes say at length besides: the container's bundle, and the sandbox that it is in.

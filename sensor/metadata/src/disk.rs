@@ -53,7 +53,7 @@ pub(crate) fn look_up(
         Engine::Nspawn => machine(&root, id),
         Engine::Any => docker_files(&root, id)
             .or_else(|| containerd(&root, id, plain(&claim.parent)))
-            .or_else(|| storage(&root, id, Engine::Podman))
+            .or_else(|| storage(&root, id, claim.engine))
             .or_else(|| runtime(&root, id)),
     }
 }
@@ -91,7 +91,8 @@ fn containerd(root: &Files<'_>, id: &str, namespace: Option<&str>) -> Option<Con
 /// A container of the system's storage, with what the lists beside it say of its name and image.
 fn storage(root: &Files<'_>, id: &str, claimed: Engine) -> Option<Container> {
     let (driver, found) = STORAGE.iter().find_map(|base| bundle(root, base, id))?;
-    let mut container = spec::container(id, spec::manager(&found, claimed), &found, root);
+    let engine = if claimed == Engine::Any { spec::manager(&found) } else { claimed };
+    let mut container = spec::container(id, engine, &found, root);
     if let Some(entry) = listed(root, &format!("{driver}-containers"), &CONTAINER_LISTS, id) {
         spec::complete(&mut container, &entry);
     }

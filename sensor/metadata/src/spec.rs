@@ -45,9 +45,9 @@ pub(crate) fn container(id: &str, engine: Engine, spec: &Value, host: &Files<'_>
     container
 }
 
-/// Whose container it is, for engines that share their storage: as it says itself, else as it is claimed.
-pub(crate) fn manager(spec: &Value, claimed: Engine) -> Engine {
-    if spec["annotations"][MANAGER] == "cri-o" { Engine::Crio } else { claimed }
+/// Whose container it is in the storage that podman and CRI-O share, where its control group does not say.
+pub(crate) fn manager(spec: &Value) -> Engine {
+    if spec["annotations"][MANAGER] == "cri-o" { Engine::Crio } else { Engine::Podman }
 }
 
 /// Whether a container is in one of the host's namespaces: it is given none, or one that is the host's by a path.
