@@ -1,7 +1,7 @@
 //! Kubernetes' runtimes, each with all its state below one folder, which stands for the host's root.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use eyas_metadata::{Message, call_runtime};
-use eyas_tests::peer;
+use eyas_tests::{modest_runc, peer};
 use serde_json::json;
 
 pub(crate) const BUSYBOX: &str = "/bin/busybox";
@@ -235,7 +235,8 @@ fn crio(root: &Path, socket: &Path) -> Result<Command, String> {
         }
         Ok::<_, String>(link)
     };
-    let (crio, pinns, runc) = (program("crio")?, program("pinns")?, modest_runc(root)?);
+    let (crio, pinns, runc) =
+        (program("crio")?, program("pinns")?, modest_runc(&root.join("bin"))?);
     let at = root.display();
     let settings = format!(
         "[crio]\nroot = \"{at}/var/lib/containers/storage\"\n\
@@ -270,22 +271,6 @@ fn crio(root: &Path, socket: &Path) -> Result<Command, String> {
     command.arg("--config").arg(root.join("etc/crio.conf")).args(["--config-dir", ""]);
     command.env("CONTAINERS_REGISTRIES_CONF", root.join("etc/containers/registries.conf"));
     Ok(command)
-}
-
-/// runc, that does not ask for what this machine cannot give: CRI-O asks for all rights there are for privileged
-/// containers, and to be spared from memory's end for a pod's own.
-fn modest_runc(root: &Path) -> Result<PathBuf, String> {
-    let runc = peer("RUNC").ok_or("`runc` is not installed")?;
-    let script = format!(
-        "#!/bin/sh\nfor word; do\n  [ \"$before\" != --bundle ] || sed -i \
-         's/\"CAP_SYS_RESOURCE\",//g; s/\"oomScoreAdj\": *-[0-9]*/\"oomScoreAdj\": 0/' \
-         \"$word/config.json\"\n  before=$word\ndone\nexec {} \"$@\"\n",
-        runc.display()
-    );
-    let file = root.join("bin/runc");
-    put(&file, &script)?;
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).map_err(failed)?;
-    Ok(file)
 }
 
 /// CRI-O brings nothing that imports; Podman has the same storage.
