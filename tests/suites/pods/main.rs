@@ -321,7 +321,7 @@ fn crios_pods_are_known_by_their_first_alert() {
 }
 
 /// Those who look after containers are on the host, and so are its own processes; what holds a pod's namespaces is in
-/// a container of the pod.
+/// a container of the pod, and what is run in a container later is in that.
 fn check_host(name: &str, kind: &'static Kind) {
     let Some(_turn) = gate(name) else { return };
     let Some((world, runtime)) = started(name, kind) else { return };
@@ -329,6 +329,10 @@ fn check_host(name: &str, kind: &'static Kind) {
     let sandbox = Sandbox::start(runtime, &world, "host", POD);
     let Some(mut sandbox) = can_run(name, sandbox) else { return };
     let id = sandbox.run(ONCE, false).expect("a container");
+    let exec = ["/bin/busybox", "echo", "eyas-pod-test", "inside"];
+    let exec = exec.iter().fold(Message::new().text(1, &id), |asked, word| asked.text(2, word));
+    sandbox.runtime.call("RuntimeService/ExecSync", &exec).expect("it runs in the container");
+    let inside = "busybox echo eyas-pod-test inside";
     let infra = format!("{} holds namespaces of POD", sandbox.id);
     let own = format!("eyas-pod-test of {}", std::process::id());
     let done = Command::new(BUSYBOX).args(["echo", &own]).output().expect("busybox");
@@ -336,7 +340,7 @@ fn check_host(name: &str, kind: &'static Kind) {
     let mut missing: Vec<&str> = kind
         .overseers
         .iter()
-        .chain(&[id.as_str(), own.as_str(), infra.as_str()])
+        .chain(&[id.as_str(), own.as_str(), infra.as_str(), inside])
         .copied()
         .collect();
     while !missing.is_empty() {
@@ -346,6 +350,9 @@ fn check_host(name: &str, kind: &'static Kind) {
         missing.retain(|text| !output.contains(text));
         if alert["rule"] == "overseer" || output.contains(&own) {
             assert_eq!(alert["output_fields"]["container.id"], "host", "{alert}");
+        }
+        if output.contains(inside) {
+            sandbox.check(&alert, &id, false, Sight::FilesAndSocket);
         }
         if output.contains(&infra) {
             // Of labels in nobody's files, the runtime tells when the pod is made.
