@@ -98,8 +98,11 @@ impl Runtime {
         self.root.join(self.kind.socket)
     }
 
-    /// Starts it and waits until it answers.
+    /// Starts it, unless it runs, and waits until it answers.
     pub(crate) fn start(&mut self) -> Result<(), String> {
+        if self.child.is_some() {
+            return Ok(());
+        }
         let mut command = (self.kind.prepare)(&self.root, &self.socket())?;
         let log = fs::File::options().create(true).append(true).open(self.log()).map_err(failed)?;
         let program = command.get_program().to_string_lossy().into_owned();
