@@ -200,6 +200,8 @@ mod engines {
     use std::thread;
     use std::time::{Duration, Instant};
 
+    use eyas_tests::modest_runc;
+
     use super::BUSYBOX;
 
     /// How long a service may take to be there, and one command to end.
@@ -315,11 +317,13 @@ mod engines {
             let containerd = Self::containerd(&root)?;
             let at = root.display();
             let socket = root.join("var/run/docker.sock");
+            let runc = modest_runc(&root.join("bin"))?;
             let command = format!(
                 "dockerd --data-root {at}/var/lib/docker --exec-root {at}/run/docker -H unix://{} \
                  --containerd {at}/run/containerd/containerd.sock --bridge=none --iptables=false \
-                 --pidfile {at}/docker.pid",
-                socket.display()
+                 --pidfile {at}/docker.pid --add-runtime modest={} --default-runtime modest",
+                socket.display(),
+                runc.display()
             );
             let docker = service(&root, &command, &socket)?;
             let command = words(&format!("docker -H unix://{}", socket.display()));

@@ -24,9 +24,10 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const LONGER: Duration = Duration::from_secs(3);
 /// Between two times of asking.
 const AGAIN: Duration = Duration::from_millis(5);
-/// How long it is believed that a claim is none of a container's, at first and at most: somebody may be
-/// about to make one of that name. Each time it is found again it is believed twice as long.
-const HOST_HOLDS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_mins(1));
+/// How long a verdict is believed that may be mended, at first and at most: somebody may be about to make a
+/// container of that name, and a runtime that knows more of one may come. Each time it is found again it is
+/// believed twice as long.
+const HOLDS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_mins(1));
 
 /// A claim, and a process that makes it.
 pub(crate) type Question = (Arc<Claim>, Witness);
@@ -54,8 +55,8 @@ impl Book {
         let Some(questions) = questions else { return Ok(()) };
         let known = Arc::clone(&self.known);
         let work = move || {
-            let (pending, hosts) = (BTreeMap::new(), HashMap::new());
-            Clerk { places, known, pending, hosts }.work(&questions);
+            let (pending, doubts) = (BTreeMap::new(), HashMap::new());
+            Clerk { places, known, pending, doubts }.work(&questions);
         };
         thread::Builder::new().name("containers".into()).spawn(work).map(drop).map_err(|source| {
             DaemonError::System { doing: "start asking about containers", source }
@@ -79,14 +80,22 @@ fn is_whole(container: &Container) -> bool {
     !container.name.is_empty() && container.accounts.is_some()
 }
 
+/// Whether all is known that only a runtime can say: it is a container with a name, and with labels where it is a
+/// pod's, which always has some.
+fn is_settled(verdict: &Verdict) -> bool {
+    let Verdict::Container(container) = verdict else { return false };
+    let labels = container.pod.as_ref().is_none_or(|pod| !pod.labels.is_empty());
+    !container.name.is_empty() && labels
+}
+
 /// Works through questions.
 struct Clerk {
     places: Places,
     known: Arc<ArcSwap<Containers>>,
     /// Claims of which more may become known in a moment.
     pending: BTreeMap<Arc<Claim>, Pending>,
-    /// Claims that were found to be of the host.
-    hosts: HashMap<Claim, OfHost>,
+    /// Claims whose verdicts may be mended.
+    doubts: HashMap<Claim, Doubt>,
 }
 
 /// A claim that is looked up again until all is known or patience ends.
@@ -126,25 +135,30 @@ impl Pending {
     }
 }
 
-/// Until when a claim is believed to be of the host, and how long it was believed.
+/// Until when a verdict is believed, and how long it was believed.
 #[derive(Debug, Clone, Copy)]
-struct OfHost {
+struct Doubt {
     until: Instant,
     held: Duration,
+    /// It says that there is a container.
+    container: bool,
 }
 
-impl OfHost {
+impl Doubt {
     /// Found for the first time, or once more.
-    fn found(before: Option<Self>, now: Instant) -> Self {
-        let held = before.map_or(HOST_HOLDS.0, |before| (before.held * 2).min(HOST_HOLDS.1));
-        Self { until: now + held, held }
+    fn found(before: Option<Self>, verdict: &Verdict, now: Instant) -> Self {
+        let container = matches!(verdict, Verdict::Container(_));
+        let held = before
+            .filter(|before| before.container == container)
+            .map_or(HOLDS.0, |before| (before.held * 2).min(HOLDS.1));
+        Self { until: now + held, held, container }
     }
 }
 
 impl Clerk {
     fn work(mut self, questions: &Receiver<Question>) {
         loop {
-            let limit = if self.pending.is_empty() { HOST_HOLDS.0 } else { AGAIN };
+            let limit = if self.pending.is_empty() { HOLDS.0 } else { AGAIN };
             match questions.recv_timeout(limit) {
                 Ok(first) => {
                     let mut verdicts = Vec::new();
@@ -157,7 +171,7 @@ impl Clerk {
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
             }
             self.ask_again();
-            self.forget_hosts();
+            self.forget_doubtful();
         }
     }
 
@@ -181,8 +195,12 @@ impl Clerk {
         let now = Instant::now();
         let mut pending = Pending { witnesses: vec![witness], end: now + PATIENCE, best: None };
         let enough = pending.look(&self.places, &claim);
-        // A runtime may be about to write down what it starts, and a first process to enter its root.
-        let more = pending.best.is_some() || may_come(&self.places, &claim, witness.pid);
+        // A runtime may be about to write down what it starts, and a first process to enter its root; but for what
+        // was waited for in vain before, nobody waits again.
+        let more = match pending.best {
+            Some(_) => !self.doubts.get(&*claim).is_some_and(|doubt| doubt.container),
+            None => may_come(&self.places, &claim, witness.pid),
+        };
         if enough || !more {
             verdicts.push(((*claim).clone(), pending.verdict()));
         } else {
@@ -212,27 +230,29 @@ impl Clerk {
         if all.known.len() + verdicts.len() > MAX_KNOWN {
             // What is still there is asked for again when it next does something.
             all.known.clear();
-            self.hosts.clear();
+            self.doubts.clear();
         }
         for (claim, verdict) in verdicts {
-            if verdict == Verdict::Host {
-                let before = self.hosts.get(&claim).copied();
-                self.hosts.insert(claim.clone(), OfHost::found(before, Instant::now()));
+            if is_settled(&verdict) {
+                self.doubts.remove(&claim);
+            } else {
+                let before = self.doubts.get(&claim).copied();
+                self.doubts.insert(claim.clone(), Doubt::found(before, &verdict, Instant::now()));
             }
             all.known.insert(claim, verdict);
         }
         self.known.store(Arc::new(all));
     }
 
-    /// Verdicts against a claim are not for ever.
-    fn forget_hosts(&mut self) {
+    /// Verdicts that may be mended are not for ever.
+    fn forget_doubtful(&mut self) {
         let now = Instant::now();
         let known = self.known.load();
         // What was forgotten already is remembered here for how long it was believed.
         let old: Vec<Claim> = self
-            .hosts
+            .doubts
             .iter()
-            .filter(|(claim, host)| now >= host.until && known.known.contains_key(*claim))
+            .filter(|(claim, doubt)| now >= doubt.until && known.known.contains_key(*claim))
             .map(|(claim, _)| claim.clone())
             .collect();
         if old.is_empty() {
@@ -248,18 +268,37 @@ impl Clerk {
 
 #[cfg(test)]
 mod tests {
+    use eyas_state::container::Pod;
+
     use super::*;
 
     #[test]
     fn what_is_found_again_and_again_is_believed_longer_and_not_for_ever() {
         let now = Instant::now();
-        let mut host = OfHost::found(None, now);
-        assert_eq!(host.until - now, HOST_HOLDS.0);
+        let mut host = Doubt::found(None, &Verdict::Host, now);
+        assert_eq!(host.until - now, HOLDS.0);
         for _ in 0..20 {
-            let next = OfHost::found(Some(host), now);
+            let next = Doubt::found(Some(host), &Verdict::Host, now);
             assert!(next.held >= host.held);
             host = next;
         }
-        assert_eq!(host.held, HOST_HOLDS.1);
+        assert_eq!(host.held, HOLDS.1);
+        let container = Verdict::Container(Arc::default());
+        assert_eq!(Doubt::found(Some(host), &container, now).held, HOLDS.0, "something else");
+    }
+
+    #[test]
+    fn a_container_without_a_name_and_a_pod_without_labels_may_become_more() {
+        let container = |name: &str, pod: Option<Pod>| {
+            let name = name.to_owned();
+            Verdict::Container(Arc::new(Container { name, pod, ..Container::default() }))
+        };
+        let labels = [("app".to_owned(), "web".to_owned())].into();
+        let labelled = Pod { labels, ..Pod::default() };
+        assert!(is_settled(&container("web", None)));
+        assert!(is_settled(&container("web", Some(labelled))));
+        assert!(!is_settled(&container("web", Some(Pod::default()))));
+        assert!(!is_settled(&container("", None)));
+        assert!(!is_settled(&Verdict::Host));
     }
 }

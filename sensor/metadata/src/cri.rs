@@ -9,9 +9,12 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use eyas_state::container::{Container, Mount, Pod};
+use eyas_state::container::{Container, Engine, Mount};
+use serde_json::Value;
 
+use crate::files::Files;
 use crate::message::{Field, Message};
+use crate::spec::{self, INFRA};
 
 /// How long a runtime may take over an answer.
 const LIMIT: Duration = Duration::from_millis(500);
@@ -38,23 +41,67 @@ const HEADER_TABLE_SIZE: u16 = 0x1;
 const ENABLE_PUSH: u16 = 0x2;
 const INITIAL_WINDOW_SIZE: u16 = 0x4;
 
-/// Completes what is known of a container by what its runtime says: labels, image, and its pod.
-pub(crate) fn complete(socket: &Path, container: &mut Container) -> io::Result<()> {
-    let asked = Message::new().text(1, &container.full_id);
-    let answer = call(socket, "/runtime.v1.RuntimeService/ContainerStatus", &asked, LIMIT)?;
-    let status = answer.message(1);
-    if status.text_of(1) != container.full_id {
-        return Err(io::Error::other("the answer is about another container"));
+/// Completes what is known of a container by what its runtime says: labels, image, and its pod; where no file has
+/// described it, also what a file would.
+pub(crate) fn complete(
+    socket: &Path,
+    engine: Engine,
+    files: &Files<'_>,
+    container: &mut Container,
+) -> io::Result<()> {
+    let id = container.full_id.clone();
+    let described = container.privileged.is_some();
+    let sandbox = |container: &Container| {
+        container.pod.as_ref().map(|pod| pod.sandbox_id.clone()).unwrap_or_default()
+    };
+    let answer = match status(socket, "ContainerStatus", &id, !described) {
+        // What holds a pod's namespaces is known as the pod.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let of_pod = sandbox(container);
+            if !of_pod.is_empty() && of_pod != id {
+                return Err(error);
+            }
+            let answer = status(socket, "PodSandboxStatus", &id, !described)?;
+            if !described {
+                of_info(container, engine, files, &answer);
+            }
+            INFRA.clone_into(&mut container.name);
+            container.pod.get_or_insert_default().sandbox_id = id;
+            of_sandbox(container, &answer.message(1));
+            return Ok(());
+        }
+        answer => answer?,
+    };
+    if !described {
+        of_info(container, engine, files, &answer);
     }
-    of_status(container, &status);
-    let sandbox = container.pod.as_ref().map(|pod| pod.sandbox_id.clone()).unwrap_or_default();
-    if sandbox.is_empty() {
-        return Ok(());
+    of_status(container, &answer.message(1));
+    let sandbox = sandbox(container);
+    if !sandbox.is_empty() {
+        let answer = status(socket, "PodSandboxStatus", &sandbox, false)?;
+        of_sandbox(container, &answer.message(1));
     }
-    let asked = Message::new().text(1, &sandbox);
-    let answer = call(socket, "/runtime.v1.RuntimeService/PodSandboxStatus", &asked, LIMIT)?;
-    of_sandbox(container, &answer.message(1));
     Ok(())
+}
+
+/// Answer of a method that tells of a container or a pod, also at length.
+fn status(socket: &Path, method: &str, id: &str, at_length: bool) -> io::Result<Message> {
+    let asked = Message::new().text(1, id).with_number(2, u64::from(at_length));
+    let answer = call(socket, &format!("/runtime.v1.RuntimeService/{method}"), &asked, LIMIT)?;
+    if answer.message(1).text_of(1) != id {
+        return Err(io::Error::other("the answer is about another one"));
+    }
+    Ok(answer)
+}
+
+/// What runtimes say at length besides: the container's bundle, and the sandbox that it is in.
+fn of_info(container: &mut Container, engine: Engine, files: &Files<'_>, answer: &Message) {
+    let info = answer.pairs(2).find(|(key, _)| key == "info").map(|(_, text)| text);
+    let info: Value = info.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    *container = spec::container(&container.full_id, engine, &info["runtimeSpec"], files);
+    if let Some(sandbox) = info["sandboxID"].as_str() {
+        sandbox.clone_into(&mut container.pod.get_or_insert_default().sandbox_id);
+    }
 }
 
 /// `ContainerStatus` of the interface.
@@ -64,12 +111,17 @@ fn of_status(container: &mut Container, status: &Message) {
             *to = from;
         }
     };
-    fill(&mut container.image, status.message(8).text_of(1));
     let reference = status.text_of(9);
+    let id = status.text_of(17);
+    let id = if id.is_empty() && !reference.contains('@') { reference.clone() } else { id };
+    fill(&mut container.image_id, id.trim_start_matches("sha256:").to_owned());
     if let Some((_, digest)) = reference.split_once('@') {
         fill(&mut container.image_digest, digest.to_owned());
-    } else {
-        fill(&mut container.image_id, reference.trim_start_matches("sha256:").to_owned());
+    }
+    let image = status.message(8).text_of(1);
+    // An image without a name is named by its id.
+    if image.trim_start_matches("sha256:") != container.image_id {
+        fill(&mut container.image, image);
     }
     let name = status.message(2).text_of(1);
     if !name.is_empty() {
@@ -77,14 +129,16 @@ fn of_status(container: &mut Container, status: &Message) {
     }
     container.labels.extend(status.pairs(12));
     let label = |name: &str| container.labels.get(name).cloned().unwrap_or_default();
-    let pod = label("io.kubernetes.pod.name");
-    if container.pod.is_none() && !pod.is_empty() {
-        container.pod = Some(Pod {
-            name: pod,
-            namespace: label("io.kubernetes.pod.namespace"),
-            uid: label("io.kubernetes.pod.uid"),
-            ..Pod::default()
-        });
+    let (name, namespace, uid) = (
+        label("io.kubernetes.pod.name"),
+        label("io.kubernetes.pod.namespace"),
+        label("io.kubernetes.pod.uid"),
+    );
+    if !name.is_empty() {
+        let pod = container.pod.get_or_insert_default();
+        fill(&mut pod.name, name);
+        fill(&mut pod.namespace, namespace);
+        fill(&mut pod.uid, uid);
     }
     if container.mounts.is_empty() {
         container.mounts = status.messages(14).map(|mount| mount_of(&mount)).collect();
@@ -111,8 +165,9 @@ fn of_sandbox(container: &mut Container, status: &Message) {
     let pod = container.pod.get_or_insert_default();
     let metadata = status.message(2);
     for (to, field) in [(&mut pod.name, 1), (&mut pod.uid, 2), (&mut pod.namespace, 3)] {
-        if to.is_empty() {
-            *to = metadata.text_of(field);
+        let told = metadata.text_of(field);
+        if !told.is_empty() {
+            *to = told;
         }
     }
     pod.ip = status.message(5).text_of(1);
@@ -148,7 +203,7 @@ pub fn call(socket: &Path, path: &str, request: &Message, limit: Duration) -> io
         Some(([0, length @ ..], body)) if length == (body.len() as u32).to_be_bytes() => {
             Message::decode(body).ok_or_else(|| io::Error::other("the answer is no message"))
         }
-        _ => Err(io::Error::other("the runtime has no answer")),
+        _ => Err(io::Error::new(io::ErrorKind::NotFound, "the runtime has no answer")),
     }
 }
 

@@ -1,12 +1,11 @@
 //! Where runtimes keep their state, relative to the host's root.
 
-use std::fs::{self, File};
-use std::io::Read as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use eyas_state::container::{Claim, Container, Engine};
 use serde_json::Value;
 
+use crate::files::Files;
 use crate::{Places, docker, kind, spec};
 
 /// containerd's bundles, by namespace and id.
@@ -18,14 +17,16 @@ const CONTAINERD: [&str; 2] = [
 const DOCKER: &str = "var/lib/docker/containers";
 /// Where podman and CRI-O keep containers, first those that run; by storage driver and id.
 const STORAGE: [&str; 2] = ["run/containers/storage", "var/lib/containers/storage"];
+/// Lists of containers there, first of those that do not outlive the host's next start, which all of CRI-O's are.
+const CONTAINER_LISTS: [&str; 2] = ["volatile-containers.json", "containers.json"];
+/// Lists of images there.
+const IMAGE_LISTS: [&str; 1] = ["images.json"];
 /// Where podman keeps those that users without rights run, by user id.
 const USERS: &str = "run/user";
 /// Drivers of that storage.
 const DRIVERS: [&str; 4] = ["overlay", "vfs", "btrfs", "zfs"];
 /// State of low-level runtimes that are used by themselves.
 const RUNTIMES: [&str; 3] = ["run/runc", "run/crun", "run/youki"];
-/// Largest file that is read, in bytes.
-const MAX_FILE: u64 = 8 * 1024 * 1024;
 /// Most namespaces of containerd that are looked at.
 const MAX_NAMESPACES: usize = 64;
 /// Most users whose containers are looked at.
@@ -37,7 +38,7 @@ pub(crate) fn look_up(
     claim: &Claim,
     evidence: &dyn Fn() -> Option<Container>,
 ) -> Option<Container> {
-    let root = Root(&places.root);
+    let root = Files(&places.root);
     let id = plain(&claim.id)?;
     match claim.engine {
         Engine::Docker => docker_files(&root, id),
@@ -52,7 +53,7 @@ pub(crate) fn look_up(
         Engine::Nspawn => machine(&root, id),
         Engine::Any => docker_files(&root, id)
             .or_else(|| containerd(&root, id, plain(&claim.parent)))
-            .or_else(|| storage(&root, id, Engine::Podman))
+            .or_else(|| storage(&root, id, claim.engine))
             .or_else(|| runtime(&root, id)),
     }
 }
@@ -64,7 +65,7 @@ fn plain(name: &str) -> Option<&str> {
     (one && !name.contains('/')).then_some(name)
 }
 
-fn docker_files(root: &Root<'_>, id: &str) -> Option<Container> {
+fn docker_files(root: &Files<'_>, id: &str) -> Option<Container> {
     let config = root.json(&format!("{DOCKER}/{id}/config.v2.json"))?;
     let host = root.json(&format!("{DOCKER}/{id}/hostconfig.json")).unwrap_or_default();
     let known = config["ID"].as_str() == Some(id);
@@ -72,7 +73,7 @@ fn docker_files(root: &Root<'_>, id: &str) -> Option<Container> {
 }
 
 /// A bundle of containerd; a name counts only in the namespace that the control group has.
-fn containerd(root: &Root<'_>, id: &str, namespace: Option<&str>) -> Option<Container> {
+fn containerd(root: &Files<'_>, id: &str, namespace: Option<&str>) -> Option<Container> {
     for base in CONTAINERD {
         let namespaces = match namespace {
             Some(one) => vec![one.to_owned()],
@@ -80,57 +81,73 @@ fn containerd(root: &Root<'_>, id: &str, namespace: Option<&str>) -> Option<Cont
         };
         for namespace in namespaces {
             if let Some(found) = root.json(&format!("{base}/{namespace}/{id}/config.json")) {
-                return Some(spec::container(id, kind(Engine::Containerd), &found));
+                return Some(spec::container(id, Engine::Containerd, &found, root));
             }
         }
     }
     None
 }
 
-/// A container of the system's storage, with the name and the image that the list beside it has.
-fn storage(root: &Root<'_>, id: &str, engine: Engine) -> Option<Container> {
+/// A container of the system's storage, with what the lists beside it say of its name and image.
+fn storage(root: &Files<'_>, id: &str, claimed: Engine) -> Option<Container> {
     let (driver, found) = STORAGE.iter().find_map(|base| bundle(root, base, id))?;
-    let mut container = spec::container(id, kind(engine), &found);
-    let list = format!("var/lib/containers/storage/{driver}-containers/containers.json");
-    let list = root.json(&list).unwrap_or_default();
-    let entry = list.as_array().into_iter().flatten().find(|entry| entry["id"] == id);
-    if let Some(entry) = entry {
-        spec::complete(&mut container, entry);
+    let engine = if claimed == Engine::Any { spec::manager(&found) } else { claimed };
+    let mut container = spec::container(id, engine, &found, root);
+    if let Some(entry) = listed(root, &format!("{driver}-containers"), &CONTAINER_LISTS, id) {
+        spec::complete(&mut container, &entry);
+    }
+    let image = listed(root, &format!("{driver}-images"), &IMAGE_LISTS, &container.image_id);
+    if let Some(digest) = image.as_ref().and_then(|image| image["digest"].as_str()) {
+        digest.clone_into(&mut container.image_digest);
+    }
+    if let Some(pod) = container.pod.as_mut().filter(|pod| pod.labels.is_empty())
+        && let Some(sandbox) = plain(&pod.sandbox_id)
+        && let Some((_, sandbox)) = STORAGE.iter().find_map(|base| bundle(root, base, sandbox))
+    {
+        spec::complete_pod(pod, &sandbox);
     }
     Some(container)
 }
 
+/// What one of the lists of the system's storage says of an id.
+fn listed(root: &Files<'_>, folder: &str, lists: &[&str], id: &str) -> Option<Value> {
+    lists.iter().find_map(|list| {
+        let mut list = root.json(&format!("var/lib/containers/storage/{folder}/{list}"))?;
+        list.as_array_mut()?.iter_mut().find(|entry| entry["id"] == id).map(Value::take)
+    })
+}
+
 /// A container that a user without rights runs.
-fn of_users(root: &Root<'_>, id: &str) -> Option<Container> {
+fn of_users(root: &Files<'_>, id: &str) -> Option<Container> {
     let users = root.names(USERS, MAX_USERS);
     let bases = users.iter().map(|user| format!("{USERS}/{user}/containers"));
     let (_, found) = bases.into_iter().find_map(|base| bundle(root, &base, id))?;
-    Some(spec::container(id, kind(Engine::Podman), &found))
+    Some(spec::container(id, Engine::Podman, &found, root))
 }
 
 /// The bundle of a container below one place of storage, and which driver's it is.
-fn bundle(root: &Root<'_>, base: &str, id: &str) -> Option<(&'static str, Value)> {
+fn bundle(root: &Files<'_>, base: &str, id: &str) -> Option<(&'static str, Value)> {
     DRIVERS.into_iter().find_map(|driver| {
         let path = format!("{base}/{driver}-containers/{id}/userdata/config.json");
         Some((driver, root.json(&path)?))
     })
 }
 
-fn lxc(root: &Root<'_>, name: &str) -> Option<Container> {
+fn lxc(root: &Files<'_>, name: &str) -> Option<Container> {
     let known = ["var/lib/lxc", "var/snap/lxd/common/lxd/containers", "var/lib/incus/containers"];
     let there = known.iter().any(|base| root.exists(&format!("{base}/{name}")));
     there.then(|| named(name, kind(Engine::Lxc)))
 }
 
 /// A machine as systemd's machine manager has it written down; virtual ones are no containers.
-fn machine(root: &Root<'_>, name: &str) -> Option<Container> {
+fn machine(root: &Files<'_>, name: &str) -> Option<Container> {
     let state = root.text(&format!("run/systemd/machines/{name}"))?;
     let virtual_machine = state.lines().any(|line| line == "CLASS=vm");
     (!virtual_machine).then(|| named(name, kind(Engine::Nspawn)))
 }
 
 /// A runtime used by itself: its state says which bundle, the bundle says the rest.
-fn runtime(root: &Root<'_>, id: &str) -> Option<Container> {
+fn runtime(root: &Files<'_>, id: &str) -> Option<Container> {
     for base in RUNTIMES {
         let Some(state) = root
             .json(&format!("{base}/{id}/state.json"))
@@ -147,54 +164,15 @@ fn runtime(root: &Root<'_>, id: &str) -> Option<Container> {
                 root.json(&format!("{}/config.json", bundle.trim_start_matches('/')))
             })
             .unwrap_or_default();
-        let name = if base.ends_with("crun") { "crun" } else { kind(Engine::Any) };
-        return Some(spec::container(id, name, &config));
+        let mut found = spec::container(id, Engine::Any, &config, root);
+        if base.ends_with("crun") {
+            found.kind = "crun";
+        }
+        return Some(found);
     }
     None
 }
 
 fn named(name: &str, kind: &'static str) -> Container {
     Container { full_id: name.into(), name: name.into(), kind, ..Container::default() }
-}
-
-/// The host's files.
-struct Root<'a>(&'a Path);
-
-impl Root<'_> {
-    fn path(&self, relative: &str) -> PathBuf {
-        self.0.join(relative)
-    }
-
-    fn exists(&self, relative: &str) -> bool {
-        self.path(relative).exists()
-    }
-
-    fn names(&self, relative: &str, most: usize) -> Vec<String> {
-        let entries = fs::read_dir(self.path(relative)).into_iter().flatten().flatten();
-        let mut names: Vec<String> =
-            entries.filter_map(|entry| entry.file_name().into_string().ok()).take(most).collect();
-        names.sort();
-        names
-    }
-
-    /// A document; `None` where there is none that can be read.
-    fn json(&self, relative: &str) -> Option<Value> {
-        serde_json::from_slice(&self.bytes(relative)?).ok()
-    }
-
-    fn text(&self, relative: &str) -> Option<String> {
-        String::from_utf8(self.bytes(relative)?).ok()
-    }
-
-    /// A file's content; `None` for what is not a file, or too large.
-    fn bytes(&self, relative: &str) -> Option<Vec<u8>> {
-        let path = self.path(relative);
-        let metadata = fs::metadata(&path).ok()?;
-        if !metadata.is_file() || metadata.len() > MAX_FILE {
-            return None;
-        }
-        let mut bytes = Vec::new();
-        File::open(path).ok()?.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
-    }
 }

@@ -12,6 +12,7 @@ mod cri;
 mod disk;
 mod docker;
 mod evidence;
+mod files;
 mod message;
 mod socket;
 mod spec;

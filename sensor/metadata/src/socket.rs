@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use eyas_state::container::{Claim, Container, Engine};
 use serde_json::Value;
 
+use crate::files::Files;
 use crate::{Places, cri, docker, kind};
 
 /// How long a runtime may take over an answer.
@@ -60,12 +61,7 @@ pub(crate) fn complete(places: &Places, claim: &Claim, mut container: Container)
     if !speaks || container.pod.is_none() {
         return container;
     }
-    for socket in &places.cri_sockets {
-        let path = below(places, socket);
-        if path.exists() && patiently(&path, || cri::complete(&path, &mut container)).is_some() {
-            break;
-        }
-    }
+    ask_cri(places, claim, &mut container);
     container
 }
 
@@ -77,12 +73,17 @@ pub(crate) fn look_up_cri(places: &Places, claim: &Claim) -> Option<Container> {
         kind: kind(claim.engine),
         ..Container::default()
     };
-    let known = speaks
-        && places.cri_sockets.iter().any(|socket| {
-            let path = below(places, socket);
-            path.exists() && patiently(&path, || cri::complete(&path, &mut container)).is_some()
-        });
-    known.then_some(container)
+    (speaks && ask_cri(places, claim, &mut container)).then_some(container)
+}
+
+/// Completes a container by the first of Kubernetes' runtimes that knows it; whether one does.
+fn ask_cri(places: &Places, claim: &Claim, container: &mut Container) -> bool {
+    let files = Files(&places.root);
+    places.cri_sockets.iter().any(|socket| {
+        let path = below(places, socket);
+        let mut ask = || cri::complete(&path, claim.engine, &files, container);
+        path.exists() && patiently(&path, &mut ask).is_some()
+    })
 }
 
 fn is_id(id: &str) -> bool {
@@ -114,7 +115,8 @@ fn get(socket: &Path, path: &str) -> io::Result<Value> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_write_timeout(Some(LIMIT))?;
     // Version 1.0, so that the answer ends with the connection and comes in one piece.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    // And in one write, for whoever answers the first that comes.
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
     let end = Instant::now() + LIMIT;
     let mut bytes = Vec::new();
     loop {

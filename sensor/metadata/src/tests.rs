@@ -8,6 +8,8 @@ use std::thread;
 
 use super::*;
 
+mod pods;
+
 const ID: &str = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e";
 
 fn claim(engine: Engine, id: &str) -> Claim {
@@ -67,23 +69,6 @@ const SPEC: &str = r#"{"annotations":{
     {"destination":"/cfg","type":"bind","source":"/var/lib/kubelet/x","options":["rbind","rprivate","ro"]}],
   "process":{"capabilities":{"bounding":["CAP_CHOWN"]}},
   "linux":{"maskedPaths":["/proc/kcore"],"namespaces":[{"type":"pid"},{"type":"ipc"},{"type":"mount"}]}}"#;
-
-#[test]
-fn kubernetes_containers_come_from_containerds_bundle() {
-    let root = tempfile::tempdir().unwrap();
-    let bundle = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{ID}/config.json");
-    write(root.path(), &bundle, SPEC);
-    let found = look(root.path(), &claim(Engine::Containerd, ID)).unwrap();
-    assert_eq!((found.name.as_str(), found.repository()), ("app", "reg.example.com:5000/team/app"));
-    assert_eq!((found.privileged, found.host_network), (Some(false), Some(true)));
-    assert_eq!(found.mounts.len(), 1);
-    assert_eq!((found.mounts[0].rdwr, found.mounts[0].propagation.as_str()), (false, "rprivate"));
-    let pod = found.pod.as_ref().unwrap();
-    assert_eq!(
-        (pod.name.as_str(), pod.namespace.as_str(), pod.uid.as_str()),
-        ("app-1", "prod", "u-1")
-    );
-}
 
 #[test]
 fn a_name_of_containerd_counts_in_its_namespace_only() {
@@ -281,48 +266,6 @@ fn sockets_that_lie_flood_or_hang_cost_the_answer_and_no_more() {
     assert_eq!(look(root.path(), &claim(Engine::Docker, ID)), None);
 }
 
-/// A runtime of Kubernetes that answers one call with each of these messages, and an error with none.
-fn kubernetes(root: &Path, answers: Vec<Option<Message>>) -> thread::JoinHandle<Vec<String>> {
-    use crate::cri::{DATA, END_STREAM, HEADERS, SETTINGS, frame};
-    fs::create_dir_all(root.join("run/containerd")).unwrap();
-    let listener = UnixListener::bind(root.join("run/containerd/containerd.sock")).unwrap();
-    thread::spawn(move || {
-        let mut asked = Vec::new();
-        for answer in answers {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut words = Vec::new();
-            // The request ends with its only frame of data, which ends the stream.
-            let whole = |words: &[u8]| {
-                words.windows(9).any(|head| {
-                    head[3] == DATA && head[4] == END_STREAM && head[5..] == [0, 0, 0, 1]
-                }) && words.len() > 150
-            };
-            while !whole(&words) {
-                let mut piece = [0; 4096];
-                let count = stream.read(&mut piece).unwrap();
-                assert!(count > 0, "the request is cut");
-                words.extend_from_slice(&piece[..count]);
-            }
-            asked.push(String::from_utf8_lossy(&words).into_owned());
-            let mut said = frame(SETTINGS, 0, 0, &[]);
-            if let Some(answer) = answer {
-                let body = answer.encode();
-                let message = [&[0][..], &(body.len() as u32).to_be_bytes(), &body].concat();
-                let (first, second) = message.split_at(message.len() / 2);
-                said.extend(frame(HEADERS, 4, 1, &[0x88]));
-                // Some of it padded, as a server may.
-                said.extend(frame(DATA, 8, 1, &[&[3], first, &[0; 3]].concat()));
-                said.extend(frame(DATA, 0, 1, second));
-            }
-            said.extend(frame(HEADERS, 4 | END_STREAM, 1, &[0x88]));
-            stream.write_all(&said).unwrap();
-            // Until the other end has had enough.
-            let _ = stream.read(&mut [0; 64]);
-        }
-        asked
-    })
-}
-
 #[test]
 fn machines_are_known_by_the_folders_of_lxc_and_the_files_of_systemd() {
     let root = tempfile::tempdir().unwrap();
@@ -353,58 +296,6 @@ fn machines_are_known_by_the_folders_of_lxc_and_the_files_of_systemd() {
         assert_eq!(look(root.path(), &claim(Engine::Lxc, name)), None, "{name}");
         assert_eq!(look(root.path(), &claim(Engine::Nspawn, name)), None, "{name}");
     }
-}
-
-#[test]
-fn labels_and_addresses_of_pods_come_from_kubernetes_runtimes() {
-    use crate::message::Message;
-    let root = tempfile::tempdir().unwrap();
-    let bundle = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{ID}/config.json");
-    write(root.path(), &bundle, SPEC);
-    let pair = |key: &str, value: &str| Message::new().text(1, key).text(2, value);
-    let container = Message::new()
-        .text(1, ID)
-        .with(2, &Message::new().text(1, "app"))
-        .text(9, "reg.example.com/team/app@sha256:abc")
-        .with(12, &pair("tier", "front"));
-    let sandbox = Message::new()
-        .text(1, "5a5a")
-        .with(5, &Message::new().text(1, "10.1.2.3"))
-        .with(7, &pair("app", "web"))
-        .with(7, &pair("team", "blue"));
-    let answers = [container, sandbox].map(|status| Some(Message::new().with(1, &status)));
-    let asked = kubernetes(root.path(), answers.to_vec());
-    let found = look(root.path(), &claim(Engine::Containerd, ID)).unwrap();
-    assert_eq!(found.labels["tier"], "front");
-    assert_eq!((found.image_digest.as_str(), found.ip.as_str()), ("sha256:abc", "10.1.2.3"));
-    let pod = found.pod.as_ref().unwrap();
-    assert_eq!((pod.name.as_str(), pod.ip.as_str()), ("app-1", "10.1.2.3"));
-    assert_eq!((pod.labels["app"].as_str(), pod.labels["team"].as_str()), ("web", "blue"));
-    let asked = asked.join().unwrap();
-    assert!(asked[0].starts_with("PRI * HTTP/2.0") && asked[0].contains("/ContainerStatus"));
-    assert!(asked[1].contains("/PodSandboxStatus") && asked[1].contains("5a5a"));
-}
-
-#[test]
-fn where_kubernetes_runtimes_do_not_answer_the_files_are_what_is_known() {
-    let root = tempfile::tempdir().unwrap();
-    let bundle = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{ID}/config.json");
-    write(root.path(), &bundle, SPEC);
-    // Not found, in gRPC: no message.
-    let asked = kubernetes(root.path(), vec![None]);
-    let found = look(root.path(), &claim(Engine::Containerd, ID)).unwrap();
-    assert_eq!(found.pod.as_ref().unwrap().name, "app-1");
-    asked.join().unwrap();
-    // One that hangs is asked once and then left alone.
-    let root = tempfile::tempdir().unwrap();
-    write(root.path(), &bundle, SPEC);
-    let socket = root.path().join("run/containerd/containerd.sock");
-    let hangs = UnixListener::bind(&socket).unwrap();
-    for _ in 0..3 {
-        assert!(look(root.path(), &claim(Engine::Containerd, ID)).is_some());
-    }
-    hangs.set_nonblocking(true).unwrap();
-    assert_eq!(hangs.incoming().map_while(Result::ok).count(), 1);
 }
 
 /// Ends a program, and what is left of it.

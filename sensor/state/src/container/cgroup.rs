@@ -208,6 +208,9 @@ mod tests {
             ),
             ("/k8s.io/ID", Engine::Containerd),
             ("/kubepods.slice/kubepods-podaa.slice/crio-ID.scope", Engine::Crio),
+            ("/kubepods.slice/kubepods-podaa.slice/crio-ID.scope/container", Engine::Crio),
+            ("/kubepods/burstable/podaaf9f6e1-95f6-11ea/crio-ID", Engine::Crio),
+            ("/crio/crio-ID", Engine::Crio),
             ("/kubepods-podaa.slice:crio:ID", Engine::Crio),
             ("/kubepods.slice/kubepods-podaa.slice/docker-ID.scope", Engine::Docker),
             ("/machine.slice/libpod-ID.scope", Engine::Podman),
@@ -259,6 +262,7 @@ mod tests {
         for path in [
             "/machine.slice/libpod-conmon-ID.scope",
             "/kubepods.slice/crio-conmon-ID.scope",
+            "/kubepods/burstable/podaaf9f6e1-95f6-11ea/crio-conmon-ID",
             "/lxc.monitor.web",
             "/machine.slice/systemd-nspawn@web.service/supervisor",
             "/machine.slice/machine-web.scope/supervisor",
@@ -279,6 +283,12 @@ mod tests {
         let long = "x".repeat(MAX_NAME + 1);
         assert_eq!(claim(&format!("/{long}")), None);
         assert_eq!(claim(&format!("/{}", &long[1..])), Some((Engine::Any, long[1..].into())));
+    }
+
+    #[test]
+    fn an_overseer_in_some_hierarchies_is_in_no_container() {
+        let text = format!("cpu=/\0memory=/podaa/crio-conmon-{ID}\0=/\0");
+        assert_eq!(Claim::of(text.as_bytes()), None);
     }
 
     #[test]
