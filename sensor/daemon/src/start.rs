@@ -258,6 +258,10 @@ fn watch(
         match signals.wait(care.wait(), care.files.as_ref().map(Watch::fd)) {
             Asked::Stop => return Ok(()),
             Asked::Reload => care.reload(engine),
+            Asked::Reopen => {
+                engine.sinks.reopen();
+                log::info("outputs are opened anew");
+            }
             Asked::Nothing => {}
         }
         if thread.is_finished() {

@@ -43,12 +43,17 @@ impl Writer for Reopening {
         self.file.write(batch)
     }
 
+    fn reopen(&mut self) -> io::Result<()> {
+        (self.file, self.identity) = append(&self.path)?;
+        Ok(())
+    }
+
     fn look_around(&mut self) -> io::Result<()> {
         let found = std::fs::metadata(&self.path).map(|m| (m.dev(), m.ino()));
-        if !found.is_ok_and(|identity| identity == self.identity) {
-            (self.file, self.identity) = append(&self.path)?;
+        if found.is_ok_and(|identity| identity == self.identity) {
+            return Ok(());
         }
-        Ok(())
+        self.reopen()
     }
 }
 

@@ -112,6 +112,11 @@ impl Writer for Program {
         delivery
     }
 
+    fn reopen(&mut self) -> io::Result<()> {
+        self.end();
+        Ok(())
+    }
+
     fn look_around(&mut self) -> io::Result<()> {
         let Some((child, _)) = &mut self.running else { return Ok(()) };
         let Some(status) = child.try_wait()? else { return Ok(()) };

@@ -147,6 +147,19 @@ fn a_file_is_appended_to_created_private_and_reopened_after_rotation() {
 }
 
 #[test]
+fn a_file_that_is_copied_and_cut_is_written_to_from_its_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alerts.log");
+    let mut writer = Reopening::open(&path).unwrap();
+    deliver(&mut writer, &batch(&["one"]), &Totals::default());
+    std::fs::copy(&path, dir.path().join("alerts.log.1")).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+    writer.look_around().unwrap();
+    deliver(&mut writer, &batch(&["two"]), &Totals::default());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_is_named() {
     let error = Sinks::open(&[Target::File("/no/such/dir/x".into())], QueueLimits::default());
     assert!(error.unwrap_err().to_string().starts_with("cannot open `/no/such/dir/x`"));

@@ -33,6 +33,17 @@ fn a_program_that_stays_is_started_once_and_ends_with_its_input() {
 }
 
 #[test]
+fn a_program_that_stays_is_started_anew_when_asked() {
+    let (_dir, out) = in_dir();
+    let mut sink = program(format!("echo start >> {out}; cat >> {out}"), true);
+    assert_eq!(sink.deliver(&batch(&["one"])).written, 1);
+    sink.reopen().unwrap();
+    assert_eq!(sink.deliver(&batch(&["two"])).written, 1);
+    drop(sink);
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "start\none\nstart\ntwo\n");
+}
+
+#[test]
 fn a_program_that_fails_is_counted_by_its_exit_code() {
     let delivery = program("cat >/dev/null; exit 3".into(), false).deliver(&batch(&["a", "b"]));
     assert_eq!(delivery.written, 0);
