@@ -29,6 +29,8 @@ use crate::{host, log, privilege, recordings, web};
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How often facts of the host are gathered again.
 const HOST_REFRESH: Duration = Duration::from_mins(1);
+/// The right to connect to a socket for those who are neither its owner nor in its group.
+const CONNECT_BY_OTHERS: u32 = 0o006;
 /// How often the end of a capture is looked for.
 const REPLAY_STEP: Duration = Duration::from_millis(5);
 /// How often the end of the event thread is looked for.
@@ -204,7 +206,10 @@ fn control(config: &Config) -> Result<Option<Server>, DaemonError> {
         found
     });
     let allowed = Allowed { uids: users.collect(), gids: group.into_iter().collect() };
-    let mode = config.control_mode("control.mode")?;
+    // A file has one group. Users that are listed beside it can only connect where everyone can; who is
+    // listened to then is decided by what the kernel says of them.
+    let others = if allowed.uids.is_empty() { 0 } else { CONNECT_BY_OTHERS };
+    let mode = config.control_mode("control.mode")? | others;
     let options = ServerOptions { mode, group, allowed, ..ServerOptions::default() };
     let path = &config.control.socket;
     let server = match notify::handed_over() {
