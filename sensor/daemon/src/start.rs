@@ -46,14 +46,15 @@ pub(crate) fn run(args: &Args) -> Result<(), DaemonError> {
         log::info("the probe may run here");
         return Ok(());
     }
-    let Loaded { config, ignored, engine: options } = config::load(args)?;
-    log::set_level(config.log_level.parse().unwrap_or(log::Level::Info));
-    for key in &ignored {
-        log::warn(&format!("`{key}` has no meaning here and is ignored"));
+    let loaded = config::load(args)?;
+    log::set_level(loaded.config.log_level.parse().unwrap_or(log::Level::Info));
+    for line in config::ignored_lines(&loaded.ignored) {
+        log::warn(&line);
     }
     if args.print_config {
-        return print(&config);
+        return print(&loaded.shown());
     }
+    let Loaded { config, ignored, engine: options, .. } = loaded;
     // Before any thread is started, so that none of them takes the signals.
     let signals = Signals::take()
         .map_err(|source| DaemonError::System { doing: "listen to signals", source })?;
@@ -164,8 +165,7 @@ fn files(config: &Config, args: &Args) -> Option<Watch> {
     watch.inspect_err(|error| log::warn(&format!("files are not watched: {error}"))).ok()
 }
 
-fn print(config: &Config) -> Result<(), DaemonError> {
-    let text = serde_saphyr::to_string(config).unwrap_or_default();
+fn print(text: &str) -> Result<(), DaemonError> {
     std::io::stdout()
         .write_all(text.as_bytes())
         .map_err(|source| DaemonError::System { doing: "print the configuration", source })
@@ -209,8 +209,9 @@ fn control(config: &Config) -> Result<Option<Server>, DaemonError> {
     // A file has one group. Users that are listed beside it can only connect where everyone can; who is
     // listened to then is decided by what the kernel says of them.
     let others = if allowed.uids.is_empty() { 0 } else { CONNECT_BY_OTHERS };
-    let mode = config.control_mode("control.mode")? | others;
-    let options = ServerOptions { mode, group, allowed, ..ServerOptions::default() };
+    let defaults = ServerOptions::default();
+    let mode = config.control_mode().unwrap_or(defaults.mode) | others;
+    let options = ServerOptions { mode, group, allowed, ..defaults };
     let path = &config.control.socket;
     let server = match notify::handed_over() {
         Some(listener) => Server::adopt(listener, path, options)?,

@@ -10,9 +10,12 @@ use serde_json::Value;
 use crate::{Places, docker, kind, spec};
 
 /// containerd's bundles, by namespace and id.
-const CONTAINERD: [&str; 2] = [
+const CONTAINERD: [&str; 5] = [
     "run/containerd/io.containerd.runtime.v2.task",
     "run/k3s/containerd/io.containerd.runtime.v2.task",
+    "run/host-containerd/io.containerd.runtime.v2.task",
+    "run/k0s/containerd/io.containerd.runtime.v2.task",
+    "var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task",
 ];
 /// Docker's containers by id.
 const DOCKER: &str = "var/lib/docker/containers";

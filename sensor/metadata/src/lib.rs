@@ -46,6 +46,9 @@ impl Default for Places {
                 "/run/containerd/containerd.sock".into(),
                 "/run/crio/crio.sock".into(),
                 "/run/k3s/containerd/containerd.sock".into(),
+                "/run/host-containerd/containerd.sock".into(),
+                "/run/k0s/containerd.sock".into(),
+                "/var/snap/microk8s/common/run/containerd.sock".into(),
             ],
             label_bytes: 100,
         }

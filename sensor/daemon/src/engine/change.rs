@@ -52,14 +52,16 @@ impl Engine {
             self.refuse(&refusal);
             refusal
         };
-        let Loaded { mut config, engine: options, ignored } =
+        let Loaded { mut config, engine: options, ignored, .. } =
             config::load(&self.args).map_err(|error| refused(error.to_string()))?;
         let before = self.settings();
         for key in config.keep_fixed(&before.config) {
             log::warn(&format!("`{key}` was changed, which counts from the next start on"));
         }
-        for key in ignored.iter().filter(|key| !before.ignored.contains(key)) {
-            log::warn(&format!("`{key}` has no meaning here and is ignored"));
+        let new: Vec<_> =
+            ignored.iter().filter(|one| !before.ignored.contains(one)).cloned().collect();
+        for line in config::ignored_lines(&new) {
+            log::warn(&line);
         }
         let targets = config.targets().map_err(|error| refused(error.to_string()))?;
         let outputs = self

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 
 use crate::args::Args;
 use crate::busy::Busy;
-use crate::config::Config;
+use crate::config::{Config, Ignored};
 use crate::containers::Book;
 use crate::error::DaemonError;
 use crate::log;
@@ -46,7 +46,7 @@ pub(crate) struct Settings {
     /// The rule engine's part of it, and what was switched since.
     pub(crate) options: EngineOptions,
     /// Keys that are known and have no meaning here.
-    pub(crate) ignored: Vec<String>,
+    pub(crate) ignored: Vec<Ignored>,
     /// Rules that were switched over the control socket, in order.
     pub(crate) switched: Vec<Switch>,
 }
