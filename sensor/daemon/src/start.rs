@@ -20,6 +20,7 @@ use crate::error::DaemonError;
 use crate::events::{self, Capture, Records, Source};
 use crate::losses::{Loss, Losses};
 use crate::notify::{self, Watchdog, notify};
+use crate::outages::{Outages, Word};
 use crate::signals::{Asked, Signals};
 use crate::snapshot::Snapshots;
 use crate::watch::Watch;
@@ -281,6 +282,7 @@ fn watch(
 struct Care {
     files: Option<Watch>,
     losses: Losses,
+    outages: Outages,
     snapshots: Snapshots,
     watchdog: Watchdog,
     looked: Instant,
@@ -297,6 +299,7 @@ impl Care {
         Self {
             files,
             losses: Losses::new(config.syscall_event_drops.clone(), now),
+            outages: Outages::default(),
             snapshots: Snapshots::new(now),
             watchdog: Watchdog::of_environment(),
             looked: now,
@@ -351,6 +354,12 @@ impl Care {
         }
         engine.look_at_recording();
         self.snapshots.look(engine, now);
+        for word in self.outages.look(&engine.sinks.counts(), now) {
+            match word {
+                Word::Loses(line) => log::warn(&line),
+                Word::Again(line) => log::info(&line),
+            }
+        }
         let read = engine.stats.events.get();
         match self.losses.look(read, engine.probe_counters(), now) {
             Some(loss) => act(engine, &loss),

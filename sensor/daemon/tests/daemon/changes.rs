@@ -98,6 +98,29 @@ fn a_changed_configuration_counts_and_what_cannot_change_is_named() {
 }
 
 #[test]
+fn an_output_that_could_not_work_any_more_counts_from_the_next_start_on() {
+    let Setup { dir, daemon, .. } = setup("");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let more = format!(
+        "program_output: {{enabled: true, program: cat}}\nhttp_output: {{enabled: true, url: \"http://localhost:1\"}}\n\
+         file_output: {{enabled: true, filename: {}/alerts}}\nunix_output: {{enabled: true, path: /no/such}}\n",
+        elsewhere.path().display()
+    );
+    write_configuration(dir.path(), &more);
+    assert!(reloaded(&daemon, 0).accepted);
+    let outputs = daemon.client().status().unwrap().outputs;
+    let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+    assert_eq!(names, ["stdout", "socket /no/such"]);
+    let (_, _, said) = daemon.stop();
+    for key in ["program_output", "http_output", "file_output"] {
+        assert!(
+            said.contains(&format!("`{key}` was changed, which counts from the next start on")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_wrong_configuration_changes_nothing_and_the_reason_is_in_the_status() {
     let Setup { dir, mut feed, daemon } = setup("");
     for (wrong, said) in [

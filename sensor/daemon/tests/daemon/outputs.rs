@@ -100,6 +100,32 @@ fn outputs_are_opened_anew_when_a_log_rotation_says_so() {
 }
 
 #[test]
+fn an_output_that_loses_alerts_is_told_of_while_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut feed = Feed::new(dir.path());
+    let socket = dir.path().join("plain");
+    let settings =
+        ["unix_output.enabled=true".to_owned(), format!("unix_output.path={}", socket.display())];
+    let daemon = daemon(dir.path(), &feed, &settings);
+    feed.send(&[open("/x")]);
+    let state = |daemon: &Daemon| {
+        let outputs = daemon.client().status().unwrap().outputs;
+        outputs.into_iter().find(|output| output.name.starts_with("socket ")).unwrap()
+    };
+    let output = until(|| Some(state(&daemon)).filter(|output| output.failed == 1));
+    assert!(output.last_error.unwrap().contains("No such file"));
+    // Said once a second has passed; then it comes, and that is said too.
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let _there = UnixDatagram::bind(&socket).unwrap();
+    feed.send(&[open("/x")]);
+    until(|| Some(()).filter(|()| state(&daemon).written == 1));
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let (_, _, said) = daemon.stop();
+    assert!(said.contains("plain` has lost 1 alerts: "), "{said}");
+    assert!(said.contains("plain` takes alerts again, 1 were lost"), "{said}");
+}
+
+#[test]
 fn what_is_said_too_often_is_held_back_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let mut feed = Feed::new(dir.path());

@@ -104,7 +104,7 @@ impl Target {
             Self::Syslog(_) => "syslog".into(),
             Self::Journal { .. } => "journal".into(),
             Self::Datagram(path) => format!("socket {}", path.display()),
-            Self::Program(target) => format!("program {}", target.command),
+            Self::Program(target) => format!("program {}", first_word(&target.command)),
             Self::Http(target) => format!("http {}", without_secrets(&target.post.url)),
         }
     }
@@ -147,13 +147,17 @@ pub struct SinkCounts {
     pub last_error: Option<String>,
 }
 
-/// An address without the name and password that may stand in it.
+/// An address without what may be secret in it: name and password, path and query.
 fn without_secrets(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
+    format!("{scheme}://{host}")
+}
+
+/// The program that a command begins with, without variables before it and arguments behind it, which may be secret.
+fn first_word(command: &str) -> &str {
+    command.split_whitespace().find(|word| !word.contains('=')).unwrap_or_default()
 }
 
 #[derive(Debug, Default)]

@@ -138,11 +138,14 @@ fn a_posting_child_that_cannot_be_started_is_named_and_tried_again_later() {
 #[test]
 fn names_of_sinks_show_no_secrets() {
     for (url, shown) in [
-        ("http://user:secret@localhost:2801/x?token=1", "http://localhost:2801/x"),
+        ("http://user:secret@localhost:2801/x?token=1", "http://localhost:2801"),
         ("https://example.com", "https://example.com"),
         ("https://example.com?token=1", "https://example.com"),
-        ("https://example.com/a@b", "https://example.com/a@b"),
+        ("https://example.com/a@b", "https://example.com"),
+        ("https://example.com/services/secret", "https://example.com"),
     ] {
         assert_eq!(without_secrets(url), shown);
     }
+    assert_eq!(first_word("TOKEN=secret curl -H 'x: secret' https://x"), "curl");
+    assert_eq!(first_word(" "), "");
 }
