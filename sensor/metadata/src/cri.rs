@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use eyas_state::container::{Container, Mount, Pod};
 
 use crate::message::{Field, Message};
+use crate::socket::connect;
 
 /// How long a runtime may take over an answer.
 const LIMIT: Duration = Duration::from_millis(500);
@@ -124,8 +125,7 @@ fn of_sandbox(container: &mut Container, status: &Message) {
 
 /// One unary call: `path` is `/SERVICE/METHOD`. An error for anything but an answer within the limit.
 pub fn call(socket: &Path, path: &str, request: &Message, limit: Duration) -> io::Result<Message> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_write_timeout(Some(limit))?;
+    let mut stream = connect(socket, limit)?;
     let window = MAX_ANSWER as u32;
     let mut words = PREFACE.to_vec();
     let setting =

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use super::*;
 
@@ -281,6 +282,28 @@ fn sockets_that_lie_flood_or_hang_cost_the_answer_and_no_more() {
     assert_eq!(look(root.path(), &claim(Engine::Docker, ID)), None);
 }
 
+#[test]
+fn a_runtime_that_accepts_nobody_any_more_keeps_nobody_waiting() {
+    let root = tempfile::tempdir().unwrap();
+    for path in ["var/run/docker.sock", "run/containerd/containerd.sock"] {
+        fs::create_dir_all(root.path().join(path).parent().unwrap()).unwrap();
+        let listener = UnixListener::bind(root.path().join(path)).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        // No more than one fits into the queue.
+        let queued = UnixStream::connect(root.path().join(path)).unwrap();
+        std::mem::forget((listener, queued));
+    }
+    let (done, ended) = std::sync::mpsc::channel();
+    let places = root.path().to_path_buf();
+    thread::spawn(move || {
+        let found =
+            [Engine::Docker, Engine::Containerd].map(|engine| look(&places, &claim(engine, ID)));
+        done.send(found).unwrap();
+    });
+    let found = ended.recv_timeout(Duration::from_mins(1)).expect("it waits for ever");
+    assert_eq!(found, [None, None]);
+}
+
 /// A runtime of Kubernetes that answers one call with each of these messages, and an error with none.
 fn kubernetes(root: &Path, answers: Vec<Option<Message>>) -> thread::JoinHandle<Vec<String>> {
     use crate::cri::{DATA, END_STREAM, HEADERS, SETTINGS, frame};
@@ -422,7 +445,7 @@ fn a_real_runtime_understands_our_calls() {
     use crate::cri::call;
     use crate::message::Message;
     use std::process::{Command, Stdio};
-    const LIMIT: std::time::Duration = std::time::Duration::from_millis(500);
+    const LIMIT: Duration = Duration::from_millis(500);
     let root = tempfile::tempdir().unwrap();
     let at = root.path().display();
     let socket = root.path().join("containerd.sock");
@@ -446,13 +469,13 @@ fn a_real_runtime_understands_our_calls() {
             break answer;
         }
         let ended = child.0.try_wait().unwrap();
-        if ended.is_some() || start.elapsed() > std::time::Duration::from_mins(1) {
+        if ended.is_some() || start.elapsed() > Duration::from_mins(1) {
             eprintln!(
                 "SKIPPED: a_real_runtime_understands_our_calls: containerd does not run: {ended:?}"
             );
             return;
         }
-        thread::sleep(std::time::Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50));
     };
     assert_eq!(version.bytes(2), b"containerd");
     let none = call(
