@@ -70,7 +70,6 @@ const FOREIGN: &[(&str, Asks, &str)] = &[
     ("load_plugins", Asks::OtherPlugin, NO_PLUGINS),
     ("log_stderr", Asks::False, "the sensor's own messages always go to standard error"),
     ("log_syslog", Asks::Never, ""),
-    ("metrics.convert_memory_to_mb", Asks::False, "`eyas_sensor_resident_memory_bytes` is exact"),
     ("metrics.include_empty_values", Asks::Never, ""),
     ("metrics.jemalloc_stats_enabled", Asks::Never, ""),
     ("metrics.kernel_event_counters_per_cpu_enabled", Asks::Never, ""),

@@ -41,6 +41,8 @@ pub(crate) struct Metrics {
     pub(crate) state_counters_enabled: bool,
     /// Events and losses of the kernel.
     pub(crate) kernel_event_counters_enabled: bool,
+    /// Memory in megabytes instead of kilobytes.
+    pub(crate) convert_memory_to_mb: bool,
 }
 
 /// What is done when the kernel could not hand over events.
@@ -195,6 +197,7 @@ impl Default for Metrics {
             resource_utilization_enabled: true,
             state_counters_enabled: true,
             kernel_event_counters_enabled: true,
+            convert_memory_to_mb: true,
         }
     }
 }

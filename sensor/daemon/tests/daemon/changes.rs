@@ -173,6 +173,27 @@ fn snapshots_of_figures_are_told_and_written() {
     let fields = &snapshot["output_fields"];
     assert_eq!(fields["falco.num_evts"], 1, "{fields}");
     assert_eq!(fields["falco.rules.first"], 1, "{fields}");
+    assert_eq!(fields["falco.rules.matches_total"], 1, "{fields}");
+    assert_eq!(fields["falco.num_evts_prev"], 0, "{fields}");
+    for key in [
+        "evt.time",
+        "falco.host_boot_ts",
+        "falco.host_num_cpus",
+        "falco.start_ts",
+        "falco.evts_rate_sec",
+        "falco.cpu_usage_perc",
+        "falco.memory_rss_mb",
+        "falco.memory_vsz_mb",
+        "falco.n_threads",
+        "scap.n_evts",
+        "scap.evts_rate_sec",
+        "scap.n_drops_perc",
+    ] {
+        assert!(fields[key].is_number(), "{key}: {fields}");
+    }
+    for key in ["evt.hostname", "evt.source", "falco.version", "falco.kernel_release"] {
+        assert!(fields[key].is_string(), "{key}: {fields}");
+    }
     assert_eq!(fields["eyas_sensor_rules_enabled"], 1, "{fields}");
     let start = Instant::now();
     let written = loop {
