@@ -117,6 +117,19 @@ fn the_posting_child_gets_its_orders_and_answers_for_each_batch() {
 }
 
 #[test]
+fn the_posting_child_has_nobodys_home() {
+    let (_dir, out) = in_dir();
+    let mut sink =
+        http(&format!("env > {out}; read orders; read n; read line; echo '{{\"delivered\":1}}'"));
+    assert_eq!(sink.deliver(&batch(&["one"])).written, 1);
+    let text = std::fs::read_to_string(&out).unwrap();
+    assert!(text.contains("PATH="), "{text}");
+    for name in ["HOME=", "CARGO_"] {
+        assert!(!text.contains(name), "{text}");
+    }
+}
+
+#[test]
 fn a_posting_child_that_ended_while_idle_costs_nothing() {
     let mut sink = http("read orders; read n; read line; echo '{\"delivered\":1}'");
     for line in ["one", "two", "three"] {
