@@ -29,7 +29,7 @@ pub(crate) fn look_up(places: &Places, claim: &Claim, witness: Witness) -> Optio
 }
 
 /// Inode number of a process's mount namespace.
-fn mounts(processes: &Path, pid: &str) -> Option<u32> {
+pub(crate) fn mounts(processes: &Path, pid: &str) -> Option<u32> {
     let link = fs::read_link(processes.join(pid).join("ns/mnt")).ok()?;
     link.to_str()?.strip_prefix("mnt:[")?.strip_suffix(']')?.parse().ok()
 }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use eyas_state::container::{Claim, Container, Engine, Verdict, Witness};
 
+pub use accounts::{Tables, changed as changed_accounts};
 pub use cri::call as call_runtime;
 pub use message::{Field, Message};
 
