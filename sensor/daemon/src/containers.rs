@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use eyas_metadata::{Places, Tables, changed_accounts, is_runtime, look_up, may_come};
+use eyas_metadata::{
+    Places, Tables, changed_accounts, first_process, is_runtime, look_up, may_come,
+};
 use eyas_state::container::{Claim, Container, Containers, Verdict, Witness};
 
 use crate::error::DaemonError;
@@ -186,6 +188,13 @@ impl Clerk {
         self.tables.retain(|claim, (witnesses, seen)| {
             let Some(Verdict::Container(container)) = known.known.get(claim) else { return false };
             witnesses.retain(|witness| is_there(places, witness.pid));
+            if witnesses.is_empty() || container.accounts.is_none() {
+                // Those that were seen made it, and are gone or none of it.
+                let is_new = |pid: &u32| witnesses.iter().all(|witness| witness.pid != *pid);
+                let first = first_process(places, claim)
+                    .filter(|pid| is_new(pid) && is_there(places, *pid));
+                witnesses.extend(first.map(|pid| Witness { pid, mount_namespace: 0 }));
+            }
             let changed =
                 witnesses.iter().find_map(|witness| changed_accounts(places, *witness, seen));
             if let Some(accounts) = changed.filter(|new| container.accounts.as_deref() != Some(new))

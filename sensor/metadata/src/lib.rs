@@ -68,13 +68,22 @@ pub fn look_up(places: &Places, claim: &Claim, witnesses: &[Witness]) -> Verdict
         .or_else(&evidence);
     match found {
         Some(mut container) => {
-            let accounts =
-                witnesses.iter().find_map(|process| accounts::of_process(places, process.pid));
+            // The processes that were seen may have been those that made it, and be gone.
+            let accounts = witnesses
+                .iter()
+                .map(|process| process.pid)
+                .chain(first_process(places, claim))
+                .find_map(|pid| accounts::of_process(places, pid));
             container.accounts = accounts.map(Arc::new);
             Verdict::Container(Arc::new(tidy(container, places.label_bytes)))
         }
         None => Verdict::Host,
     }
+}
+
+/// The first process of a claimed container, as its runtime has it written down; `None` where it does not.
+pub fn first_process(places: &Places, claim: &Claim) -> Option<u32> {
+    disk::first_process(places, claim)
 }
 
 /// Names under which low-level runtimes run, also within the container that they are about to make.

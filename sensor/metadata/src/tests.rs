@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use super::*;
 
+const DOCKER: &str = "var/lib/docker/containers";
+const TASKS: &str = "run/containerd/io.containerd.runtime.v2.task";
+const STORED: &str = "run/containers/storage/overlay-containers";
 const ID: &str = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e";
 
 fn claim(engine: Engine, id: &str) -> Claim {
@@ -152,6 +155,49 @@ fn runc_by_itself_is_found_by_its_state() {
     let found = look(root.path(), &claim(Engine::Any, "web")).unwrap();
     assert_eq!((found.kind, found.mounts.len()), ("runc", 1));
     assert_eq!(look(root.path(), &claim(Engine::Any, "ssh.service")), None);
+}
+
+#[test]
+fn users_are_those_of_the_first_process_where_those_that_made_the_container_are_gone() {
+    let users = "captain:x:0:0::/:/bin/sh\n";
+    for (engine, parent, path, text) in [
+        (
+            Engine::Docker,
+            "",
+            format!("{DOCKER}/{ID}/config.v2.json"),
+            format!(r#"{{"ID":"{ID}","State":{{"Pid":77}}}}"#),
+        ),
+        (
+            Engine::Any,
+            "",
+            format!("run/runc/{ID}/state.json"),
+            r#"{"init_process_pid":77}"#.to_owned(),
+        ),
+        (Engine::Any, "", format!("run/crun/{ID}/status"), r#"{"pid":77}"#.to_owned()),
+        (
+            Engine::Nspawn,
+            "",
+            format!("run/systemd/machines/{ID}"),
+            "CLASS=container\nLEADER=77\n".to_owned(),
+        ),
+        (Engine::Any, "default", format!("{TASKS}/default/{ID}/init.pid"), "77".to_owned()),
+        (Engine::Containerd, "", format!("{TASKS}/k8s.io/{ID}/init.pid"), "77".to_owned()),
+        (Engine::Podman, "", format!("{STORED}/{ID}/userdata/pidfile"), "77\n".to_owned()),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "proc/1/root/etc/passwd", "root:x:0:0::/:/bin/sh\n");
+        write(root.path(), "proc/77/root/etc/passwd", users);
+        write(root.path(), &path, &text);
+        if let Some((folder, _)) = path.rsplit_once('/').filter(|(_, name)| name.contains("pid")) {
+            write(root.path(), &format!("{folder}/config.json"), "{}");
+        }
+        let places = Places { root: root.path().into(), ..Places::default() };
+        let asked = Claim { parent: parent.into(), ..claim(engine, ID) };
+        let gone = Witness { pid: 55, mount_namespace: 0 };
+        let Verdict::Container(found) = look_up(&places, &asked, &[gone]) else { panic!("{path}") };
+        let accounts = found.accounts.as_ref().unwrap_or_else(|| panic!("{path}"));
+        assert_eq!(&*accounts.users[&0].name, b"captain", "{path}");
+    }
 }
 
 #[test]
