@@ -18,6 +18,7 @@ use eyas_output::Internal;
 use eyas_rules::format::FieldJson;
 use eyas_rules::load::metric_name;
 use eyas_state::Host;
+use rustix::fs::OFlags;
 
 use crate::config::Metrics;
 use crate::engine::Engine;
@@ -283,6 +284,12 @@ fn text(value: &str) -> FieldJson {
 }
 
 fn append(path: &Path, line: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    // A pipe that nobody reads, or too slowly, is an error: housekeeping waits for nobody.
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
     file.write_all(format!("{line}\n").as_bytes())
 }

@@ -6,6 +6,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use super::writer::{Delivery, Stream, Writer};
 use crate::error::OutputError;
 use crate::queue::Line;
@@ -58,7 +60,14 @@ impl Writer for Reopening {
 }
 
 fn append(path: &Path) -> io::Result<(Stream<File>, (u64, u64))> {
-    let file = OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(path)?;
+    // A pipe that nobody reads is an error and is not waited for; writing then waits, as it does for a disk.
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(FILE_MODE)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    rustix::fs::fcntl_setfl(&file, OFlags::APPEND)?;
     let found = file.metadata()?;
     Ok((Stream::new(file), (found.dev(), found.ino())))
 }

@@ -166,6 +166,29 @@ fn a_file_that_cannot_be_opened_is_named() {
 }
 
 #[test]
+fn a_pipe_that_nobody_reads_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (done, opened) = mpsc::channel();
+    let path = pipe.clone();
+    thread::spawn(move || done.send(Reopening::open(&path).map(drop)).unwrap());
+    let error = opened.recv_timeout(LONG).expect("it waits for a reader").unwrap_err();
+    assert!(error.to_string().contains("No such device"), "{error}");
+    let reader = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let mut writer = Reopening::open(&pipe).unwrap();
+    // More than a pipe takes at once is written all the same while somebody reads.
+    let long = "x".repeat(1 << 18);
+    let reads = thread::spawn(move || {
+        let mut line = vec![0; (1 << 18) + 1];
+        io::Read::read_exact(&mut &reader, &mut line).unwrap();
+        line.len()
+    });
+    assert_eq!(writer.deliver(&batch(&[&long])).written, 1);
+    assert_eq!(reads.join().unwrap(), (1 << 18) + 1);
+}
+
+#[test]
 fn a_full_device_is_counted_and_said() {
     let full = Path::new("/dev/full");
     if !full.exists() {
