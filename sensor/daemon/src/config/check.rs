@@ -94,8 +94,8 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Value, ConfigError> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim().starts_with('#')) {
         return Ok(Value::Object(Map::new()));
     }
-    let value: Value = serde_saphyr::from_str(text)
-        .map_err(|error| ConfigError::Syntax { name: name.to_owned(), why: error.to_string() })?;
+    let value: Value =
+        serde_saphyr::from_str(text).map_err(|error| syntax(name, &error.to_string()))?;
     match value {
         Value::Null => Ok(Value::Object(Map::new())),
         Value::Object(_) => Ok(value),
@@ -104,6 +104,22 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Value, ConfigError> {
             why: format!("expected a mapping of settings, found {}", kind(&other)),
         }),
     }
+}
+
+/// What the YAML reader says, as one line with the place in front and without advice for programmers.
+fn syntax(name: &str, said: &str) -> ConfigError {
+    let line = said.lines().next().unwrap_or_default();
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    let placed = line.strip_prefix("line ").and_then(|rest| {
+        let (at, why) = rest.split_once(": ")?;
+        let (line, column) = at.split_once(" column ")?;
+        Some((format!("{name}:{line}:{column}"), why))
+    });
+    let (name, why) = placed.unwrap_or_else(|| (name.to_owned(), line));
+    let why = ["; use ", ", set "]
+        .iter()
+        .fold(why, |why, advice| why.split_once(advice).map_or(why, |(before, _)| before));
+    ConfigError::Syntax { name, why: why.to_owned() }
 }
 
 /// The defaults as they would be written.

@@ -106,7 +106,16 @@ fn values_of_the_wrong_kind_are_named() {
     assert!(problem("control:\n  mode: \"999\"\n").contains("octal"));
     assert!(problem("rules:\n  - enable:\n      name: x\n").contains("unknown field `name`"));
     assert!(problem("- a\n").contains("expected a mapping"));
-    assert!(problem("a: [\n").contains("line"));
+    for (text, said) in [
+        ("a: [\n", ":1:4: unclosed bracket"),
+        ("log_level: info\nlog_level: debug\n", ":2:1: duplicate mapping key: log_level"),
+        ("log_level: info\n---\nstore: null\n", ":3:1: multiple YAML documents detected"),
+        ("control:\n\tmode: \"0600\"\n", ":2:2: tabs disallowed"),
+    ] {
+        let found = problem(text);
+        assert!(found.contains(said) && found.lines().count() == 1, "{found}");
+        assert!(!found.contains("from_str") && !found.contains("Policy"), "{found}");
+    }
 }
 
 #[test]
