@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -30,6 +30,8 @@ const DEFAULT_RELOAD_TIMEOUT: Duration = Duration::from_mins(1);
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 /// Longest silence of a daemon that was subscribed to: it says that it is alive more often than that.
 const SUBSCRIPTION_TIMEOUT: Duration = Duration::from_secs(30);
+/// Permission bits that let others than its owner make files in a folder.
+const WRITE_BY_OTHERS: u32 = 0o022;
 /// Longest socket path, in bytes: the kernel's 108 less a final zero byte.
 const MAX_PATH_BYTES: usize = 107;
 
@@ -70,8 +72,8 @@ impl Client {
         Self::connect_with(path, ClientOptions::default())
     }
 
-    /// Connects, and makes sure that root, we, or a trusted user is listening before anything is
-    /// sent.
+    /// Connects, and makes sure that root, we, a trusted user, or one whose folder this is by root's doing
+    /// is listening before anything is sent.
     pub fn connect_with(
         path: impl AsRef<Path>,
         options: ClientOptions,
@@ -82,7 +84,8 @@ impl Client {
         let stream = open(&path, &address, options.timeout)?;
         let peer = Peer::of(&stream).map_err(|e| io_error("identify the server of", &path, e))?;
         let ours = geteuid().as_raw();
-        if peer.uid != 0 && peer.uid != ours && !options.trusted_uids.contains(&peer.uid) {
+        let known = [0, ours].contains(&peer.uid) || options.trusted_uids.contains(&peer.uid);
+        if !known && !is_given(&path, peer.uid) {
             return Err(ControlError::Foreign { path, uid: peer.uid, ours });
         }
         Ok(Self { stream, path, options, peer, next_id: 1 })
@@ -304,6 +307,20 @@ fn expect_socket(path: &Path) -> Result<(), ControlError> {
         None => Ok(()),
         Some(found) => Err(ControlError::NotASocket { path: path.to_path_buf(), found }),
     }
+}
+
+/// Whether root has given the socket's folder to a user: nobody else may make files in it, and nobody but root could
+/// have put another folder in its place. So a service manager makes a folder for a daemon of another user.
+fn is_given(path: &Path, uid: u32) -> bool {
+    let Some(folder) = path.canonicalize().ok().and_then(|path| Some(path.parent()?.to_path_buf()))
+    else {
+        return false;
+    };
+    let belongs = |folder: &Path, owner: u32| {
+        std::fs::metadata(folder)
+            .is_ok_and(|found| found.uid() == owner && found.mode() & WRITE_BY_OTHERS == 0)
+    };
+    belongs(&folder, uid) && folder.ancestors().skip(1).all(|above| belongs(above, 0))
 }
 
 /// Connects without ever blocking in the kernel: a full queue of a hanging daemon would otherwise

@@ -227,6 +227,9 @@ pub struct Status {
     pub events_enabled: Vec<String>,
     /// Running totals since start.
     pub counters: Counters,
+    /// Where alerts go, and what became of them there.
+    #[serde(default)]
+    pub outputs: Vec<OutputState>,
     /// How the last reload went.
     pub last_reload: Option<LastReload>,
     /// The recording that was asked for last.
@@ -304,6 +307,22 @@ pub struct Counters {
     /// Events that recordings lack because the disk was too slow or full.
     #[serde(default)]
     pub events_unrecorded: u64,
+}
+
+/// One output.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputState {
+    /// What it is, and where it leads.
+    pub name: String,
+    /// Alerts it has taken since it was configured.
+    pub written: u64,
+    /// Alerts that found its queue full.
+    pub dropped: u64,
+    /// Alerts it could not deliver.
+    pub failed: u64,
+    /// Why not the last of these.
+    #[serde(default)]
+    pub last_error: Option<String>,
 }
 
 /// How the last reload went.

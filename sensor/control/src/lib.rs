@@ -20,10 +20,10 @@ mod watch;
 
 pub use client::{Client, ClientOptions, Subscription};
 pub use dto::{
-    Candidate, Capabilities, Code, Counters, ErrorBody, Hello, LastReload, PROTOCOL_VERSION,
-    ProbeSource, ProbeState, Reload, ReloadReport, Reply, Report, Request, RequestEnvelope,
-    ResponseEnvelope, RuleCounts, RulesText, Severity, Status, StreamEnvelope, Validate,
-    ValidateReport,
+    Candidate, Capabilities, Code, Counters, ErrorBody, Hello, LastReload, OutputState,
+    PROTOCOL_VERSION, ProbeSource, ProbeState, Reload, ReloadReport, Reply, Report, Request,
+    RequestEnvelope, ResponseEnvelope, RuleCounts, RulesText, Severity, Status, StreamEnvelope,
+    Validate, ValidateReport,
 };
 pub use error::ControlError;
 pub use frame::{MAX_FRAME_BYTES, read_frame, write_frame};

@@ -1,5 +1,7 @@
 //! Who is on the other end, as the kernel vouches for it, and who may ask for something.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::AsFd;
 
 use nix::sys::socket::sockopt::PeerCredentials;
@@ -31,9 +33,14 @@ impl Peer {
 pub struct Allowed {
     /// User ids.
     pub uids: Vec<u32>,
-    /// Group ids, compared with the peer's effective group.
+    /// Group ids: the peer's effective group, or one that `/etc/group` makes its user a member of.
     pub gids: Vec<u32>,
 }
+
+/// Tables of users and groups.
+const TABLES: [&str; 2] = ["/etc/passwd", "/etc/group"];
+/// Most bytes of a table that are read.
+const MAX_TABLE: u64 = 4 * 1024 * 1024;
 
 impl Allowed {
     /// Whether `peer` may ask, `own` being the user id the daemon runs as.
@@ -42,7 +49,30 @@ impl Allowed {
             || peer.uid == own
             || self.uids.contains(&peer.uid)
             || self.gids.contains(&peer.gid)
+            || !self.gids.is_empty() && self.has_member(peer.uid, &TABLES.map(table))
     }
+
+    /// Whether tables of users and groups make a user a member of one of our groups. Read anew each
+    /// time, so that one who becomes a member need not wait for a restart. The kernel would tell a
+    /// connection's further groups by itself (`SO_PEERGROUPS`), in a way that takes unsafe code.
+    fn has_member(&self, uid: u32, tables: &[String; 2]) -> bool {
+        let [users, groups] = tables;
+        let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
+        let user = users.lines().find(|line| number(line.split(':').nth(2)) == Some(uid));
+        let Some(name) = user.and_then(|line| line.split(':').next()) else { return false };
+        groups.lines().any(|line| {
+            let ours = number(line.split(':').nth(2)).is_some_and(|gid| self.gids.contains(&gid));
+            let members = line.split(':').nth(3).unwrap_or_default();
+            ours && members.split(',').any(|member| member.trim() == name)
+        })
+    }
+}
+
+/// A table's text; empty for one that cannot be read.
+fn table(path: &str) -> String {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_TABLE).read_to_end(&mut bytes));
+    read.map_or_else(|_| String::new(), |_| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -65,6 +95,28 @@ mod tests {
         ] {
             assert_eq!(allowed.admits(&peer(uid, gid), 500), expected, "{uid}:{gid}");
         }
+    }
+
+    #[test]
+    fn members_of_a_group_are_those_of_the_tables() {
+        let users =
+            "root:x:0:0::/:/bin/sh\nalice:x:7:7::/:/bin/sh\nal:x:8:8::/:/bin/sh\nbad line\n";
+        let groups = "eyas:x:9:bob, alice\nother:x:10:al\nempty:x:11:\nshort:x:12\n";
+        let tables = [users.to_owned(), groups.to_owned()];
+        let allowed = |gids: &[u32]| Allowed { uids: Vec::new(), gids: gids.to_vec() };
+        for (gids, uid, expected) in [
+            (&[9][..], 7, true),
+            (&[9], 8, false),
+            (&[9, 10], 8, true),
+            // `alice` is no member because `al` is one.
+            (&[10], 7, false),
+            (&[11, 12], 7, false),
+            (&[9], 70, false),
+        ] {
+            assert_eq!(allowed(gids).has_member(uid, &tables), expected, "{gids:?} {uid}");
+        }
+        let nothing = [String::new(), String::new()];
+        assert!(!allowed(&[9]).has_member(7, &nothing));
     }
 
     #[test]

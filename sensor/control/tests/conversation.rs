@@ -438,6 +438,44 @@ fn a_socket_of_another_user_is_not_talked_to() {
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "0");
 }
 
+#[test]
+fn a_socket_in_a_folder_that_root_gave_to_its_daemon_is_talked_to() {
+    // Nothing above it may belong to anybody but root.
+    let Ok(dir) = tempfile::Builder::new().prefix("eyas-test").tempdir_in("/run") else {
+        eprintln!("SKIPPED: needs root to make a folder for another user");
+        return;
+    };
+    let path = dir.path().join("control.sock");
+    let serves = |mode: u32| {
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let shown = path.clone();
+        let serving = std::thread::spawn(move || {
+            as_nobody(
+                "s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()\n\
+                 s.settimeout(20)\nc, _ = s.accept()\nc.recv(10)\nos.unlink(sys.argv[1])",
+                &shown,
+            )
+        });
+        let found = loop {
+            match Client::connect(&path) {
+                Err(ControlError::NotRunning { .. }) if !serving.is_finished() => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                other => break other.map(drop),
+            }
+        };
+        serving.join().unwrap().map(|_| found)
+    };
+    if std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).is_err() {
+        eprintln!("SKIPPED: needs root to make a folder for another user");
+        return;
+    }
+    let Some(given) = serves(0o755) else { return };
+    assert!(given.is_ok(), "{given:?}");
+    let Some(open_to_all) = serves(0o777) else { return };
+    assert!(matches!(open_to_all, Err(ControlError::Foreign { .. })), "{open_to_all:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

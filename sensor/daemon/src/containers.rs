@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use eyas_metadata::{Places, is_runtime, look_up, may_come};
+use eyas_metadata::{
+    Places, Tables, changed_accounts, first_process, is_runtime, look_up, may_come,
+};
 use eyas_state::container::{Claim, Container, Containers, Verdict, Witness};
 
 use crate::error::DaemonError;
@@ -28,6 +30,9 @@ const AGAIN: Duration = Duration::from_millis(5);
 /// container of that name, and a runtime that knows more of one may come. Each time it is found again it is
 /// believed twice as long.
 const HOLDS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_mins(1));
+
+/// How often it is looked whether a container's users and groups have changed.
+const ACCOUNTS_EVERY: Duration = Duration::from_secs(2);
 
 /// A claim, and a process that makes it.
 pub(crate) type Question = (Arc<Claim>, Witness);
@@ -56,7 +61,8 @@ impl Book {
         let known = Arc::clone(&self.known);
         let work = move || {
             let (pending, doubts) = (BTreeMap::new(), HashMap::new());
-            Clerk { places, known, pending, doubts }.work(&questions);
+            let (tables, looked) = (HashMap::new(), Instant::now());
+            Clerk { places, known, pending, doubts, tables, looked }.work(&questions);
         };
         thread::Builder::new().name("containers".into()).spawn(work).map(drop).map_err(|source| {
             DaemonError::System { doing: "start asking about containers", source }
@@ -88,6 +94,11 @@ fn is_settled(verdict: &Verdict) -> bool {
     !container.name.is_empty() && labels
 }
 
+/// Whether a process is there.
+fn is_there(places: &Places, pid: u32) -> bool {
+    places.root.join("proc").join(pid.to_string()).exists()
+}
+
 /// Works through questions.
 struct Clerk {
     places: Places,
@@ -96,6 +107,10 @@ struct Clerk {
     pending: BTreeMap<Arc<Claim>, Pending>,
     /// Claims whose verdicts may be mended.
     doubts: HashMap<Claim, Doubt>,
+    /// Containers whose users and groups may change, with processes that show them.
+    tables: HashMap<Claim, (Vec<Witness>, Tables)>,
+    /// When it was last looked whether they have.
+    looked: Instant,
 }
 
 /// A claim that is looked up again until all is known or patience ends.
@@ -172,7 +187,40 @@ impl Clerk {
             }
             self.ask_again();
             self.forget_doubtful();
+            if self.looked.elapsed() >= ACCOUNTS_EVERY {
+                self.looked = Instant::now();
+                self.look_at_accounts();
+            }
         }
+    }
+
+    /// Users and groups that were added in a container since it was asked about are known in a moment.
+    fn look_at_accounts(&mut self) {
+        let known = self.known.load();
+        let places = &self.places;
+        let mut verdicts = Vec::new();
+        self.tables.retain(|claim, (witnesses, seen)| {
+            let Some(Verdict::Container(container)) = known.known.get(claim) else { return false };
+            witnesses.retain(|witness| is_there(places, witness.pid));
+            if witnesses.is_empty() || container.accounts.is_none() {
+                // Those that were seen made it, and are gone or none of it.
+                let is_new = |pid: &u32| witnesses.iter().all(|witness| witness.pid != *pid);
+                let first = first_process(places, claim)
+                    .filter(|pid| is_new(pid) && is_there(places, *pid));
+                witnesses.extend(first.map(|pid| Witness { pid, mount_namespace: 0 }));
+            }
+            let changed =
+                witnesses.iter().find_map(|witness| changed_accounts(places, *witness, seen));
+            if let Some(accounts) = changed.filter(|new| container.accounts.as_deref() != Some(new))
+            {
+                let mut container = Container::clone(container);
+                container.accounts = Some(Arc::new(accounts));
+                verdicts.push((claim.clone(), Verdict::Container(Arc::new(container))));
+            }
+            !witnesses.is_empty()
+        });
+        drop(known);
+        self.publish(verdicts);
     }
 
     fn answer(
@@ -203,6 +251,7 @@ impl Clerk {
         };
         if enough || !more {
             verdicts.push(((*claim).clone(), pending.verdict()));
+            self.tables.insert((*claim).clone(), (pending.witnesses, Tables::default()));
         } else {
             self.pending.insert(claim, pending);
         }
@@ -211,12 +260,14 @@ impl Clerk {
     fn ask_again(&mut self) {
         let mut verdicts = Vec::new();
         let now = Instant::now();
-        let places = &self.places;
+        let (places, tables) = (&self.places, &mut self.tables);
         self.pending.retain(|claim, pending| {
             if !pending.look(places, claim) && pending.has_patience(places, now) {
                 return true;
             }
             verdicts.push(((**claim).clone(), pending.verdict()));
+            let witnesses = std::mem::take(&mut pending.witnesses);
+            tables.insert((**claim).clone(), (witnesses, Tables::default()));
             false
         });
         self.publish(verdicts);
@@ -231,6 +282,7 @@ impl Clerk {
             // What is still there is asked for again when it next does something.
             all.known.clear();
             self.doubts.clear();
+            self.tables.clear();
         }
         for (claim, verdict) in verdicts {
             if is_settled(&verdict) {
@@ -268,7 +320,7 @@ impl Clerk {
 
 #[cfg(test)]
 mod tests {
-    use eyas_state::container::Pod;
+    use eyas_state::container::{Engine, Pod};
 
     use super::*;
 
@@ -300,5 +352,44 @@ mod tests {
         assert!(!is_settled(&container("web", Some(Pod::default()))));
         assert!(!is_settled(&container("", None)));
         assert!(!is_settled(&Verdict::Host));
+    }
+
+    #[test]
+    fn users_that_are_added_in_a_container_become_known() {
+        use std::fs;
+        const ID: &str = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e";
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("var/lib/docker/containers").join(ID);
+        let etc = root.path().join("proc/77/root/etc");
+        for folder in [&folder, &etc, &root.path().join("proc/1/root")] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        let config = format!(r#"{{"ID":"{ID}","Name":"/web","Config":{{"Image":"a:b"}}}}"#);
+        fs::write(folder.join("config.v2.json"), config).unwrap();
+        fs::write(etc.join("passwd"), "web:x:33:33::/:/bin/sh\n").unwrap();
+        let book = Book::new();
+        book.start(Places { root: root.path().into(), ..Places::default() }).unwrap();
+        let claim = Claim { engine: Engine::Docker, id: ID.into(), parent: "".into() };
+        let witness = Witness { pid: 77, mount_namespace: 0 };
+        assert!(book.ask((Arc::new(claim.clone()), witness)));
+        let wait_for = |uid: u32| {
+            let start = Instant::now();
+            loop {
+                if let Some(Verdict::Container(found)) = book.known.load().known.get(&claim)
+                    && found.accounts.as_ref().is_some_and(|all| all.users.contains_key(&uid))
+                {
+                    assert_eq!(found.name, "web");
+                    return;
+                }
+                assert!(start.elapsed() < Duration::from_mins(1), "`{uid}` is not known");
+                thread::sleep(Duration::from_millis(10));
+            }
+        };
+        wait_for(33);
+        // As `useradd` does it: a new file in the place of the old one.
+        fs::write(etc.join("passwd+"), "web:x:33:33::/:/bin/sh\nguest:x:1000:1000::/:/bin/sh\n")
+            .unwrap();
+        fs::rename(etc.join("passwd+"), etc.join("passwd")).unwrap();
+        wait_for(1000);
     }
 }

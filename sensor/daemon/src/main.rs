@@ -17,6 +17,7 @@ mod host;
 mod log;
 mod losses;
 mod notify;
+mod outages;
 mod privilege;
 mod recordings;
 mod signals;

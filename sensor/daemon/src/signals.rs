@@ -15,6 +15,8 @@ pub(crate) enum Asked {
     Stop,
     /// Read everything again: SIGHUP.
     Reload,
+    /// Open outputs anew, for somebody has moved their files: SIGUSR1.
+    Reopen,
     /// Nothing within the time limit.
     Nothing,
 }
@@ -26,7 +28,9 @@ pub(crate) struct Signals(SignalFd);
 impl Signals {
     /// Blocks the signals for this thread and those it starts. Call before starting any.
     pub(crate) fn take() -> io::Result<Self> {
-        let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+        let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1]
+            .into_iter()
+            .collect();
         set.thread_block()?;
         Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
     }
@@ -42,8 +46,11 @@ impl Signals {
         // An interrupted wait is a short wait.
         let _ = poll(&mut waits, Some(&limit));
         match self.0.read_signal() {
-            Ok(Some(signal)) if signal.ssi_signo == Signal::SIGHUP as u32 => Asked::Reload,
-            Ok(Some(_)) => Asked::Stop,
+            Ok(Some(signal)) => match signal.ssi_signo {
+                number if number == Signal::SIGHUP as u32 => Asked::Reload,
+                number if number == Signal::SIGUSR1 as u32 => Asked::Reopen,
+                _ => Asked::Stop,
+            },
             _ => Asked::Nothing,
         }
     }

@@ -10,16 +10,19 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use eyas_control::{Family, Figures, Value};
 use eyas_output::Internal;
 use eyas_rules::format::FieldJson;
 use eyas_rules::load::metric_name;
+use eyas_state::Host;
+use rustix::fs::OFlags;
 
 use crate::config::Metrics;
 use crate::engine::Engine;
-use crate::{figures, host, log};
+use crate::{figures, host, log, usage};
 
 /// The name under which receivers know such alerts.
 const RULE: &str = "Falco internal: metrics snapshot";
@@ -29,15 +32,33 @@ const RULE: &str = "Falco internal: metrics snapshot";
 pub(crate) struct Snapshots {
     started: Instant,
     last: Instant,
-    events_before: u64,
+    before: Before,
     count: u64,
     /// Whether the last line could not be written, which is said once.
     failing: bool,
 }
 
+/// Totals of the last snapshot.
+#[derive(Debug, Default)]
+struct Before {
+    events: u64,
+    lost: u64,
+    cpu_seconds: f64,
+}
+
+/// What a snapshot is made of.
+struct Moment<'a> {
+    figures: &'a Figures,
+    wanted: &'a Metrics,
+    host: &'a Host,
+    /// Since the last one, and since the start, seconds.
+    passed: f64,
+    running: u64,
+}
+
 impl Snapshots {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { started: now, last: now, events_before: 0, count: 0, failing: false }
+        Self { started: now, last: now, before: Before::default(), count: 0, failing: false }
     }
 
     /// Takes one if the settings want it now.
@@ -52,7 +73,13 @@ impl Snapshots {
         self.last = now;
         self.count += 1;
         let figures = figures::of(engine);
-        let snapshot = self.take(&figures, wanted, passed, now);
+        let snapshot = self.take(&Moment {
+            figures: &figures,
+            wanted,
+            host: &engine.host.load(),
+            passed: passed.as_secs_f64().max(f64::EPSILON),
+            running: now.duration_since(self.started).as_secs(),
+        });
         if wanted.output_rule {
             engine.tell(&snapshot);
         }
@@ -69,56 +96,42 @@ impl Snapshots {
         }
     }
 
-    fn take(
-        &mut self,
-        figures: &Figures,
-        wanted: &Metrics,
-        passed: Duration,
-        now: Instant,
-    ) -> Internal {
-        let whole = |name| figures.sum(name) as u64;
-        let number = |value: u64| FieldJson::Uint(value);
-        let events = whole("eyas_sensor_events_total");
-        let new = events.saturating_sub(self.events_before);
-        let rate = new as f64 / passed.as_secs_f64().max(f64::EPSILON);
-        let mut fields = vec![
-            ("evt.source".to_owned(), text("syscall")),
-            ("falco.duration_sec".to_owned(), number(now.duration_since(self.started).as_secs())),
-            ("falco.evts_rate_sec".to_owned(), number(rate as u64)),
-            ("falco.num_evts".to_owned(), number(events)),
-            ("falco.num_evts_prev".to_owned(), number(self.events_before)),
-            (
-                "falco.start_ts".to_owned(),
-                number(whole("eyas_sensor_start_time_seconds") * 1_000_000_000),
-            ),
-            ("falco.version".to_owned(), text(env!("CARGO_PKG_VERSION"))),
-            (
-                "falco.outputs_queue_num_drops".to_owned(),
-                number(whole("eyas_sensor_alerts_dropped_total")),
-            ),
-        ];
-        self.events_before = events;
+    fn take(&mut self, moment: &Moment<'_>) -> Internal {
+        let Moment { figures, wanted, .. } = *moment;
+        let now = Before {
+            events: moment.whole("eyas_sensor_events_total"),
+            lost: moment.whole("eyas_sensor_events_lost_total"),
+            cpu_seconds: figures.sum("eyas_sensor_cpu_seconds_total"),
+        };
+        let before = std::mem::replace(&mut self.before, now);
+        let now = &self.before;
+        let mut fields = moment.identity();
+        fields.extend(named("falco", moment.agent(&before, now)));
         if wanted.kernel_event_counters_enabled {
-            fields.push(("scap.n_evts".into(), number(events)));
-            fields.push(("scap.n_drops".into(), number(whole("eyas_sensor_events_lost_total"))));
+            fields.extend(named("scap", moment.kernel(&before, now)));
+        }
+        if wanted.state_counters_enabled {
+            let states = [
+                ("n_threads", "eyas_sensor_processes"),
+                ("n_containers", "eyas_sensor_containers"),
+            ];
+            let states = states.map(|(name, of)| (name, FieldJson::Uint(moment.whole(of))));
+            fields.extend(named("falco", states));
         }
         if wanted.resource_utilization_enabled {
-            let resident = whole("eyas_sensor_resident_memory_bytes");
-            fields.push(("falco.memory_rss_mb".into(), number(resident / (1024 * 1024))));
+            let share = 100.0 * (now.cpu_seconds - before.cpu_seconds) / moment.passed;
+            fields.push(("falco.cpu_usage_perc".into(), tenths(share)));
+            fields.extend(moment.memory());
         }
-        if wanted.rules_counters_enabled
-            && let Some(matches) = figures.family("eyas_sensor_rule_matches_total")
-        {
-            for sample in &matches.samples {
-                let rule = sample.labels.first().map_or("", |(_, rule)| rule.as_str());
-                let count = sample.value.as_f64() as u64;
-                fields.push((format!("falco.rules.{}", metric_name(rule)), number(count)));
-            }
+        if wanted.rules_counters_enabled {
+            fields.extend(moment.rules());
         }
         let ours = figures.families.iter().filter(|family| is_wanted(wanted, &family.name));
         fields.extend(ours.flat_map(own_fields));
+        let time_ns = host::now_ns();
+        fields.push(("evt.time".into(), FieldJson::Uint(time_ns)));
         Internal {
-            time_ns: host::now_ns(),
+            time_ns,
             rule: Arc::from(RULE),
             priority: "Informational",
             message: "Falco metrics snapshot".into(),
@@ -140,6 +153,97 @@ impl Snapshots {
         });
         line.to_string()
     }
+}
+
+/// A field by its name.
+type Field = (String, FieldJson);
+
+impl Moment<'_> {
+    fn whole(&self, name: &str) -> u64 {
+        self.figures.sum(name) as u64
+    }
+
+    /// Who says it.
+    fn identity(&self) -> Vec<Field> {
+        let name = FieldJson::Text(self.host.name.to_vec());
+        vec![("evt.hostname".into(), name), ("evt.source".into(), text("syscall"))]
+    }
+
+    fn agent(&self, before: &Before, now: &Before) -> [(&'static str, FieldJson); 10] {
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        let started = self.whole("eyas_sensor_start_time_seconds") * 1_000_000_000;
+        let processors = thread::available_parallelism().map_or(0, |count| count.get() as u64);
+        let rate = now.events.saturating_sub(before.events) as f64 / self.passed;
+        [
+            ("version", text(env!("CARGO_PKG_VERSION"))),
+            ("kernel_release", text(&release)),
+            ("host_boot_ts", FieldJson::Uint(self.host.boot_epoch_ns)),
+            ("host_num_cpus", FieldJson::Uint(processors)),
+            ("start_ts", FieldJson::Uint(started)),
+            ("duration_sec", FieldJson::Uint(self.running)),
+            ("num_evts", FieldJson::Uint(now.events)),
+            ("num_evts_prev", FieldJson::Uint(before.events)),
+            ("evts_rate_sec", tenths(rate)),
+            (
+                "outputs_queue_num_drops",
+                FieldJson::Uint(self.whole("eyas_sensor_alerts_dropped_total")),
+            ),
+        ]
+    }
+
+    fn kernel(&self, before: &Before, now: &Before) -> [(&'static str, FieldJson); 7] {
+        let (events, lost) =
+            (now.events.saturating_sub(before.events), now.lost.saturating_sub(before.lost));
+        let all = (events + lost) as f64;
+        let share = if lost == 0 { 0.0 } else { 100.0 * lost as f64 / all };
+        [
+            ("n_evts", FieldJson::Uint(now.events)),
+            ("n_evts_prev", FieldJson::Uint(before.events)),
+            ("n_drops", FieldJson::Uint(now.lost)),
+            ("n_drops_prev", FieldJson::Uint(before.lost)),
+            ("n_drops_perc", tenths(share)),
+            ("evts_rate_sec", tenths(events as f64 / self.passed)),
+            ("evts_drop_rate_sec", tenths(lost as f64 / self.passed)),
+        ]
+    }
+
+    fn memory(&self) -> [Field; 2] {
+        let usage = usage::now();
+        let (unit, name) =
+            if self.wanted.convert_memory_to_mb { (1024.0 * 1024.0, "mb") } else { (1024.0, "kb") };
+        [("rss", usage.resident_bytes), ("vsz", usage.virtual_bytes)].map(|(kind, bytes)| {
+            (format!("falco.memory_{kind}_{name}"), tenths(bytes as f64 / unit))
+        })
+    }
+
+    /// Matches of each rule that has any, and of all.
+    fn rules(&self) -> Vec<Field> {
+        let matches = self.figures.family("eyas_sensor_rule_matches_total");
+        let samples = matches.map_or(&[][..], |matches| &matches.samples);
+        let mut fields: Vec<Field> = samples
+            .iter()
+            .map(|sample| {
+                let rule = sample.labels.first().map_or("", |(_, rule)| rule.as_str());
+                let count = sample.value.as_f64() as u64;
+                (format!("falco.rules.{}", metric_name(rule)), FieldJson::Uint(count))
+            })
+            .collect();
+        let all = FieldJson::Uint(self.whole("eyas_sensor_rule_matches_total"));
+        fields.push(("falco.rules.matches_total".into(), all));
+        fields
+    }
+}
+
+fn named<const N: usize>(
+    family: &'static str,
+    fields: [(&'static str, FieldJson); N],
+) -> impl Iterator<Item = Field> {
+    fields.into_iter().map(move |(name, value)| (format!("{family}.{name}"), value))
+}
+
+/// A number with one decimal, which is all that it is good for.
+fn tenths(number: f64) -> FieldJson {
+    FieldJson::Double((number * 10.0).round() / 10.0)
 }
 
 /// Which of our own figures a snapshot has, by the same switches.
@@ -180,6 +284,12 @@ fn text(value: &str) -> FieldJson {
 }
 
 fn append(path: &Path, line: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    // A pipe that nobody reads, or too slowly, is an error: housekeeping waits for nobody.
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
     file.write_all(format!("{line}\n").as_bytes())
 }

@@ -20,6 +20,7 @@ use crate::error::DaemonError;
 use crate::events::{self, Capture, Records, Source};
 use crate::losses::{Loss, Losses};
 use crate::notify::{self, Watchdog, notify};
+use crate::outages::{Outages, Word};
 use crate::signals::{Asked, Signals};
 use crate::snapshot::Snapshots;
 use crate::watch::Watch;
@@ -29,6 +30,8 @@ use crate::{host, log, privilege, recordings, web};
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How often facts of the host are gathered again.
 const HOST_REFRESH: Duration = Duration::from_mins(1);
+/// The right to connect to a socket for those who are neither its owner nor in its group.
+const CONNECT_BY_OTHERS: u32 = 0o006;
 /// How often the end of a capture is looked for.
 const REPLAY_STEP: Duration = Duration::from_millis(5);
 /// How often the end of the event thread is looked for.
@@ -44,14 +47,15 @@ pub(crate) fn run(args: &Args) -> Result<(), DaemonError> {
         log::info("the probe may run here");
         return Ok(());
     }
-    let Loaded { config, ignored, engine: options } = config::load(args)?;
-    log::set_level(config.log_level.parse().unwrap_or(log::Level::Info));
-    for key in &ignored {
-        log::warn(&format!("`{key}` has no meaning here and is ignored"));
+    let loaded = config::load(args)?;
+    log::set_level(loaded.config.log_level.parse().unwrap_or(log::Level::Info));
+    for line in config::ignored_lines(&loaded.ignored) {
+        log::warn(&line);
     }
     if args.print_config {
-        return print(&config);
+        return print(&loaded.shown());
     }
+    let Loaded { config, ignored, engine: options, .. } = loaded;
     // Before any thread is started, so that none of them takes the signals.
     let signals = Signals::take()
         .map_err(|source| DaemonError::System { doing: "listen to signals", source })?;
@@ -162,8 +166,7 @@ fn files(config: &Config, args: &Args) -> Option<Watch> {
     watch.inspect_err(|error| log::warn(&format!("files are not watched: {error}"))).ok()
 }
 
-fn print(config: &Config) -> Result<(), DaemonError> {
-    let text = serde_saphyr::to_string(config).unwrap_or_default();
+fn print(text: &str) -> Result<(), DaemonError> {
     std::io::stdout()
         .write_all(text.as_bytes())
         .map_err(|source| DaemonError::System { doing: "print the configuration", source })
@@ -204,8 +207,12 @@ fn control(config: &Config) -> Result<Option<Server>, DaemonError> {
         found
     });
     let allowed = Allowed { uids: users.collect(), gids: group.into_iter().collect() };
-    let mode = config.control_mode("control.mode")?;
-    let options = ServerOptions { mode, group, allowed, ..ServerOptions::default() };
+    // A file has one group. Users that are listed beside it can only connect where everyone can; who is
+    // listened to then is decided by what the kernel says of them.
+    let others = if allowed.uids.is_empty() { 0 } else { CONNECT_BY_OTHERS };
+    let defaults = ServerOptions::default();
+    let mode = config.control_mode().unwrap_or(defaults.mode) | others;
+    let options = ServerOptions { mode, group, allowed, ..defaults };
     let path = &config.control.socket;
     let server = match notify::handed_over() {
         Some(listener) => Server::adopt(listener, path, options)?,
@@ -258,6 +265,10 @@ fn watch(
         match signals.wait(care.wait(), care.files.as_ref().map(Watch::fd)) {
             Asked::Stop => return Ok(()),
             Asked::Reload => care.reload(engine),
+            Asked::Reopen => {
+                engine.sinks.reopen();
+                log::info("outputs are opened anew");
+            }
             Asked::Nothing => {}
         }
         if thread.is_finished() {
@@ -271,6 +282,7 @@ fn watch(
 struct Care {
     files: Option<Watch>,
     losses: Losses,
+    outages: Outages,
     snapshots: Snapshots,
     watchdog: Watchdog,
     looked: Instant,
@@ -287,6 +299,7 @@ impl Care {
         Self {
             files,
             losses: Losses::new(config.syscall_event_drops.clone(), now),
+            outages: Outages::default(),
             snapshots: Snapshots::new(now),
             watchdog: Watchdog::of_environment(),
             looked: now,
@@ -341,6 +354,12 @@ impl Care {
         }
         engine.look_at_recording();
         self.snapshots.look(engine, now);
+        for word in self.outages.look(&engine.sinks.counts(), now) {
+            match word {
+                Word::Loses(line) => log::warn(&line),
+                Word::Again(line) => log::info(&line),
+            }
+        }
         let read = engine.stats.events.get();
         match self.losses.look(read, engine.probe_counters(), now) {
             Some(loss) => act(engine, &loss),

@@ -9,11 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use eyas_control::{Feed, Item, Next, Subscribe};
+use eyas_control::{Code, Feed, Item, Next, Refusal, Subscribe};
 use eyas_rules::RenderedAlert;
 use eyas_rules::collect::Priority;
 use eyas_rules::load::wildcard_match;
 
+/// Watchers at once: fewer than the clients that are served, so that those who only watch keep nobody from
+/// asking or changing something.
+const MAX_WATCHERS: usize = 12;
 /// Alerts that may wait for one watcher.
 const MAX_WAITING: usize = 1024;
 
@@ -72,20 +75,32 @@ impl Taps {
         self.list.load().len()
     }
 
-    /// One more watcher; why not, if it wants what cannot be meant.
-    pub(crate) fn add(self: &Arc<Self>, asked: Subscribe) -> Result<Watcher, String> {
+    /// One more watcher; why not, if it wants what cannot be meant or there are enough.
+    pub(crate) fn add(self: &Arc<Self>, asked: Subscribe) -> Result<Watcher, Refusal> {
         let priority = match asked.priority {
             None => None,
             Some(name) => Some(name.parse().map_err(|_| {
                 let known = Priority::ALL.map(|p| p.as_str().to_lowercase()).join("`, `");
-                format!("priority `{name}` is not known, expected one of `{known}`")
+                let message = format!("priority `{name}` is not known, expected one of `{known}`");
+                Refusal::new(Code::BadRequest, message)
             })?),
         };
         let (sender, alerts) = sync_channel(MAX_WAITING);
         let missed = Arc::new(AtomicU64::new(0));
         let wanted = Wanted { rules: asked.rules, priority };
         let tap = Arc::new(Tap { wanted, sender, missed: Arc::clone(&missed) });
-        self.change(|list| list.push(Arc::clone(&tap)));
+        let mut found = 0;
+        self.change(|list| {
+            found = list.len();
+            if found < MAX_WATCHERS {
+                list.push(Arc::clone(&tap));
+            }
+        });
+        if found >= MAX_WATCHERS {
+            let message =
+                format!("`{found}` clients watch alerts, expected at most `{MAX_WATCHERS}`");
+            return Err(Refusal::new(Code::Busy, message));
+        }
         Ok(Watcher { taps: Arc::clone(self), tap, alerts, missed })
     }
 
@@ -188,7 +203,19 @@ mod tests {
     #[test]
     fn a_priority_that_is_none_is_refused() {
         let asked = Subscribe { priority: Some("loud".into()), ..Subscribe::default() };
-        let refused = Arc::new(Taps::default()).add(asked).unwrap_err();
-        assert!(refused.contains("`loud`") && refused.contains("`critical`"), "{refused}");
+        let Refusal { code, message } = Arc::new(Taps::default()).add(asked).unwrap_err();
+        assert_eq!(code, Code::BadRequest);
+        assert!(message.contains("`loud`") && message.contains("`critical`"), "{message}");
+    }
+
+    #[test]
+    fn there_are_no_more_watchers_than_leave_room_for_others() {
+        let taps = Arc::new(Taps::default());
+        let mut all: Vec<Watcher> =
+            (0..MAX_WATCHERS).map(|_| taps.add(Subscribe::default()).unwrap()).collect();
+        assert_eq!(taps.add(Subscribe::default()).unwrap_err().code, Code::Busy);
+        assert_eq!(taps.count(), MAX_WATCHERS);
+        all.pop();
+        assert!(taps.add(Subscribe::default()).is_ok());
     }
 }

@@ -9,6 +9,8 @@ use std::fs;
 pub(crate) struct Usage {
     /// Resident memory, bytes.
     pub(crate) resident_bytes: u64,
+    /// Address space, bytes.
+    pub(crate) virtual_bytes: u64,
     /// Processor time since start, user and system.
     pub(crate) cpu_seconds: f64,
 }
@@ -17,15 +19,17 @@ pub(crate) struct Usage {
 pub(crate) fn now() -> Usage {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let page = rustix::param::page_size() as u64;
     Usage {
-        resident_bytes: resident_pages(&statm) * rustix::param::page_size() as u64,
+        resident_bytes: pages(&statm, 1) * page,
+        virtual_bytes: pages(&statm, 0) * page,
         cpu_seconds: ticks(&stat) as f64 / rustix::param::clock_ticks_per_second() as f64,
     }
 }
 
-/// Second field of `/proc/self/statm` (`proc_pid_statm(5)`).
-fn resident_pages(statm: &str) -> u64 {
-    statm.split(' ').nth(1).and_then(|field| field.parse().ok()).unwrap_or_default()
+/// A field of `/proc/self/statm` (`proc_pid_statm(5)`): 0 is the address space, 1 what is resident.
+fn pages(statm: &str, field: usize) -> u64 {
+    statm.split(' ').nth(field).and_then(|field| field.parse().ok()).unwrap_or_default()
 }
 
 /// `utime` and `stime` of `/proc/self/stat` (`proc_pid_stat(5)`), fields 14 and 15; the name in
@@ -45,8 +49,9 @@ mod tests {
 
     #[test]
     fn the_kernels_lines_are_read() {
-        assert_eq!(resident_pages("100 42 3 4 0 5 0\n"), 42);
-        assert_eq!(resident_pages(""), 0);
+        assert_eq!(pages("100 42 3 4 0 5 0\n", 1), 42);
+        assert_eq!(pages("100 42 3 4 0 5 0\n", 0), 100);
+        assert_eq!(pages("", 1), 0);
         let stat = "7 (a) b) S 1 7 7 0 -1 4194304 100 0 0 0 31 11 0 0 20 0 1 0 5 6 7";
         assert_eq!(ticks(stat), 42);
         assert_eq!(ticks(""), 0);

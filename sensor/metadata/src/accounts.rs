@@ -7,10 +7,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use eyas_state::Host;
-use eyas_state::container::Accounts;
+use eyas_state::container::{Accounts, Witness};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 
 use crate::Places;
+use crate::files::Files;
 
 /// Largest table that is read, in bytes.
 const MAX_TABLE: u64 = 1024 * 1024;
@@ -28,6 +29,37 @@ pub(crate) fn of_process(places: &Places, pid: u32) -> Option<Accounts> {
     hosts.iter().all(|host| identity(host) != Some(own)).then(|| below(&root))
 }
 
+/// What tells one state of a container's tables from another: inode, time of change and size of each; nothing for one
+/// that is not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tables([Option<(u64, i64, i64, u64)>; 2]);
+
+/// The tables below the root of a process, if they are in another state than `seen`; `None` when they are not, or the
+/// process is gone or elsewhere by now.
+pub fn changed(places: &Places, witness: Witness, seen: &mut Tables) -> Option<Accounts> {
+    let processes = places.root.join("proc");
+    let namespace = format!("proc/{}/ns/mnt", witness.pid);
+    let known = witness.mount_namespace;
+    if known != 0 && Files(&places.root).namespace(&namespace, "mnt") != Some(known.into()) {
+        return None;
+    }
+    let root = processes.join(witness.pid.to_string()).join("root");
+    if !root.exists() {
+        return None;
+    }
+    let state = |path: &str| {
+        let found = open(&root, path)?.metadata().ok()?;
+        Some((found.ino(), found.mtime(), found.mtime_nsec(), found.len()))
+    };
+    let now = Tables([state("etc/passwd"), state("etc/group")]);
+    if now == *seen {
+        return None;
+    }
+    let accounts = of_process(places, witness.pid)?;
+    *seen = now;
+    Some(accounts)
+}
+
 fn below(root: &Path) -> Accounts {
     let table = |path: &str| read(root, path).unwrap_or_default();
     Accounts {
@@ -36,13 +68,17 @@ fn below(root: &Path) -> Accounts {
     }
 }
 
-fn read(root: &Path, path: &str) -> Option<Vec<u8>> {
+fn open(root: &Path, path: &str) -> Option<File> {
     let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(CWD, root, folder, Mode::empty()).ok()?;
     // Not waiting for whoever writes to a pipe that lies there.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let file = File::from(openat2(&root, path, flags, Mode::empty(), inside).ok()?);
+    openat2(&root, path, flags, Mode::empty(), inside).ok().map(File::from)
+}
+
+fn read(root: &Path, path: &str) -> Option<Vec<u8>> {
+    let file = open(root, path)?;
     let found = file.metadata().ok()?;
     if !found.is_file() || found.len() > MAX_TABLE {
         return None;

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::files::Files;
 use crate::message::{Field, Message};
+use crate::socket::connect;
 use crate::spec::{self, INFRA};
 
 /// How long a runtime may take over an answer.
@@ -179,8 +180,7 @@ fn of_sandbox(container: &mut Container, status: &Message) {
 
 /// One unary call: `path` is `/SERVICE/METHOD`. An error for anything but an answer within the limit.
 pub fn call(socket: &Path, path: &str, request: &Message, limit: Duration) -> io::Result<Message> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_write_timeout(Some(limit))?;
+    let mut stream = connect(socket, limit)?;
     let window = MAX_ANSWER as u32;
     let mut words = PREFACE.to_vec();
     let setting =

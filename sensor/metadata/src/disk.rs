@@ -9,9 +9,12 @@ use crate::files::Files;
 use crate::{Places, docker, kind, spec};
 
 /// containerd's bundles, by namespace and id.
-const CONTAINERD: [&str; 2] = [
+const CONTAINERD: [&str; 5] = [
     "run/containerd/io.containerd.runtime.v2.task",
     "run/k3s/containerd/io.containerd.runtime.v2.task",
+    "run/host-containerd/io.containerd.runtime.v2.task",
+    "run/k0s/containerd/io.containerd.runtime.v2.task",
+    "var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task",
 ];
 /// Docker's containers by id.
 const DOCKER: &str = "var/lib/docker/containers";
@@ -58,6 +61,53 @@ pub(crate) fn look_up(
     }
 }
 
+/// The first process of a claimed container, as its runtime has it written down.
+pub(crate) fn first_process(places: &Places, claim: &Claim) -> Option<u32> {
+    let root = Files(&places.root);
+    let id = plain(&claim.id)?;
+    let docker = || {
+        let config = root.json(&format!("{DOCKER}/{id}/config.v2.json"))?;
+        config["State"]["Pid"].as_u64()
+    };
+    let containerd = |namespace: Option<&str>| {
+        bundles(&root, namespace)
+            .find_map(|bundle| root.text(&format!("{bundle}/{id}/init.pid")))
+            .and_then(|text| number(&text))
+    };
+    let storage = || {
+        let places = STORAGE.iter().flat_map(|base| DRIVERS.map(|driver| (base, driver)));
+        places
+            .map(|(base, driver)| format!("{base}/{driver}-containers/{id}/userdata/pidfile"))
+            .find_map(|path| number(&root.text(&path)?))
+    };
+    let runtime = || {
+        RUNTIMES.iter().find_map(|base| {
+            let state = root.json(&format!("{base}/{id}/state.json"));
+            let state = state.or_else(|| root.json(&format!("{base}/{id}/status")))?;
+            state["init_process_pid"].as_u64().or_else(|| state["pid"].as_u64())
+        })
+    };
+    let machine = || {
+        let state = root.text(&format!("run/systemd/machines/{id}"))?;
+        number(state.lines().find_map(|line| line.strip_prefix("LEADER="))?)
+    };
+    let pid = match claim.engine {
+        Engine::Docker => docker(),
+        Engine::Containerd => containerd(None),
+        Engine::Crio | Engine::Podman => storage(),
+        Engine::Lxc | Engine::LibvirtLxc => None,
+        Engine::Nspawn => machine(),
+        Engine::Any => {
+            docker().or_else(|| containerd(plain(&claim.parent))).or_else(storage).or_else(runtime)
+        }
+    };
+    pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0)
+}
+
+fn number(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
+}
+
 /// A name that is one component of a path and nothing else.
 fn plain(name: &str) -> Option<&str> {
     let mut parts = Path::new(name).components();
@@ -74,18 +124,20 @@ fn docker_files(root: &Files<'_>, id: &str) -> Option<Container> {
 
 /// A bundle of containerd; a name counts only in the namespace that the control group has.
 fn containerd(root: &Files<'_>, id: &str, namespace: Option<&str>) -> Option<Container> {
-    for base in CONTAINERD {
+    let found = bundles(root, namespace)
+        .find_map(|bundle| root.json(&format!("{bundle}/{id}/config.json")))?;
+    Some(spec::container(id, Engine::Containerd, &found, root))
+}
+
+/// Where containerd keeps the bundles of one namespace, or of all.
+fn bundles(root: &Files<'_>, namespace: Option<&str>) -> impl Iterator<Item = String> {
+    CONTAINERD.into_iter().flat_map(move |base| {
         let namespaces = match namespace {
             Some(one) => vec![one.to_owned()],
             None => root.names(base, MAX_NAMESPACES),
         };
-        for namespace in namespaces {
-            if let Some(found) = root.json(&format!("{base}/{namespace}/{id}/config.json")) {
-                return Some(spec::container(id, Engine::Containerd, &found, root));
-            }
-        }
-    }
-    None
+        namespaces.into_iter().map(move |namespace| format!("{base}/{namespace}"))
+    })
 }
 
 /// A container of the system's storage, with what the lists beside it say of its name and image.

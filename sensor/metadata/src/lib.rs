@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use eyas_state::container::{Claim, Container, Engine, Verdict, Witness};
 
+pub use accounts::{Tables, changed as changed_accounts};
 pub use cri::call as call_runtime;
 pub use message::{Field, Message};
 
@@ -47,6 +48,9 @@ impl Default for Places {
                 "/run/containerd/containerd.sock".into(),
                 "/run/crio/crio.sock".into(),
                 "/run/k3s/containerd/containerd.sock".into(),
+                "/run/host-containerd/containerd.sock".into(),
+                "/run/k0s/containerd.sock".into(),
+                "/var/snap/microk8s/common/run/containerd.sock".into(),
             ],
             label_bytes: 100,
         }
@@ -65,13 +69,22 @@ pub fn look_up(places: &Places, claim: &Claim, witnesses: &[Witness]) -> Verdict
         .or_else(&evidence);
     match found {
         Some(mut container) => {
-            let accounts =
-                witnesses.iter().find_map(|process| accounts::of_process(places, process.pid));
+            // The processes that were seen may have been those that made it, and be gone.
+            let accounts = witnesses
+                .iter()
+                .map(|process| process.pid)
+                .chain(first_process(places, claim))
+                .find_map(|pid| accounts::of_process(places, pid));
             container.accounts = accounts.map(Arc::new);
             Verdict::Container(Arc::new(tidy(container, places.label_bytes)))
         }
         None => Verdict::Host,
     }
+}
+
+/// The first process of a claimed container, as its runtime has it written down; `None` where it does not.
+pub fn first_process(places: &Places, claim: &Claim) -> Option<u32> {
+    disk::first_process(places, claim)
 }
 
 /// Names under which low-level runtimes run, also within the container that they are about to make.

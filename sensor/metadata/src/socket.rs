@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use eyas_state::container::{Claim, Container, Engine};
+use rustix::net::sockopt::Timeout;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde_json::Value;
 
 use crate::files::Files;
@@ -48,6 +50,18 @@ fn patiently<T>(socket: &Path, ask: impl FnOnce() -> io::Result<T>) -> Option<T>
         _ => drop(hanging.remove(socket)),
     });
     answer.ok()
+}
+
+/// Connects to a runtime. One that accepts nobody any more lets connections queue up until there is no room, and then
+/// keeps who connects waiting: no longer than the limit.
+pub(crate) fn connect(socket: &Path, limit: Duration) -> io::Result<UnixStream> {
+    let address = SocketAddrUnix::new(socket)?;
+    let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+    let made = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    // Also the limit of connecting (`unix(7)`, `SO_SNDTIMEO`).
+    rustix::net::sockopt::set_socket_timeout(&made, Timeout::Send, Some(limit))?;
+    rustix::net::connect(&made, &address)?;
+    Ok(UnixStream::from(made))
 }
 
 fn below(places: &Places, socket: &Path) -> PathBuf {
@@ -112,10 +126,9 @@ pub(crate) fn look_up(places: &Places, claim: &Claim) -> Option<Container> {
 
 /// A document; an error for anything but one in an answer 200 within the limits.
 fn get(socket: &Path, path: &str) -> io::Result<Value> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_write_timeout(Some(LIMIT))?;
+    let mut stream = connect(socket, LIMIT)?;
     // Version 1.0, so that the answer ends with the connection and comes in one piece.
-    // And in one write, for whoever answers the first that comes.
+    // In one piece too: who answers before it has read all of it leaves nobody writing to a closed end.
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
     let end = Instant::now() + LIMIT;
     let mut bytes = Vec::new();

@@ -2,14 +2,18 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use super::*;
 
 mod pods;
 
+const DOCKER: &str = "var/lib/docker/containers";
+const TASKS: &str = "run/containerd/io.containerd.runtime.v2.task";
+const STORED: &str = "run/containers/storage/overlay-containers";
 const ID: &str = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e";
 
 fn claim(engine: Engine, id: &str) -> Claim {
@@ -136,6 +140,49 @@ fn runc_by_itself_is_found_by_its_state() {
     let found = look(root.path(), &claim(Engine::Any, "web")).unwrap();
     assert_eq!((found.kind, found.mounts.len()), ("runc", 1));
     assert_eq!(look(root.path(), &claim(Engine::Any, "ssh.service")), None);
+}
+
+#[test]
+fn users_are_those_of_the_first_process_where_those_that_made_the_container_are_gone() {
+    let users = "captain:x:0:0::/:/bin/sh\n";
+    for (engine, parent, path, text) in [
+        (
+            Engine::Docker,
+            "",
+            format!("{DOCKER}/{ID}/config.v2.json"),
+            format!(r#"{{"ID":"{ID}","State":{{"Pid":77}}}}"#),
+        ),
+        (
+            Engine::Any,
+            "",
+            format!("run/runc/{ID}/state.json"),
+            r#"{"init_process_pid":77}"#.to_owned(),
+        ),
+        (Engine::Any, "", format!("run/crun/{ID}/status"), r#"{"pid":77}"#.to_owned()),
+        (
+            Engine::Nspawn,
+            "",
+            format!("run/systemd/machines/{ID}"),
+            "CLASS=container\nLEADER=77\n".to_owned(),
+        ),
+        (Engine::Any, "default", format!("{TASKS}/default/{ID}/init.pid"), "77".to_owned()),
+        (Engine::Containerd, "", format!("{TASKS}/k8s.io/{ID}/init.pid"), "77".to_owned()),
+        (Engine::Podman, "", format!("{STORED}/{ID}/userdata/pidfile"), "77\n".to_owned()),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "proc/1/root/etc/passwd", "root:x:0:0::/:/bin/sh\n");
+        write(root.path(), "proc/77/root/etc/passwd", users);
+        write(root.path(), &path, &text);
+        if let Some((folder, _)) = path.rsplit_once('/').filter(|(_, name)| name.contains("pid")) {
+            write(root.path(), &format!("{folder}/config.json"), "{}");
+        }
+        let places = Places { root: root.path().into(), ..Places::default() };
+        let asked = Claim { parent: parent.into(), ..claim(engine, ID) };
+        let gone = Witness { pid: 55, mount_namespace: 0 };
+        let Verdict::Container(found) = look_up(&places, &asked, &[gone]) else { panic!("{path}") };
+        let accounts = found.accounts.as_ref().unwrap_or_else(|| panic!("{path}"));
+        assert_eq!(&*accounts.users[&0].name, b"captain", "{path}");
+    }
 }
 
 #[test]
@@ -267,6 +314,70 @@ fn sockets_that_lie_flood_or_hang_cost_the_answer_and_no_more() {
 }
 
 #[test]
+fn a_runtime_that_accepts_nobody_any_more_keeps_nobody_waiting() {
+    let root = tempfile::tempdir().unwrap();
+    for path in ["var/run/docker.sock", "run/containerd/containerd.sock"] {
+        fs::create_dir_all(root.path().join(path).parent().unwrap()).unwrap();
+        let listener = UnixListener::bind(root.path().join(path)).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        // No more than one fits into the queue.
+        let queued = UnixStream::connect(root.path().join(path)).unwrap();
+        std::mem::forget((listener, queued));
+    }
+    let (done, ended) = std::sync::mpsc::channel();
+    let places = root.path().to_path_buf();
+    thread::spawn(move || {
+        let found =
+            [Engine::Docker, Engine::Containerd].map(|engine| look(&places, &claim(engine, ID)));
+        done.send(found).unwrap();
+    });
+    let found = ended.recv_timeout(Duration::from_mins(1)).expect("it waits for ever");
+    assert_eq!(found, [None, None]);
+}
+
+/// A runtime of Kubernetes that answers one call with each of these messages, and an error with none.
+fn kubernetes(root: &Path, answers: Vec<Option<Message>>) -> thread::JoinHandle<Vec<String>> {
+    use crate::cri::{DATA, END_STREAM, HEADERS, SETTINGS, frame};
+    fs::create_dir_all(root.join("run/containerd")).unwrap();
+    let listener = UnixListener::bind(root.join("run/containerd/containerd.sock")).unwrap();
+    thread::spawn(move || {
+        let mut asked = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut words = Vec::new();
+            // The request ends with its only frame of data, which ends the stream.
+            let whole = |words: &[u8]| {
+                words.windows(9).any(|head| {
+                    head[3] == DATA && head[4] == END_STREAM && head[5..] == [0, 0, 0, 1]
+                }) && words.len() > 150
+            };
+            while !whole(&words) {
+                let mut piece = [0; 4096];
+                let count = stream.read(&mut piece).unwrap();
+                assert!(count > 0, "the request is cut");
+                words.extend_from_slice(&piece[..count]);
+            }
+            asked.push(String::from_utf8_lossy(&words).into_owned());
+            let mut said = frame(SETTINGS, 0, 0, &[]);
+            if let Some(answer) = answer {
+                let body = answer.encode();
+                let message = [&[0][..], &(body.len() as u32).to_be_bytes(), &body].concat();
+                let (first, second) = message.split_at(message.len() / 2);
+                said.extend(frame(HEADERS, 4, 1, &[0x88]));
+                // Some of it padded, as a server may.
+                said.extend(frame(DATA, 8, 1, &[&[3], first, &[0; 3]].concat()));
+                said.extend(frame(DATA, 0, 1, second));
+            }
+            said.extend(frame(HEADERS, 4 | END_STREAM, 1, &[0x88]));
+            stream.write_all(&said).unwrap();
+            // Until the other end has had enough.
+            let _ = stream.read(&mut [0; 64]);
+        }
+        asked
+    })
+}
+
+#[test]
 fn machines_are_known_by_the_folders_of_lxc_and_the_files_of_systemd() {
     let root = tempfile::tempdir().unwrap();
     for (folder, name) in [
@@ -313,7 +424,7 @@ fn a_real_runtime_understands_our_calls() {
     use crate::cri::call;
     use crate::message::Message;
     use std::process::{Command, Stdio};
-    const LIMIT: std::time::Duration = std::time::Duration::from_millis(500);
+    const LIMIT: Duration = Duration::from_millis(500);
     let root = tempfile::tempdir().unwrap();
     let at = root.path().display();
     let socket = root.path().join("containerd.sock");
@@ -337,13 +448,13 @@ fn a_real_runtime_understands_our_calls() {
             break answer;
         }
         let ended = child.0.try_wait().unwrap();
-        if ended.is_some() || start.elapsed() > std::time::Duration::from_mins(1) {
+        if ended.is_some() || start.elapsed() > Duration::from_mins(1) {
             eprintln!(
                 "SKIPPED: a_real_runtime_understands_our_calls: containerd does not run: {ended:?}"
             );
             return;
         }
-        thread::sleep(std::time::Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50));
     };
     assert_eq!(version.bytes(2), b"containerd");
     let none = call(

@@ -9,7 +9,7 @@ mod validate;
 use std::io::{self, Write};
 use std::path::Path;
 
-use eyas_control::{Client, ControlError, Figures, ProbeSource, Status};
+use eyas_control::{Client, ControlError, Figures, OutputState, ProbeSource, Status};
 use eyas_ops::{Class, OpsError};
 use serde::Serialize;
 
@@ -123,6 +123,11 @@ impl Document for StatusDocument {
             "  alerts:     {} written, {} dropped",
             counters.alerts_written, counters.alerts_dropped
         )?;
+        for output in self.status.outputs.iter().filter(|one| one.dropped + one.failed > 0) {
+            let OutputState { name, dropped, failed, last_error, .. } = output;
+            let why = last_error.as_ref().map_or(String::new(), |why| format!(": {why}"));
+            writeln!(out, "  output:     {name}: {dropped} dropped, {failed} failed{why}")?;
+        }
         if counters.events_recorded + counters.events_unrecorded > 0 {
             writeln!(
                 out,

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::check::Flaw;
+
 /// When events are written to capture files, and how much.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
@@ -38,6 +40,16 @@ impl CaptureFiles {
     /// Whether anything may be recorded at all.
     pub(crate) fn is_wanted(&self) -> bool {
         self.enabled || self.on_request
+    }
+
+    /// The first setting that no recording could have.
+    pub(super) fn flaw(&self) -> Option<Flaw> {
+        if !["rules", "all_rules"].contains(&self.mode.as_str()) {
+            let why = format!("is `{}`, expected `rules` or `all_rules`", self.mode);
+            return Some(Flaw::new("capture.mode", why));
+        }
+        let bytes = self.queue_bytes;
+        (bytes == 0).then(|| Flaw::new("capture.queue_bytes", "is `0`, expected at least 1"))
     }
 
     /// Directory of the files that are not asked to be elsewhere.

@@ -6,43 +6,31 @@ use eyas_rules::report::nearest;
 use serde_json::{Map, Value};
 
 use super::Config;
+use super::foreign::{self, Ignored};
+use super::place::{self, Step, steps};
 
-/// Keys of a Falco configuration that are accepted and have no meaning here, or none yet.
-const IGNORED: [&str; 33] = [
-    "append_output_suggested",
-    "buffered_outputs",
-    "container_engines",
-    "engine",
-    "falco_libs",
-    "file_output.keep_alive",
-    "grpc",
-    "grpc_output",
-    "http_output.echo",
-    "http_output.max_consecutive_timeouts",
-    "json_include_message",
-    "libs_logger",
-    "load_plugins",
-    "log_stderr",
-    "log_syslog",
-    "metrics.convert_memory_to_mb",
-    "metrics.include_empty_values",
-    "metrics.jemalloc_stats_enabled",
-    "metrics.kernel_event_counters_per_cpu_enabled",
-    "metrics.kernel_iter_event_counters_enabled",
-    "metrics.libbpf_stats_enabled",
-    "metrics.plugins_metrics_enabled",
-    "output_timeout",
-    "outputs",
-    "plugins",
-    "plugins_hostinfo",
-    "rules_file",
-    "stdout_output.keep_alive",
-    "syscall_event_drops.simulate_drops",
-    "syscall_event_timeouts",
-    "webserver.ssl_certificate",
-    "webserver.ssl_enabled",
-    "webserver.threadiness",
-];
+/// What is wrong with one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flaw {
+    /// The key as a path, such as `a.b[0].c`.
+    path: String,
+    /// The path, what was found and what was expected.
+    pub(super) told: String,
+}
+
+impl Flaw {
+    /// `why` begins with what the value is.
+    pub(super) fn new(path: impl Into<String>, why: impl AsRef<str>) -> Self {
+        let path = path.into();
+        Self { told: format!("`{path}` {}", why.as_ref()), path }
+    }
+
+    /// A key that is not known, and the known ones beside which it stands.
+    fn unknown<'k>(path: String, key: &str, known: impl Iterator<Item = &'k str>) -> Self {
+        let hint = nearest(key, known).map(|near| format!(", did you mean `{near}`"));
+        Self { told: format!("unknown key `{path}`{}", hint.unwrap_or_default()), path }
+    }
+}
 
 /// What is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +69,12 @@ pub(crate) enum ConfigError {
         /// What was given.
         found: String,
     },
+    /// An `-o` argument is about an item that its list has not.
+    #[error("`{found}` is about an item that is not in the list; `[]` adds one at its end")]
+    NoItem {
+        /// What was given.
+        found: String,
+    },
 }
 
 impl ConfigError {
@@ -100,8 +94,8 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Value, ConfigError> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim().starts_with('#')) {
         return Ok(Value::Object(Map::new()));
     }
-    let value: Value = serde_saphyr::from_str(text)
-        .map_err(|error| ConfigError::Syntax { name: name.to_owned(), why: error.to_string() })?;
+    let value: Value =
+        serde_saphyr::from_str(text).map_err(|error| syntax(name, &error.to_string()))?;
     match value {
         Value::Null => Ok(Value::Object(Map::new())),
         Value::Object(_) => Ok(value),
@@ -112,74 +106,111 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Value, ConfigError> {
     }
 }
 
-/// Sets `KEY=VALUE`, the key being a path with dots.
-pub(super) fn set(config: &mut Value, option: &str) -> Result<(), ConfigError> {
-    let wrong = || ConfigError::Option { found: option.to_owned() };
-    let (path, text) = option.split_once('=').ok_or_else(wrong)?;
-    let value: Value =
-        serde_saphyr::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
-    let mut at = config;
-    for key in path.split('.') {
-        if key.is_empty() {
-            return Err(wrong());
-        }
-        if !at.is_object() {
-            *at = Value::Object(Map::new());
-        }
-        let Value::Object(map) = at else { return Err(wrong()) };
-        at = map.entry(key).or_insert(Value::Null);
-    }
-    *at = value;
-    Ok(())
+/// What the YAML reader says, as one line with the place in front and without advice for programmers.
+fn syntax(name: &str, said: &str) -> ConfigError {
+    let line = said.lines().next().unwrap_or_default();
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    let placed = line.strip_prefix("line ").and_then(|rest| {
+        let (at, why) = rest.split_once(": ")?;
+        let (line, column) = at.split_once(" column ")?;
+        Some((format!("{name}:{line}:{column}"), why))
+    });
+    let (name, why) = placed.unwrap_or_else(|| (name.to_owned(), line));
+    let why = ["; use ", ", set "]
+        .iter()
+        .fold(why, |why, advice| why.split_once(advice).map_or(why, |(before, _)| before));
+    ConfigError::Syntax { name, why: why.to_owned() }
 }
 
-/// Finds unknown keys and values of the wrong kind, and takes the ignored keys out.
+/// The defaults as they would be written.
+pub(super) fn defaults() -> Value {
+    serde_json::to_value(Config::default()).unwrap_or_default()
+}
+
+/// Takes out the keys that have no meaning here, and finds those that are not known and values that are none of those
+/// allowed.
 pub(super) fn against_defaults(
     name: &str,
     text: &str,
     value: &mut Value,
-) -> Result<Vec<String>, ConfigError> {
-    let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
-    let mut ignored = Vec::new();
-    for key in IGNORED {
-        let (folder, last) = key.rsplit_once('.').unwrap_or(("", key));
-        let inside = if folder.is_empty() { Some(&mut *value) } else { value.get_mut(folder) };
-        if inside.and_then(Value::as_object_mut).is_some_and(|map| map.remove(last).is_some()) {
-            ignored.push(key.to_owned());
-        }
+) -> Result<Vec<Ignored>, ConfigError> {
+    let told = |flaw: &Flaw| {
+        let place = place::of(text, &flaw.path).unwrap_or_default();
+        format!("{name}{place}: {}", flaw.told)
+    };
+    let Value::Object(map) = value else { return Ok(Vec::new()) };
+    let ignored =
+        foreign::take_out(map).map_err(|flaw| ConfigError::Keys { problems: vec![told(&flaw)] })?;
+    let mut check = Check { defaults: defaults(), flaws: Vec::new() };
+    let defaults = check.defaults.clone();
+    check.walk(value, &defaults, "");
+    if check.flaws.is_empty() {
+        return Ok(ignored);
     }
-    let mut problems = Vec::new();
-    walk(value, &defaults, "", &mut |path, why| {
-        let place = place_of(text, path).unwrap_or_default();
-        problems.push(format!("{name}{place}: {why}"));
-    });
-    if problems.is_empty() { Ok(ignored) } else { Err(ConfigError::Keys { problems }) }
+    Err(ConfigError::Keys { problems: check.flaws.iter().map(told).collect() })
 }
 
-fn walk(value: &Value, default: &Value, path: &str, tell: &mut dyn FnMut(&str, String)) {
-    let (Value::Object(found), Value::Object(known)) = (value, default) else {
-        if !fits(value, default) {
-            let expected = kind(default);
-            tell(path, format!("`{path}` is {}, expected {expected}", kind(value)));
+/// A walk over what was written beside the defaults.
+struct Check {
+    defaults: Value,
+    flaws: Vec<Flaw>,
+}
+
+impl Check {
+    fn walk(&mut self, value: &Value, default: &Value, path: &str) {
+        let (Value::Object(found), Value::Object(known)) = (value, default) else {
+            self.leaf(value, default, path);
+            return;
+        };
+        // An empty mapping among the defaults takes any keys.
+        if known.is_empty() {
+            self.leaf(value, default, path);
+            return;
         }
-        return;
-    };
-    // An empty mapping among the defaults takes any keys.
-    if known.is_empty() {
-        return;
+        for (key, value) in found {
+            // Read by whoever puts several files together.
+            if path.is_empty() && key == "config_files" {
+                continue;
+            }
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            if let Some(default) = known.get(key) {
+                self.walk(value, default, &path);
+            } else {
+                self.flaws.push(Flaw::unknown(path, key, known.keys().map(String::as_str)));
+            }
+        }
     }
-    for (key, value) in found {
-        // Read by whoever puts several files together.
-        if path.is_empty() && key == "config_files" {
-            continue;
+
+    /// One value: of its default's kind, and good in an otherwise default configuration, so that whatever is wrong is
+    /// wrong with it.
+    fn leaf(&mut self, value: &Value, default: &Value, path: &str) {
+        if !fits(value, default) {
+            let why = format!("is {}, expected {}", kind(value), kind_of_default(default));
+            self.flaws.push(Flaw::new(path, why));
+            return;
         }
-        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        if let Some(default) = known.get(key) {
-            walk(value, default, &path, tell);
-        } else {
-            let near = nearest(key, known.keys().map(String::as_str));
-            let hint = near.map_or(String::new(), |near| format!(", did you mean `{near}`"));
-            tell(&path, format!("unknown key `{path}`{hint}"));
+        let mut whole = self.defaults.clone();
+        let place = steps(path).into_iter().flatten().try_fold(&mut whole, |at, step| match step {
+            Step::Key(key) => at.get_mut(key),
+            Step::Item(_) | Step::Next => None,
+        });
+        if let Some(place) = place {
+            *place = value.clone();
+        }
+        match serde_json::from_value::<Config>(whole) {
+            Ok(config) => self.flaws.extend(config.flaw()),
+            Err(error) => {
+                let text = error.to_string();
+                let expected =
+                    text.rsplit_once("expected ").map_or(text.as_str(), |(_, rest)| rest);
+                let why = match (value, expected) {
+                    (_, "u16") => format!("is {}, expected at most {}", kind(value), u16::MAX),
+                    (_, "u32") => format!("is {}, expected at most {}", kind(value), u32::MAX),
+                    (Value::Object(_) | Value::Array(_), _) => format!("is wrong: {text}"),
+                    _ => format!("is {}, expected {expected}", kind(value)),
+                };
+                self.flaws.push(Flaw::new(path, why));
+            }
         }
     }
 }
@@ -202,6 +233,18 @@ fn fits(value: &Value, default: &Value) -> bool {
     }
 }
 
+fn kind_of_default(default: &Value) -> String {
+    match default {
+        // Nothing by default is a text when it is something.
+        Value::Null => "a text".into(),
+        Value::Bool(_) => "`true` or `false`".into(),
+        Value::Number(number) => format!("a number such as `{number}`"),
+        Value::String(text) if text.is_empty() => "a text".into(),
+        Value::String(text) => format!("a text such as `{text}`"),
+        other => kind(other),
+    }
+}
+
 fn kind(value: &Value) -> String {
     match value {
         Value::Null => "nothing".into(),
@@ -211,37 +254,4 @@ fn kind(value: &Value) -> String {
         Value::Array(_) => "a list".into(),
         Value::Object(_) => "a mapping".into(),
     }
-}
-
-/// Where a key stands, as `:line:column`. A mapping that is written in braces is pointed at as far as its
-/// own lines tell: its key in the innermost mapping above it that has a line of its own.
-fn place_of(text: &str, path: &str) -> Option<String> {
-    let wanted: Vec<&str> = path.split('.').collect();
-    // Keys that the present line is below of, with their columns.
-    let mut above: Vec<(usize, &str)> = Vec::new();
-    let mut best: Option<(usize, usize, usize)> = None;
-    for (number, line) in text.lines().enumerate() {
-        let Some((column, key)) = key_of(line) else { continue };
-        above.retain(|(other, _)| *other < column);
-        above.push((column, key));
-        let same = above.iter().map(|(_, key)| *key).eq(wanted.iter().take(above.len()).copied());
-        if !same || best.is_some_and(|(depth, ..)| depth >= above.len()) {
-            continue;
-        }
-        // In braces behind the innermost key, if it is not the whole path yet.
-        let inside = wanted.last().filter(|_| above.len() < wanted.len());
-        let inside = inside.and_then(|last| line.find(&format!("{last}:")));
-        best = Some((above.len(), number + 1, inside.unwrap_or(column) + 1));
-    }
-    best.map(|(_, line, column)| format!(":{line}:{column}"))
-}
-
-/// The key that begins a line of a block mapping, and its column from 0.
-fn key_of(line: &str) -> Option<(usize, &str)> {
-    let body = line.trim_start();
-    if body.starts_with(['#', '-']) {
-        return None;
-    }
-    let (key, _) = body.split_once(':')?;
-    Some((line.len() - body.len(), key.trim().trim_matches(['"', '\''])))
 }

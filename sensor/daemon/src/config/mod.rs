@@ -6,18 +6,20 @@
 
 mod capture;
 mod check;
+mod engine;
+mod foreign;
+mod options;
 mod outputs;
+mod place;
 mod serving;
 mod sources;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use eyas_rules::collect::Priority;
-use eyas_rules::format::{AppendOutput, Style};
+use eyas_rules::EngineOptions;
 use eyas_rules::index::BaseSyscalls;
 use eyas_rules::load::Selection;
-use eyas_rules::{EngineOptions, Matching};
 use eyas_state::{DEFAULT_MAX_BYTES, DEFAULT_MAX_PROCESSES, Limits};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,9 +27,11 @@ use serde_json::Value;
 use crate::args::Args;
 use crate::generation::read_capped;
 use crate::log;
+use check::Flaw;
 
 pub(crate) use capture::CaptureFiles;
 pub(crate) use check::ConfigError;
+pub(crate) use foreign::{Ignored, lines as ignored_lines};
 pub(crate) use outputs::{
     AlertLimits, FileOutput, HttpOutput, JournaldOutput, ProgramOutput, Queue, StdoutOutput,
     SyslogOutput, UnixOutput,
@@ -62,6 +66,7 @@ pub(crate) struct Config {
     /// Which rules run: `enable` and `disable` entries by `rule` or `tag`, in order.
     pub(crate) rules: Vec<Value>,
     pub(crate) append_output: Vec<Value>,
+    #[serde(deserialize_with = "engine::texts")]
     pub(crate) static_fields: BTreeMap<String, String>,
     pub(crate) json_output: bool,
     pub(crate) json_include_output_property: bool,
@@ -220,9 +225,24 @@ pub(crate) struct Loaded {
     /// The configuration.
     pub(crate) config: Config,
     /// Keys that are known and have no meaning here.
-    pub(crate) ignored: Vec<String>,
+    pub(crate) ignored: Vec<Ignored>,
     /// The rule engine's options in it.
     pub(crate) engine: EngineOptions,
+    /// What was written, with variables of the environment as such.
+    written: Value,
+}
+
+impl Loaded {
+    /// The configuration as YAML that reads back as the same, without secrets: variables of the environment are shown by
+    /// their names, and an address without its password.
+    pub(crate) fn shown(&self) -> String {
+        let mut value = serde_json::to_value(&self.config).unwrap_or_default();
+        sources::show(&mut value, Some(&self.written));
+        if let Some(Value::String(url)) = value.pointer_mut("/http_output/url") {
+            *url = outputs::without_password(url);
+        }
+        serde_saphyr::to_string(&value).unwrap_or_default()
+    }
 }
 
 /// The main file, if there is one.
@@ -236,28 +256,37 @@ fn main_file(args: &Args) -> Option<&Path> {
 /// Puts file and command line together and checks the result.
 pub(crate) fn load(args: &Args) -> Result<Loaded, ConfigError> {
     let main = main_file(args);
-    let name = main.map_or("the default configuration".into(), |path| path.display().to_string());
-    let (mut value, mut ignored) = sources::read(main)?;
-    if !args.option.is_empty() {
-        let mut options = Value::Object(serde_json::Map::new());
-        for option in &args.option {
-            check::set(&mut options, option)?;
-        }
-        ignored.extend(check::against_defaults("-o", "", &mut options)?);
-        for option in &args.option {
-            check::set(&mut value, option)?;
-        }
-        check::against_defaults("-o", "", &mut value)?;
+    let sources::Sources { mut value, written, mut ignored } =
+        sources::read(main, files_option(args))?;
+    let defaults = check::defaults();
+    for option in args.option.iter().filter(|option| !is_files(option)) {
+        options::set(&mut value, option, &defaults)?;
     }
+    // What the files say is good, so that all that is wrong now was said on the command line.
+    ignored.extend(check::against_defaults("-o", "", &mut value)?);
     let mut config: Config = serde_json::from_value(value)
-        .map_err(|error| ConfigError::Value { name: name.clone(), why: error.to_string() })?;
+        .map_err(|error| ConfigError::Value { name: "-o".into(), why: error.to_string() })?;
     apply(&mut config, args);
-    let engine = engine_options(&name, &config)?;
-    let wrong = |why| ConfigError::Value { name: name.clone(), why };
-    config.log_level.parse::<log::Level>().map_err(|why| wrong(format!("`log_level`: {why}")))?;
-    config.metrics.every().map_err(wrong)?;
-    config.control_mode(&name)?;
-    Ok(Loaded { config, ignored, engine })
+    let flawed =
+        |flaw: Flaw| ConfigError::Value { name: "the configuration".into(), why: flaw.told };
+    let engine = engine::options(&config).map_err(flawed)?;
+    Ok(Loaded { config, ignored, engine, written })
+}
+
+/// Whether a setting of the command line names further files.
+fn is_files(option: &str) -> bool {
+    option.split_once('=').is_some_and(|(key, _)| key.trim() == "config_files")
+}
+
+/// The files that the command line names in the place of the main file's `config_files`.
+fn files_option(args: &Args) -> Option<Value> {
+    let given = args.option.iter().rfind(|option| is_files(option))?;
+    let (_, text) = given.split_once('=')?;
+    Some(match serde_saphyr::from_str(text) {
+        Ok(Value::String(one)) => Value::Array(vec![Value::String(one)]),
+        Ok(list) => list,
+        Err(_) => Value::String(text.to_owned()),
+    })
 }
 
 fn text_of(path: &Path) -> Result<String, ConfigError> {
@@ -320,7 +349,7 @@ impl Config {
 
     /// Files and folders whose content counts: of the configuration, of rules, of certificates.
     pub(crate) fn watched(&self, args: &Args) -> Vec<PathBuf> {
-        let mut paths = sources::places(main_file(args));
+        let mut paths = sources::places(main_file(args), files_option(args));
         paths.extend(self.rules_files.iter().cloned());
         if self.http_output.enabled {
             paths.extend(self.http_output.files());
@@ -330,7 +359,7 @@ impl Config {
 
     /// Which rules run, as the configuration says. What is no such entry was refused when it was read.
     pub(crate) fn selections(&self) -> Vec<Selection> {
-        self.rules.iter().filter_map(|value| selection(value).ok()).collect()
+        self.rules.iter().filter_map(|value| engine::selection(value).ok()).collect()
     }
 
     /// Bounds of the table of processes.
@@ -339,120 +368,61 @@ impl Config {
     }
 
     /// Permission bits of the control socket.
-    pub(crate) fn control_mode(&self, name: &str) -> Result<u32, ConfigError> {
+    pub(crate) fn control_mode(&self) -> Option<u32> {
         let digits = self.control.mode.trim_start_matches("0o");
-        u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o777).ok_or_else(|| {
-            ConfigError::Value {
-                name: name.to_owned(),
-                why: format!(
-                    "`control.mode` is `{}`, expected permission bits in octal such as `0660`",
-                    self.control.mode
-                ),
-            }
-        })
+        u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o777)
+    }
+
+    /// The first value that is of the right kind and none of those allowed.
+    fn flaw(&self) -> Option<Flaw> {
+        let flaws = [
+            engine::options(self).err(),
+            self.log_level
+                .parse::<log::Level>()
+                .err()
+                .map(|why| Flaw::new("log_level", format!("is wrong: {why}"))),
+            self.control.flaw(self.control_mode()),
+            self.probe.flaw(),
+            self.metrics.flaw(),
+            self.capture.flaw(),
+            self.output_flaw(),
+        ];
+        flaws.into_iter().flatten().next()
     }
 }
 
-fn engine_options(name: &str, config: &Config) -> Result<EngineOptions, ConfigError> {
-    let wrong = |why: String| ConfigError::Value { name: name.to_owned(), why };
-    let min_priority: Priority = config.priority.parse().map_err(|_| {
-        let known = Priority::ALL.map(|p| p.as_str().to_lowercase()).join("`, `");
-        wrong(format!("`priority` is `{}`, expected one of `{known}`", config.priority))
-    })?;
-    let matching = match config.rule_matching.as_str() {
-        "first" => Matching::First,
-        "all" => Matching::All,
-        other => {
-            return Err(wrong(format!("`rule_matching` is `{other}`, expected `first` or `all`")));
+impl Control {
+    fn flaw(&self, mode: Option<u32>) -> Option<Flaw> {
+        if mode.is_none() {
+            let why = format!(
+                "is `{}`, expected permission bits in octal such as `0660`, in quotes",
+                self.mode
+            );
+            return Some(Flaw::new("control.mode", why));
         }
-    };
-    let entry = |key: &'static str, error: serde_json::Error| wrong(format!("`{key}`: {error}"));
-    let mut selections = Vec::new();
-    for value in &config.rules {
-        selections.push(selection(value).map_err(|error| entry("rules", error))?);
+        let is_user = |user: &Value| {
+            user.is_string() || user.as_u64().is_some_and(|id| u32::try_from(id).is_ok())
+        };
+        let at = self.users.iter().position(|user| !is_user(user))?;
+        let why = format!("is `{}`, expected the name or the id of a user", self.users.get(at)?);
+        Some(Flaw::new(format!("control.users[{at}]"), why))
     }
-    let mut append_output = Vec::new();
-    for value in &config.append_output {
-        let read: Append =
-            serde_json::from_value(value.clone()).map_err(|e| entry("append_output", e))?;
-        append_output.push(read.into_entry());
-    }
-    Ok(EngineOptions {
-        min_priority,
-        selections,
-        matching,
-        append_output,
-        static_fields: config.static_fields.clone(),
-        iso_time: config.time_format_iso_8601,
-        style: Style { base64_buffers: config.buffer_format_base64 },
-        ..EngineOptions::default()
-    })
 }
 
-/// `enable: {rule: …}` or `disable: {tag: …}`.
-fn selection(value: &Value) -> Result<Selection, serde_json::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "lowercase", deny_unknown_fields)]
-    enum Entry {
-        Enable(Which),
-        Disable(Which),
-    }
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Which {
-        rule: Option<String>,
-        tag: Option<String>,
-    }
-    let (enable, which) = match serde_json::from_value(value.clone())? {
-        Entry::Enable(which) => (true, which),
-        Entry::Disable(which) => (false, which),
-    };
-    Ok(Selection { enable, rule: which.rule, tag: which.tag })
-}
-
-/// One entry of `append_output` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Append {
-    r#match: Match,
-    extra_output: Option<String>,
-    extra_fields: Vec<Value>,
-    suggested_output: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Match {
-    source: Option<String>,
-    tags: Vec<String>,
-    rule: Option<String>,
-}
-
-impl Append {
-    fn into_entry(self) -> AppendOutput {
-        use eyas_rules::format::ExtraField;
-        let mut fields = Vec::new();
-        for field in self.extra_fields {
-            match field {
-                Value::String(name) => fields.push(ExtraField::Raw(name)),
-                Value::Object(map) => {
-                    fields.extend(map.into_iter().map(|(key, format)| {
-                        let text =
-                            format.as_str().map_or_else(|| format.to_string(), str::to_owned);
-                        ExtraField::Formatted(key, text)
-                    }));
-                }
-                _ => {}
-            }
+impl Probe {
+    fn flaw(&self) -> Option<Flaw> {
+        if !["auto", "none"].contains(&self.kind.as_str()) {
+            let why = format!("is `{}`, expected `auto` or `none`", self.kind);
+            return Some(Flaw::new("probe.kind", why));
         }
-        AppendOutput {
-            source: self.r#match.source,
-            tags: self.r#match.tags,
-            rule: self.r#match.rule,
-            extra_output: self.extra_output,
-            extra_fields: fields,
-            suggested_output: self.suggested_output,
-        }
+        let rings = [
+            ("probe.ring_events_bytes", self.ring_events_bytes),
+            ("probe.ring_lifecycle_bytes", self.ring_lifecycle_bytes),
+        ];
+        let fits = |bytes: u32| bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes);
+        let (key, bytes) = rings.into_iter().find(|(_, bytes)| !fits(*bytes))?;
+        let why = format!("is `{bytes}`, expected a power of two from 4096 to 1073741824");
+        Some(Flaw::new(key, why))
     }
 }
 

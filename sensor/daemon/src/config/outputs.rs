@@ -10,9 +10,19 @@ use eyas_output::{
 use eyas_state::Host;
 use serde::{Deserialize, Serialize};
 
+use super::check::Flaw;
 use super::{Config, ConfigError};
 use crate::host;
 
+/// Most alerts that may be let wait for one output, and most bytes of them.
+const MAX_QUEUE_ALERTS: u64 = 1 << 20;
+const MAX_QUEUE_BYTES: u64 = 1 << 30;
+/// Most alerts in one request.
+const MAX_BATCH: u64 = 1024;
+/// Longest time that is waited for a receiver.
+const MAX_SECONDS: u64 = 3600;
+/// What is shown where a password stands.
+const HIDDEN: &str = "********";
 /// Name of the program in logs.
 const TAG: &str = "eyasd";
 /// Largest certificate or key file that is read, in bytes.
@@ -187,7 +197,8 @@ impl Config {
             targets.push(Target::Stdout);
         }
         if self.file_output.enabled {
-            let path = needed("file_output.filename", self.file_output.filename.clone())?;
+            let path =
+                needed("file_output.filename", set(self.file_output.filename.as_ref()).cloned())?;
             targets.push(Target::File(path));
         }
         if self.syslog_output.enabled {
@@ -198,7 +209,7 @@ impl Config {
             targets.push(Target::Journal { socket, tag });
         }
         if self.unix_output.enabled {
-            let path = needed("unix_output.path", self.unix_output.path.clone())?;
+            let path = needed("unix_output.path", set(self.unix_output.path.as_ref()).cloned())?;
             targets.push(Target::Datagram(path));
         }
         if self.program_output.enabled {
@@ -241,6 +252,37 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The first setting of an output that no output could have.
+    pub(super) fn output_flaw(&self) -> Option<Flaw> {
+        let Queue { capacity, max_bytes } = self.outputs_queue;
+        let http = &self.http_output;
+        let number = |key, found: u64, allowed: std::ops::RangeInclusive<u64>| {
+            let why = format!(
+                "is `{found}`, expected a number from {} to {}",
+                allowed.start(),
+                allowed.end()
+            );
+            (!allowed.contains(&found)).then(|| Flaw::new(key, why))
+        };
+        let facility = &self.syslog_output.facility;
+        let unknown = Facility::named(facility).is_none().then(|| {
+            let why = format!("is `{facility}`, expected a name such as `user` or `local0`");
+            Flaw::new("syslog_output.facility", why)
+        });
+        let flaws = [
+            unknown,
+            number("outputs_queue.capacity", capacity as u64, 0..=MAX_QUEUE_ALERTS),
+            number("outputs_queue.max_bytes", max_bytes, 1..=MAX_QUEUE_BYTES),
+            number("http_output.batch", http.batch as u64, 1..=MAX_BATCH),
+            number("http_output.timeout", http.timeout, 1..=MAX_SECONDS),
+            number("http_output.give_up_after", http.give_up_after, 1..=MAX_SECONDS),
+            http.url_flaw(),
+        ];
+        flaws.into_iter().flatten().next()
+    }
+}
+
 impl SyslogOutput {
     fn target(&self) -> Result<Target, ConfigError> {
         let Self { facility, tag, socket, .. } = self.clone();
@@ -255,21 +297,11 @@ impl SyslogOutput {
 
 impl HttpOutput {
     fn target(&self, json: bool) -> Result<HttpTarget, ConfigError> {
-        let url = needed("http_output.url", self.url.clone())?;
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(wrong(format!(
-                "`http_output.url` is `{url}`, expected an address with `http://` or `https://`"
-            )));
-        }
-        if self.batch == 0 {
-            return Err(wrong("`http_output.batch` is `0`, expected at least 1".into()));
-        }
-        let files = self.authority_files()?;
-        let authorities: Vec<String> =
-            files.iter().map(|path| pem(path)).collect::<Result<_, _>>()?;
+        let url = needed("http_output.url", self.url.clone().filter(|url| !url.is_empty()))?;
+        let authorities = self.authorities()?;
         let identity = if self.mtls {
-            let chain = needed("http_output.client_cert", self.client_cert.clone())?;
-            let key = needed("http_output.client_key", self.client_key.clone())?;
+            let chain = needed("http_output.client_cert", set(self.client_cert.as_ref()).cloned())?;
+            let key = needed("http_output.client_key", set(self.client_key.as_ref()).cloned())?;
             Some(format!("{}\n{}", pem(&chain)?, pem(&key)?))
         } else {
             None
@@ -292,31 +324,55 @@ impl HttpOutput {
         Ok(HttpTarget { post, program: (program, arguments), user: self.posting_user()? })
     }
 
+    fn url_flaw(&self) -> Option<Flaw> {
+        let url = self.url.as_deref().filter(|url| !url.is_empty())?;
+        let why = if url.contains(HIDDEN) {
+            format!(
+                "has `{HIDDEN}`, which stands for what is not shown: expected the password itself"
+            )
+        } else if url.starts_with("http://") || url.starts_with("https://") {
+            return None;
+        } else {
+            format!("is `{url}`, expected an address with `http://` or `https://`")
+        };
+        Some(Flaw::new("http_output.url", why))
+    }
+
     /// Files that are read for it.
     pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
         let files =
             [&self.ca_cert, &self.ca_bundle, &self.ca_path, &self.client_cert, &self.client_key];
-        files.into_iter().flatten().cloned()
+        files.into_iter().filter_map(|path| set(path.as_ref())).cloned()
     }
 
-    fn authority_files(&self) -> Result<Vec<PathBuf>, ConfigError> {
-        let mut files: Vec<PathBuf> =
-            [&self.ca_cert, &self.ca_bundle].into_iter().flatten().cloned().collect();
-        if let Some(folder) = &self.ca_path {
-            let failed = |error: std::io::Error| {
-                wrong(format!("`http_output.ca_path`: cannot read `{}`: {error}", folder.display()))
-            };
-            let mut found = Vec::new();
-            for entry in fs::read_dir(folder).map_err(failed)? {
-                let path = entry.map_err(failed)?.path();
-                if path.is_file() {
-                    found.push(path);
-                }
-            }
-            found.sort();
-            files.extend(found);
+    /// Authorities beside the system's. Every file in a directory is looked at; such directories have others in them.
+    fn authorities(&self) -> Result<Vec<String>, ConfigError> {
+        let files =
+            [&self.ca_cert, &self.ca_bundle].into_iter().filter_map(|path| set(path.as_ref()));
+        let mut found: Vec<String> = files.map(|path| pem(path)).collect::<Result<_, _>>()?;
+        let Some(folder) = set(self.ca_path.as_ref()) else { return Ok(found) };
+        let failed = |error: std::io::Error| {
+            wrong(format!("`http_output.ca_path`: cannot read `{}`: {error}", folder.display()))
+        };
+        let entries = fs::read_dir(folder).map_err(failed)?;
+        let mut paths: Vec<PathBuf> = entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()
+            .map_err(failed)?;
+        paths.sort();
+        let mut inside: Vec<String> =
+            paths.iter().filter(|path| path.is_file()).filter_map(|path| pem(path).ok()).collect();
+        // Such a directory has each of them by several names.
+        inside.sort_unstable();
+        inside.dedup();
+        if inside.is_empty() {
+            let folder = folder.display();
+            return Err(wrong(format!(
+                "`http_output.ca_path`: no certificate in PEM in `{folder}`"
+            )));
         }
-        Ok(files)
+        found.append(&mut inside);
+        Ok(found)
     }
 
     /// Nobody, when we are root; ourselves otherwise, for then we may become nobody else.
@@ -328,6 +384,29 @@ impl HttpOutput {
             wrong(format!("`http_output.user` is `{}`, and there is no such user here", self.user))
         })
     }
+}
+
+/// A path that is set: an empty text stands for none.
+fn set(path: Option<&PathBuf>) -> Option<&PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
+/// An address whose password, and what its query says, are hidden.
+pub(super) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let authority = match authority.rsplit_once('@') {
+        // A variable of the environment is its name already.
+        Some((user, host)) if !user.contains("${") => {
+            format!("{}:{HIDDEN}@{host}", user.split(':').next().unwrap_or_default())
+        }
+        _ => authority.to_owned(),
+    };
+    let rest = match rest.split_once('?') {
+        Some((path, query)) if !query.contains("${") => format!("{path}?{HIDDEN}"),
+        _ => rest.to_owned(),
+    };
+    format!("{scheme}://{authority}{rest}")
 }
 
 fn needed<T>(key: &str, value: Option<T>) -> Result<T, ConfigError> {

@@ -6,6 +6,7 @@ use eyas_metadata::Places;
 use serde::{Deserialize, Serialize};
 
 use super::Config;
+use super::check::Flaw;
 
 /// The HTTP endpoint for health, metrics and versions.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -40,6 +41,8 @@ pub(crate) struct Metrics {
     pub(crate) state_counters_enabled: bool,
     /// Events and losses of the kernel.
     pub(crate) kernel_event_counters_enabled: bool,
+    /// Memory in megabytes instead of kilobytes.
+    pub(crate) convert_memory_to_mb: bool,
 }
 
 /// What is done when the kernel could not hand over events.
@@ -106,32 +109,51 @@ impl Default for Hardening {
 
 /// Shortest time between two snapshots of figures.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+/// Units of time in the order in which they may stand, and their milliseconds.
+const UNITS: [(&str, u64); 7] = [
+    ("y", 365 * 86_400_000),
+    ("w", 7 * 86_400_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
 
 impl Metrics {
-    /// The time between two; why not, if it is none.
-    pub(crate) fn every(&self) -> Result<Duration, String> {
-        let text = self.interval.trim();
-        let wrong = || {
+    /// The time between two; `None` if it is none.
+    pub(crate) fn every(&self) -> Option<Duration> {
+        interval(&self.interval).filter(|every| *every >= SHORTEST_INTERVAL)
+    }
+
+    /// Whether the interval is none.
+    pub(super) fn flaw(&self) -> Option<Flaw> {
+        let why = || {
             format!(
-                "`metrics.interval` is `{text}`, expected a number and a unit such as `30s`, `15m` \
-                 or `1h`, at least `100ms`"
+                "is `{}`, expected a time such as `30s`, `15m` or `1h30m`, at least `100ms`",
+                self.interval
             )
         };
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
-        let every = match unit {
-            "ms" => Some(Duration::from_millis(number)),
-            "s" => seconds(1),
-            "m" => seconds(60),
-            "h" => seconds(3600),
-            "d" => seconds(86_400),
-            "w" => seconds(604_800),
-            _ => None,
-        };
-        every.filter(|every| *every >= SHORTEST_INTERVAL).ok_or_else(wrong)
+        self.every().is_none().then(|| Flaw::new("metrics.interval", why()))
     }
+}
+
+/// A time in units that come in their order, each at most once, such as `1h30m`.
+fn interval(text: &str) -> Option<Duration> {
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let mut rest = text.as_str();
+    let mut units = UNITS.iter();
+    let mut total = 0_u64;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, after) = rest.split_at_checked(digits)?;
+        let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (unit, after) = after.split_at_checked(letters)?;
+        let (_, factor) = units.find(|(name, _)| *name == unit)?;
+        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(*factor)?)?;
+        rest = after;
+    }
+    Some(Duration::from_millis(total))
 }
 
 impl Default for ContainerSources {
@@ -175,6 +197,7 @@ impl Default for Metrics {
             resource_utilization_enabled: true,
             state_counters_enabled: true,
             kernel_event_counters_enabled: true,
+            convert_memory_to_mb: true,
         }
     }
 }
@@ -187,6 +210,22 @@ impl Default for EventDrops {
             actions: vec![Action::Log, Action::Alert],
             rate: 0.03333,
             max_burst: 1.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units_in_their_order() {
+        let millis = |text| interval(text).map(|time| time.as_millis());
+        assert_eq!(millis("1h30m"), Some(5_400_000));
+        assert_eq!(millis("1y2w3d4h5m6s7ms"), Some(33_019_506_007));
+        assert_eq!(millis(" 2 m 500 ms"), Some(120_500));
+        for wrong in ["30", "m", "1m1h", "1h1h", "1x", "-1s", "1.5h", "99999999999999999999y"] {
+            assert_eq!(millis(wrong), None, "{wrong}");
         }
     }
 }

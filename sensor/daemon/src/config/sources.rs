@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::check::{self, ConfigError};
+use super::foreign::Ignored;
 use super::text_of;
 
 /// Files or directories that are read after the main file when it names none.
@@ -14,16 +15,30 @@ const KEY: &str = "config_files";
 /// Most files that are read.
 const MAX_FILES: usize = 256;
 
-/// Every file and folder that the configuration is read from, for whoever watches them.
-pub(super) fn places(main: Option<&Path>) -> Vec<PathBuf> {
-    let Some(main) = main else { return Vec::new() };
-    let mut places = vec![main.to_path_buf()];
-    let name = main.display().to_string();
-    let found = text_of(main).and_then(|text| check::parse(&name, &text)).unwrap_or_default();
+/// Every file and folder that the configuration is read from, for whoever watches them. `named` are the entries of
+/// `config_files` where the command line has them.
+pub(super) fn places(main: Option<&Path>, named: Option<Value>) -> Vec<PathBuf> {
+    let mut places: Vec<PathBuf> = main.into_iter().map(Path::to_path_buf).collect();
+    let found = main.and_then(|main| {
+        let name = main.display().to_string();
+        text_of(main).and_then(|text| check::parse(&name, &text)).ok()
+    });
+    let named = named.or_else(|| found?.get(KEY).cloned());
     // What is wrong with the entries is said by whoever reads them.
-    let named = entries(found.get(KEY).cloned(), true).unwrap_or_default();
+    let named = entries(named, main.is_some()).unwrap_or_default();
     places.extend(named.into_iter().map(|(path, _)| path));
     places
+}
+
+/// All files put together.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    /// The whole, to be read.
+    pub(super) value: Value,
+    /// The same with variables of the environment as they were written, to be shown.
+    pub(super) written: Value,
+    /// Keys that have no meaning here.
+    pub(super) ignored: Vec<Ignored>,
 }
 
 /// How one more file changes what is there.
@@ -37,17 +52,17 @@ enum Strategy {
     AddOnly,
 }
 
-/// Reads the main file, if there is one, and all that come after it, each checked by itself. Returns
-/// the whole and the keys that have no meaning here.
-pub(super) fn read(main: Option<&Path>) -> Result<(Value, Vec<String>), ConfigError> {
-    let mut ignored = Vec::new();
-    let mut whole = match main {
-        Some(path) => one(path, &mut ignored)?,
-        None => Value::Object(Map::new()),
-    };
-    let named = whole.as_object_mut().and_then(|map| map.remove(KEY));
+/// Reads the main file, if there is one, and all that come after it, each checked by itself. `named` stands for the
+/// main file's `config_files`.
+pub(super) fn read(main: Option<&Path>, named: Option<Value>) -> Result<Sources, ConfigError> {
+    let empty = || Value::Object(Map::new());
+    let mut whole = Sources { value: empty(), written: empty(), ignored: Vec::new() };
+    if let Some(path) = main {
+        whole = one(path)?;
+    }
+    let own = whole.value.as_object_mut().and_then(|map| map.remove(KEY));
     let mut count = 0;
-    for (path, strategy) in entries(named, main.is_some())? {
+    for (path, strategy) in entries(named.or(own), main.is_some())? {
         for file in files(&path)? {
             count += 1;
             if count > MAX_FILES {
@@ -56,28 +71,34 @@ pub(super) fn read(main: Option<&Path>) -> Result<(Value, Vec<String>), ConfigEr
                     format!("more than {MAX_FILES} files in `{}`", path.display()),
                 ));
             }
-            let mut more = one(&file, &mut ignored)?;
-            if more.as_object_mut().and_then(|map| map.remove(KEY)).is_some() {
+            let mut more = one(&file)?;
+            if more.value.as_object_mut().and_then(|map| map.remove(KEY)).is_some() {
                 let name = file.display().to_string();
                 return Err(value(&name, format!("`{KEY}` may stand in the main file only")));
             }
-            merge(&mut whole, more, strategy);
+            merge(&mut whole.value, more.value, strategy);
+            merge(&mut whole.written, more.written, strategy);
+            let known = std::mem::take(&mut whole.ignored);
+            more.ignored.retain(|one| !known.contains(one));
+            whole.ignored = [known, more.ignored].concat();
         }
     }
-    Ok((whole, ignored))
+    Ok(whole)
 }
 
-fn one(path: &Path, ignored: &mut Vec<String>) -> Result<Value, ConfigError> {
+fn one(path: &Path) -> Result<Sources, ConfigError> {
     let name = path.display().to_string();
     let text = text_of(path)?;
-    let mut found = check::parse(&name, &text)?;
-    expand(&mut found, &|name| std::env::var(name).ok());
-    for key in check::against_defaults(&name, &text, &mut found)? {
-        if !ignored.contains(&key) {
-            ignored.push(key);
-        }
-    }
-    Ok(found)
+    let written = check::parse(&name, &text)?;
+    let mut found = written.clone();
+    expand(&mut found, Some(&check::defaults()), &variable);
+    let ignored = check::against_defaults(&name, &text, &mut found)?;
+    Ok(Sources { value: found, written, ignored })
+}
+
+/// A variable of the environment.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn value(name: &str, why: String) -> ConfigError {
@@ -164,24 +185,90 @@ fn merge(whole: &mut Value, more: Value, strategy: Strategy) {
     }
 }
 
-/// Replaces `${NAME}` in every text by the variable's value, by nothing where there is none;
-/// `$${NAME}` stands for `${NAME}`. A text that was nothing but a variable is read again, so that
-/// numbers and truth values may come from the environment.
-pub(super) fn expand(value: &mut Value, variable: &dyn Fn(&str) -> Option<String>) {
+/// Replaces `${NAME}` in every text by the variable's value, by nothing where there is none; `$${NAME}` stands for
+/// `${NAME}`. A text that was nothing but a variable is read again where no text is meant, so that numbers and truth
+/// values may come from the environment.
+fn expand(value: &mut Value, default: Option<&Value>, variable: &dyn Fn(&str) -> Option<String>) {
     match value {
         Value::String(text) if text.contains("${") => {
             let whole = text.starts_with("${") && text.find('}') == Some(text.len() - 1);
             let expanded = expanded(text, variable);
-            *value = if whole {
+            let is_text = default.is_none_or(|default| default.is_string() || default.is_null());
+            *value = if whole && (!is_text || expanded.is_empty()) {
                 serde_saphyr::from_str(&expanded).unwrap_or(Value::String(expanded))
             } else {
                 Value::String(expanded)
             };
         }
-        Value::Array(list) => list.iter_mut().for_each(|one| expand(one, variable)),
-        Value::Object(map) => map.values_mut().for_each(|one| expand(one, variable)),
+        Value::Array(list) => list.iter_mut().for_each(|one| expand(one, None, variable)),
+        Value::Object(map) => {
+            for (key, value) in map {
+                expand(value, default.and_then(|default| default.get(key)), variable);
+            }
+        }
         _ => {}
     }
+}
+
+/// Makes a configuration read back as itself: variables of the environment stay what was written, everything else that
+/// looks like one is told from it.
+pub(super) fn show(value: &mut Value, written: Option<&Value>) {
+    show_with(value, written, &variable);
+}
+
+fn show_with(
+    value: &mut Value,
+    written: Option<&Value>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) {
+    if let Some(Value::String(reference)) =
+        written.filter(|_| !value.is_array() && !value.is_object())
+        && reference.contains("${")
+        && expanded(reference, variable) == plain(value)
+    {
+        *value = Value::String(reference.clone());
+        return;
+    }
+    match value {
+        Value::String(text) => *text = escaped(text),
+        Value::Array(list) => {
+            for (at, one) in list.iter_mut().enumerate() {
+                show_with(one, written.and_then(|written| written.get(at)), variable);
+            }
+        }
+        Value::Object(map) => {
+            for (key, one) in map {
+                show_with(one, written.and_then(|written| written.get(key)), variable);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A value as a text that would have been read as it.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A text that [`expanded`] makes into this one.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, from) = rest.split_at(at);
+        let Some(end) = from.find('}') else { break };
+        let (reference, after) = from.split_at(end + 1);
+        out.push_str(before);
+        out.push('$');
+        out.push_str(reference);
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 fn expanded(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
@@ -211,27 +298,59 @@ mod tests {
 
     use super::*;
 
-    fn of_environment(text: &str) -> Value {
-        let mut value = json!(text);
-        let known = |name: &str| match name {
+    fn known(name: &str) -> Option<String> {
+        match name {
             "PORT" => Some("8765".to_owned()),
             "ON" => Some("true".to_owned()),
             "NAME" => Some("a: b".to_owned()),
             _ => None,
-        };
-        expand(&mut value, &known);
+        }
+    }
+
+    fn of_environment(text: &str, default: &Value) -> Value {
+        let mut value = json!(text);
+        expand(&mut value, Some(default), &known);
         value
     }
 
     #[test]
     fn variables_are_replaced_and_keep_their_kind() {
-        assert_eq!(of_environment("${PORT}"), json!(8765));
-        assert_eq!(of_environment("${ON}"), json!(true));
-        assert_eq!(of_environment("http://host:${PORT}/x"), json!("http://host:8765/x"));
-        assert_eq!(of_environment("${NO}/${PORT}"), json!("/8765"));
-        assert_eq!(of_environment("$${PORT}"), json!("${PORT}"));
-        assert_eq!(of_environment("a ${PORT"), json!("a ${PORT"));
-        assert_eq!(of_environment("%proc.name $5"), json!("%proc.name $5"));
+        assert_eq!(of_environment("${PORT}", &json!(1)), json!(8765));
+        assert_eq!(of_environment("${PORT}", &json!("tag")), json!("8765"));
+        assert_eq!(of_environment("${PORT}", &json!(null)), json!("8765"));
+        assert_eq!(of_environment("${NO}", &json!(null)), json!(null));
+        assert_eq!(of_environment("${ON}", &json!(false)), json!(true));
+        let text = |text| of_environment(text, &json!(""));
+        assert_eq!(text("http://host:${PORT}/x"), json!("http://host:8765/x"));
+        assert_eq!(text("${NO}/${PORT}"), json!("/8765"));
+        assert_eq!(text("$${PORT}"), json!("${PORT}"));
+        assert_eq!(text("a ${PORT"), json!("a ${PORT"));
+        assert_eq!(text("%proc.name $5"), json!("%proc.name $5"));
+    }
+
+    #[test]
+    fn what_is_shown_reads_back_and_shows_no_variable() {
+        let written = json!({"port": "${PORT}", "url": "http://${NAME}@h", "list": ["${ON}", "x"]});
+        let whole =
+            json!({"port": 8765, "url": "http://a: b@h", "list": ["true", "x"], "more": "${PORT}"});
+        let mut shown = whole.clone();
+        show_with(&mut shown, Some(&written), &known);
+        let expected = json!({"port": "${PORT}", "url": "http://${NAME}@h", "list": ["${ON}", "x"], "more": "$${PORT}"});
+        assert_eq!(shown, expected);
+        let default = json!({"port": 1, "url": null, "list": [], "more": ""});
+        expand(&mut shown, Some(&default), &known);
+        assert_eq!(shown, whole);
+        // Overridden since it was written.
+        let mut other = json!({"port": 80});
+        show_with(&mut other, Some(&written), &known);
+        assert_eq!(other, json!({"port": 80}));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_text_reads_back(text in "[a${}]{0,12}") {
+            proptest::prop_assert_eq!(expanded(&escaped(&text), &known), text);
+        }
     }
 
     #[test]
@@ -266,15 +385,16 @@ mod tests {
             .unwrap();
         std::fs::write(folder.join("1.yml"), "priority: notice\nrules_files: [/b]\n").unwrap();
         std::fs::write(folder.join("README"), "no: yaml: at: all").unwrap();
-        let (whole, ignored) = read(Some(&main)).unwrap();
-        assert_eq!(whole["priority"], "notice");
-        assert_eq!(whole["rules_files"], json!(["/a"]));
-        assert_eq!(ignored, ["webserver.threadiness"]);
+        let whole = read(Some(&main), None).unwrap();
+        assert_eq!(whole.value["priority"], "notice");
+        assert_eq!(whole.value["rules_files"], json!(["/a"]));
+        assert_eq!(whole.ignored.len(), 1);
+        assert_eq!(whole.ignored[0].key, "webserver.threadiness");
         std::fs::write(folder.join("3.yaml"), "prority: error\n").unwrap();
-        let error = read(Some(&main)).unwrap_err().to_string();
+        let error = read(Some(&main), None).unwrap_err().to_string();
         assert!(error.contains("3.yaml:1:1: unknown key `prority`"), "{error}");
         std::fs::write(folder.join("3.yaml"), "config_files: [/x]\n").unwrap();
-        let error = read(Some(&main)).unwrap_err().to_string();
+        let error = read(Some(&main), None).unwrap_err().to_string();
         assert!(error.contains("may stand in the main file only"), "{error}");
     }
 

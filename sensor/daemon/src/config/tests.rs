@@ -3,6 +3,8 @@
 use clap::Parser;
 
 use eyas_output::Target;
+use eyas_rules::Matching;
+use eyas_rules::collect::Priority;
 
 use super::*;
 
@@ -32,8 +34,25 @@ fn an_empty_file_is_the_default_configuration() {
 
 #[test]
 fn the_printed_configuration_reads_back_the_same() {
-    let printed = serde_saphyr::to_string(&Config::default()).unwrap();
+    let printed = with_file("", &[]).unwrap().shown();
     assert_eq!(with_file(&printed, &[]).unwrap().config, Config::default(), "{printed}");
+    let odd = r##"
+static_fields: {a: "5", b: "true", c d: "x: y", e: "", f: "${HOME}", g: "$${HOME}", h: "null", i: "~", j: 5,
+  k: "yes", l: "1e3", m: " lead", n: "line\nfeed", o: "#no", p: "- x", q: "a ${b", r: true}
+program_output: {program: "echo $${X} \"a: b\" # c"}
+append_output:
+  - {match: {source: syscall, tags: [a, "5"]}, extra_output: "on %evt.cpu: x", extra_fields: [evt.cpu, {k: "v: %evt.time"}]}
+rules: [{disable: {rule: "*"}}, {enable: {tag: "5"}}]
+syscall_event_drops: {threshold: .1, actions: [exit, log]}
+control: {mode: "0600", users: [5, "6", alice], group: null}
+store: null
+"##;
+    let loaded = with_file(odd, &[]).unwrap();
+    let printed = loaded.shown();
+    let again = with_file(&printed, &[]).unwrap();
+    assert_eq!(again.config, loaded.config, "{printed}");
+    assert_eq!(again.shown(), printed);
+    assert!(printed.contains("f: ${HOME}\n"), "{printed}");
 }
 
 #[test]
@@ -51,7 +70,8 @@ fn keys_of_a_falco_configuration_mean_the_same_or_are_said_to_be_ignored() {
         loaded.config.targets().unwrap(),
         [Target::Stdout, Target::File("/var/log/alerts".into())]
     );
-    assert_eq!(loaded.ignored, ["engine", "webserver.threadiness"]);
+    let ignored: Vec<&str> = loaded.ignored.iter().map(|one| one.key).collect();
+    assert_eq!(ignored, ["engine", "webserver.threadiness"]);
     assert_eq!(loaded.engine.min_priority, Priority::Notice);
     assert_eq!(loaded.engine.matching, Matching::All);
     assert_eq!(loaded.engine.selections.len(), 2);
@@ -72,7 +92,7 @@ fn unknown_keys_are_named_with_their_line_and_the_nearest_known_one() {
 fn values_of_the_wrong_kind_are_named() {
     let found = problem("json_output: maybe\n");
     assert!(
-        found.contains("`json_output` is the text `maybe`, expected the truth value"),
+        found.contains("`json_output` is the text `maybe`, expected `true` or `false`"),
         "{found}"
     );
     let found = problem("control: yes please\n");
@@ -86,7 +106,148 @@ fn values_of_the_wrong_kind_are_named() {
     assert!(problem("control:\n  mode: \"999\"\n").contains("octal"));
     assert!(problem("rules:\n  - enable:\n      name: x\n").contains("unknown field `name`"));
     assert!(problem("- a\n").contains("expected a mapping"));
-    assert!(problem("a: [\n").contains("line"));
+    for (text, said) in [
+        ("a: [\n", ":1:4: unclosed bracket"),
+        ("log_level: info\nlog_level: debug\n", ":2:1: duplicate mapping key: log_level"),
+        ("log_level: info\n---\nstore: null\n", ":3:1: multiple YAML documents detected"),
+        ("control:\n\tmode: \"0600\"\n", ":2:2: tabs disallowed"),
+    ] {
+        let found = problem(text);
+        assert!(found.contains(said) && found.lines().count() == 1, "{found}");
+        assert!(!found.contains("from_str") && !found.contains("Policy"), "{found}");
+    }
+}
+
+#[test]
+fn values_that_are_none_of_those_allowed_are_named_with_their_line() {
+    for (text, said) in [
+        (
+            "a: 1\nwebserver:\n  listen_port: 99999\n",
+            ":3:3: `webserver.listen_port` is the number `99999`, expected at most 65535",
+        ),
+        (
+            "syscall_event_drops:\n  actions: [log, lg]\n",
+            ":2:3: `syscall_event_drops.actions` is wrong: unknown variant `lg`",
+        ),
+        (
+            "rules:\n  - enable: {rule: x}\n  - disable: {}\n",
+            ":3:5: `rules[1]` is wrong: it names neither",
+        ),
+        (
+            "append_output:\n  - extra_fields: [5]\n",
+            ":2:5: `append_output[0]` is wrong: `extra_fields` has `5`",
+        ),
+        (
+            "append_output: [{extra_fields: [a.b, {a.b: x}]}]",
+            "`append_output[0]` is wrong: `extra_fields` has `a.b` twice",
+        ),
+        (
+            "append_output: [{suggestd_output: true}]",
+            ":1:17: `append_output[0]` is wrong: unknown field `suggestd_output`",
+        ),
+        ("static_fields: {a: [1]}", "`static_fields` is wrong: `a` is `[1]`"),
+        ("probe: {kind: kmod}", ":1:9: `probe.kind` is `kmod`, expected `auto` or `none`"),
+        ("probe: {ring_events_bytes: 5}", "expected a power of two"),
+        ("capture: {mode: some}", "`capture.mode` is `some`, expected `rules` or `all_rules`"),
+        ("metrics: {interval: 1m1h}", "`metrics.interval` is `1m1h`"),
+        ("control: {users: [bob, {}]}", ":1:24: `control.users[1]` is `{}`"),
+        ("control: {socket: }", "`control.socket` is nothing, expected path string"),
+        ("outputs_queue: {capacity: 99999999999}", "`outputs_queue.capacity` is `99999999999`"),
+        ("http_output: {timeout: 0}", "`http_output.timeout` is `0`, expected a number from 1"),
+        ("http_output: {url: \"ftp://x\"}", "expected an address with `http://`"),
+        ("syslog_output: {facility: local9}", "`syslog_output.facility` is `local9`"),
+        (
+            "file_output: {filename: true}",
+            "`file_output.filename` is the truth value `true`, expected a text",
+        ),
+        ("log_level: loud", "`log_level` is wrong: log level `loud` is not known"),
+    ] {
+        let found = problem(&text.replace("a: 1\n", "# a\n"));
+        assert!(found.contains(said), "{text}: {found}");
+    }
+}
+
+#[test]
+fn a_whole_falco_configuration_is_taken() {
+    let loaded = with_file(include_str!("falco.yaml"), &[]).unwrap();
+    assert_eq!(loaded.config.capture.max_bytes, CaptureFiles::default().max_bytes);
+    assert!(loaded.config.syslog_output.enabled);
+    // What it asks for by default is not missed: all that is left out is told in one line.
+    let lines = ignored_lines(&loaded.ignored);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("`load_plugins`") && lines[0].contains("`webserver.threadiness`"));
+    // Its outputs can be enabled as they are.
+    let on =
+        ["file_output", "http_output", "program_output"].map(|name| format!("{name}.enabled=true"));
+    let on: Vec<&str> = on.iter().flat_map(|option| ["-o", option]).collect();
+    let more = [&on[..], &["-o", "http_output.url=http://localhost:2801"]].concat();
+    let targets = with_file(include_str!("falco.yaml"), &more).unwrap().config.targets().unwrap();
+    assert_eq!(targets.len(), 5);
+}
+
+#[test]
+fn what_falco_does_and_we_do_not_is_told_with_what_to_do_instead() {
+    for (text, said) in [
+        ("load_plugins: [k8saudit]", "`load_plugins` is ignored: there are no plugins here"),
+        ("load_plugins: [container]", "ignored, for they have no meaning here: `load_plugins`"),
+        ("grpc: {enabled: true}", "`eyas sensor tail`"),
+        ("engine: {kind: replay}", "`eyasd --replay FILE`"),
+        ("engine: {kind: modern_ebpf}", "no meaning here: `engine`"),
+        ("outputs: {rate: 1, max_burst: 10}", "`alert_limits`"),
+        ("log_stderr: false", "standard error"),
+        ("container_engines: {cri: {sockets: [/run/odd.sock]}}", "`containers.cri_sockets`"),
+    ] {
+        let lines = ignored_lines(&with_file(text, &[]).unwrap().ignored);
+        assert!(lines.len() == 1 && lines[0].contains(said), "{text}: {lines:?}");
+    }
+    assert!(
+        problem("webserver:\n  ssl_enabled: true\n")
+            .contains(":2:3: `webserver.ssl_enabled` is set")
+    );
+    assert!(with_file("webserver: {ssl_enabled: false}", &[]).is_ok());
+}
+
+#[test]
+fn keys_with_another_name_here_keep_their_meaning() {
+    let config = |text: &str| with_file(text, &[]).unwrap().config;
+    assert_eq!(config("rules_file: /a").rules_files, [PathBuf::from("/a")]);
+    assert_eq!(config("rules_file: [/a, /b]").rules_files.len(), 2);
+    assert!(
+        problem("rules_file: /a\nrules_files: [/b]\n").contains(":1:1: `rules_file` is set beside")
+    );
+    assert_eq!(config("capture: {max_file_size_mb: 3}").capture.max_bytes, 3 << 20);
+    assert!(
+        problem("capture: {max_file_size_mb: many}").contains("expected a number of megabytes")
+    );
+}
+
+#[test]
+fn secrets_are_not_shown_and_what_is_shown_in_their_place_is_not_taken() {
+    let shown =
+        |url: &str| with_file(&format!("http_output: {{url: \"{url}\"}}"), &[]).unwrap().shown();
+    let text = shown("https://user:secret@host:1/x?token=secret#f");
+    assert!(
+        !text.contains("secret") && text.contains("https://user:********@host:1/x?********"),
+        "{text}"
+    );
+    assert!(
+        with_file(&text, &[]).unwrap_err().to_string().contains("stands for what is not shown")
+    );
+    assert!(shown("https://host/x").contains("url: https://host/x\n"));
+    let text = shown("https://user:${HOME}@host");
+    assert!(text.contains("https://user:${HOME}@host"), "{text}");
+}
+
+#[test]
+fn further_files_are_named_on_the_command_line_too() {
+    let more = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    std::fs::write(more.path(), "priority: error\n").unwrap();
+    let option = format!("config_files={}", more.path().display());
+    let loaded = with_file("config_files: [/no/such]\n", &["-o", &option]).unwrap();
+    assert_eq!(loaded.config.priority, "error");
+    let watched = loaded.config.watched(&args(&["-o", &option]));
+    assert!(watched.contains(&more.path().to_path_buf()));
+    assert!(load(&args(&["-o", "config_files=5"])).is_err());
 }
 
 #[test]
@@ -111,6 +272,11 @@ fn settings_that_are_none_are_refused() {
         let found = with_file("", &["-o", option]).unwrap_err();
         assert!(matches!(found, ConfigError::Option { .. }), "{option}: {found}");
     }
+    let list = ["-o", "rules[].disable.rule=*", "-o", "append_output[].extra_output=x"];
+    let config = with_file("", &list).unwrap().config;
+    assert_eq!((config.rules.len(), config.append_output.len()), (1, 2));
+    let found = with_file("", &["-o", "rules[0].disable=*"]).unwrap_err().to_string();
+    assert!(found.contains("`rules[0]` is wrong"), "{found}");
     let found = with_file("", &["-o", "jsn_output=true"]).unwrap_err();
     assert!(found.to_string().contains("did you mean `json_output`"), "{found}");
 }

@@ -20,7 +20,7 @@ use super::initial::together;
 use super::{Engine, Settings, lock, probe};
 use crate::config::{self, Loaded};
 use crate::generation::{self, Installed, StoreError};
-use crate::log;
+use crate::{log, privilege};
 
 /// What a change asks for, once it is sure that both sides mean the same.
 struct Candidate {
@@ -52,14 +52,18 @@ impl Engine {
             self.refuse(&refusal);
             refusal
         };
-        let Loaded { mut config, engine: options, ignored } =
+        let Loaded { mut config, engine: options, ignored, .. } =
             config::load(&self.args).map_err(|error| refused(error.to_string()))?;
         let before = self.settings();
-        for key in config.keep_fixed(&before.config) {
+        let fixed = config.keep_fixed(&before.config);
+        let confined = privilege::keep_confined(&mut config, &before.config, &self.at_start.config);
+        for key in fixed.into_iter().chain(confined) {
             log::warn(&format!("`{key}` was changed, which counts from the next start on"));
         }
-        for key in ignored.iter().filter(|key| !before.ignored.contains(key)) {
-            log::warn(&format!("`{key}` has no meaning here and is ignored"));
+        let new: Vec<_> =
+            ignored.iter().filter(|one| !before.ignored.contains(one)).cloned().collect();
+        for line in config::ignored_lines(&new) {
+            log::warn(&line);
         }
         let targets = config.targets().map_err(|error| refused(error.to_string()))?;
         let outputs = self

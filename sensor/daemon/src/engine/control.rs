@@ -50,8 +50,7 @@ impl Handler for Requests {
     }
 
     fn subscribe(&self, peer: &Peer, subscribe: Subscribe) -> Result<Box<dyn Feed>, Refusal> {
-        let watcher =
-            self.0.taps.add(subscribe).map_err(|why| Refusal::new(Code::BadRequest, why))?;
+        let watcher = self.0.taps.add(subscribe)?;
         log::debug(&format!(
             "process `{}` of user `{}` watches alerts, {} do",
             peer.pid,

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use eyas_control::{Counters, LastReload, ProbeState, Report, Status, Switch};
-use eyas_output::{Internal, Message, Sinks};
+use eyas_control::{Counters, LastReload, OutputState, ProbeState, Report, Status, Switch};
+use eyas_output::{Internal, Message, SinkCounts, Sinks};
 use eyas_probe::{Probe, ProbeError, Rings, Snapshot};
 use eyas_rules::EngineOptions;
 use eyas_state::Host;
@@ -25,7 +25,7 @@ use jiff::Timestamp;
 
 use crate::args::Args;
 use crate::busy::Busy;
-use crate::config::Config;
+use crate::config::{Config, Ignored};
 use crate::containers::Book;
 use crate::error::DaemonError;
 use crate::log;
@@ -46,7 +46,7 @@ pub(crate) struct Settings {
     /// The rule engine's part of it, and what was switched since.
     pub(crate) options: EngineOptions,
     /// Keys that are known and have no meaning here.
-    pub(crate) ignored: Vec<String>,
+    pub(crate) ignored: Vec<Ignored>,
     /// Rules that were switched over the control socket, in order.
     pub(crate) switched: Vec<Switch>,
 }
@@ -89,6 +89,8 @@ pub(crate) struct Engine {
     /// Held while a change is made.
     changing: Mutex<()>,
     started: Timestamp,
+    /// The settings at start, under which privileges were given up.
+    at_start: Arc<Settings>,
     /// Events read when health was last asked for.
     seen: AtomicU64,
 }
@@ -122,6 +124,7 @@ impl Engine {
             }
             (Some(chosen.probe), chosen.state)
         };
+        let at_start = Arc::clone(&active.settings);
         let recordings = Recordings::new(config.capture.clone());
         let started = Timestamp::now();
         let last_reload = fallback.map(|message| LastReload {
@@ -147,6 +150,7 @@ impl Engine {
             last_reload: Mutex::new(last_reload),
             changing: Mutex::new(()),
             started,
+            at_start,
             seen: AtomicU64::new(0),
         })
     }
@@ -193,6 +197,7 @@ impl Engine {
             probe: lock(&self.probe_state).clone(),
             events_enabled: active.events.iter().map(|name| (*name).to_owned()).collect(),
             counters: self.counters(),
+            outputs: self.sinks.counts().into_iter().map(output_state).collect(),
             last_reload: lock(&self.last_reload).clone(),
             recording: self.recording().recording,
         }
@@ -259,6 +264,11 @@ impl Engine {
     pub(crate) fn has_probe(&self) -> bool {
         lock(&self.probe).is_some()
     }
+}
+
+fn output_state(counts: SinkCounts) -> OutputState {
+    let SinkCounts { name, written, dropped, failed, last_error, .. } = counts;
+    OutputState { name, written, dropped, failed, last_error }
 }
 
 fn environment_bytes(active: &Active) -> u32 {

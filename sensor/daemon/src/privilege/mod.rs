@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::setpriority_process;
 use rustix::thread::gettid;
 
-use crate::config::Config;
+use crate::config::{Config, Hardening};
 use crate::error::DaemonError;
 
 /// Priority of what comes before others, as `nice` counts.
@@ -83,6 +83,55 @@ pub(crate) fn confine(config: &Config) -> Result<String, DaemonError> {
     Ok(format!("{files}; {calls}"))
 }
 
+/// Puts back outputs that could not work under what was given up at start, and names them: they count from the next
+/// start on.
+pub(crate) fn keep_confined(
+    config: &mut Config,
+    before: &Config,
+    at_start: &Config,
+) -> Vec<&'static str> {
+    let Hardening { capabilities, no_new_privileges, seccomp, landlock } = at_start.hardening;
+    let children = Children::of(at_start);
+    let calls = seccomp && no_new_privileges;
+    let files = landlock && !children.program;
+    let folders = writable(at_start);
+    let is_out = |path: Option<&PathBuf>| {
+        let folder = path.filter(|_| files).and_then(|path| folder(path));
+        // One that is not there is a mistake, which whoever opens the file tells of.
+        folder.is_some_and(|folder| folder.is_dir() && !is_below(&folder, &folders))
+    };
+    let mut kept = Vec::new();
+    if config.program_output.enabled && !children.program && (calls || files) {
+        config.program_output = before.program_output.clone();
+        kept.push("program_output");
+    }
+    if config.http_output.enabled && !children.poster && (calls || capabilities) {
+        config.http_output = before.http_output.clone();
+        kept.push("http_output");
+    }
+    if config.file_output.enabled && is_out(config.file_output.filename.as_ref()) {
+        config.file_output = before.file_output.clone();
+        kept.push("file_output");
+    }
+    if config.metrics.enabled && is_out(config.metrics.output_file.as_ref()) {
+        config.metrics.output_file.clone_from(&before.metrics.output_file);
+        kept.push("metrics.output_file");
+    }
+    kept
+}
+
+fn is_below(folder: &Path, folders: &[PathBuf]) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let folder = real(folder);
+    folders.iter().any(|one| folder.starts_with(real(one)))
+}
+
+/// The folder a file lies in; `None` for an empty path.
+fn folder(file: &Path) -> Option<PathBuf> {
+    let folder = file.parent()?;
+    Some(if folder.as_os_str().is_empty() { ".".into() } else { folder.to_path_buf() })
+}
+
 /// Folders in which files are made, replaced or removed.
 fn writable(config: &Config) -> Vec<PathBuf> {
     let mut folders = vec![PathBuf::from("/dev")];
@@ -92,10 +141,7 @@ fn writable(config: &Config) -> Vec<PathBuf> {
         // Its file is removed at the end.
         Some(config.control.socket.clone()).filter(|_| config.control.enabled),
     ];
-    folders.extend(files.iter().flatten().filter_map(|file| {
-        let folder = file.parent()?;
-        Some(if folder.as_os_str().is_empty() { ".".into() } else { folder.to_path_buf() })
-    }));
+    folders.extend(files.iter().flatten().filter_map(|file| folder(file)));
     folders.extend(config.capture.all_directories().map(Path::to_path_buf));
     folders.sort();
     folders.dedup();
@@ -105,6 +151,35 @@ fn writable(config: &Config) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_work_any_more_is_kept_as_it_was() {
+        let at_start = Config::default();
+        let mut wanted = Config::default();
+        wanted.program_output.enabled = true;
+        wanted.http_output.enabled = true;
+        wanted.file_output.enabled = true;
+        wanted.file_output.filename = Some("/usr/alerts".into());
+        wanted.metrics.enabled = true;
+        wanted.metrics.output_file = Some("/dev/shm/figures".into());
+        let mut config = wanted.clone();
+        let kept = keep_confined(&mut config, &at_start, &at_start);
+        assert_eq!(kept, ["program_output", "http_output", "file_output"]);
+        assert!(!config.program_output.enabled && !config.http_output.enabled);
+        assert_eq!(config.file_output, at_start.file_output);
+        // What ran at start, or was never confined, may be switched at will.
+        let mut config = wanted.clone();
+        assert!(keep_confined(&mut config, &at_start, &wanted).is_empty());
+        assert_eq!(config, wanted);
+        let free = Hardening {
+            capabilities: false,
+            no_new_privileges: false,
+            seccomp: false,
+            landlock: false,
+        };
+        let at_start = Config { hardening: free, ..Config::default() };
+        assert!(keep_confined(&mut config, &at_start, &at_start).is_empty());
+    }
 
     #[test]
     fn folders_that_outputs_write_to_stay_writable() {

@@ -3,24 +3,23 @@
 //! A few threads, short requests, short answers. It listens on the loopback address unless the
 //! configuration says otherwise, for there is no authentication.
 
+mod clients;
 mod health;
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use eyas_rules::collect::ENGINE_VERSION;
 
+use self::clients::Clients;
 use crate::config::WebServer;
 use crate::engine::Engine;
 use crate::error::DaemonError;
 use crate::{figures, log};
 
-/// Requests answered at once; one more is told to come back.
-const MAX_CLIENTS: usize = 16;
 /// How long a client may take over its request or over reading the answer.
 const LIMIT: Duration = Duration::from_secs(5);
 /// Largest head of a request, in bytes.
@@ -67,12 +66,12 @@ pub(crate) fn listen(settings: &WebServer) -> Result<Option<TcpListener>, Daemon
 pub(crate) fn serve(listener: TcpListener, engine: &Arc<Engine>) -> Result<(), DaemonError> {
     // Weak, so that the engine can be taken apart at the end while we wait for clients.
     let engine = Arc::downgrade(engine);
-    let busy = Arc::new(AtomicUsize::new(0));
+    let clients = Arc::new(Clients::default());
     let accept = move || {
         for stream in listener.incoming() {
             let Some(engine) = engine.upgrade() else { return };
             match stream {
-                Ok(stream) => client(engine, stream, &busy),
+                Ok(stream) => client(engine, stream, &clients),
                 // Out of descriptors, most likely: not worth spinning over.
                 Err(_) => thread::sleep(Duration::from_millis(50)),
             }
@@ -86,24 +85,20 @@ pub(crate) fn serve(listener: TcpListener, engine: &Arc<Engine>) -> Result<(), D
         .map_err(|source| DaemonError::System { doing: "start the HTTP endpoint", source })
 }
 
-fn client(engine: Arc<Engine>, mut stream: TcpStream, busy: &Arc<AtomicUsize>) {
-    if busy.fetch_add(1, Ordering::Relaxed) >= MAX_CLIENTS {
-        busy.fetch_sub(1, Ordering::Relaxed);
+fn client(engine: Arc<Engine>, mut stream: TcpStream, clients: &Arc<Clients>) {
+    let Some(place) = Clients::enter(clients, &stream) else {
         // The client will notice the closed connection if this does not reach it.
         let _ = stream.set_write_timeout(Some(LIMIT));
         let _ = write(&mut stream, &Answer::text("503 Service Unavailable", "busy\n"), true);
         return;
-    }
-    let theirs = Arc::clone(busy);
+    };
     let work = move || {
         // A client that goes away in the middle is its own loss.
         let _ = converse(&engine, &mut stream);
-        theirs.fetch_sub(1, Ordering::Relaxed);
+        drop(place);
     };
-    let started = thread::Builder::new().name("web".into()).stack_size(STACK_BYTES).spawn(work);
-    if started.is_err() {
-        busy.fetch_sub(1, Ordering::Relaxed);
-    }
+    // Without a thread the place and the stream went with the closure: the client sees a close.
+    let _ = thread::Builder::new().name("web".into()).stack_size(STACK_BYTES).spawn(work);
 }
 
 /// One request, one answer.

@@ -98,6 +98,29 @@ fn a_changed_configuration_counts_and_what_cannot_change_is_named() {
 }
 
 #[test]
+fn an_output_that_could_not_work_any_more_counts_from_the_next_start_on() {
+    let Setup { dir, daemon, .. } = setup("");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let more = format!(
+        "program_output: {{enabled: true, program: cat}}\nhttp_output: {{enabled: true, url: \"http://localhost:1\"}}\n\
+         file_output: {{enabled: true, filename: {}/alerts}}\nunix_output: {{enabled: true, path: /no/such}}\n",
+        elsewhere.path().display()
+    );
+    write_configuration(dir.path(), &more);
+    assert!(reloaded(&daemon, 0).accepted);
+    let outputs = daemon.client().status().unwrap().outputs;
+    let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+    assert_eq!(names, ["stdout", "socket /no/such"]);
+    let (_, _, said) = daemon.stop();
+    for key in ["program_output", "http_output", "file_output"] {
+        assert!(
+            said.contains(&format!("`{key}` was changed, which counts from the next start on")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_wrong_configuration_changes_nothing_and_the_reason_is_in_the_status() {
     let Setup { dir, mut feed, daemon } = setup("");
     for (wrong, said) in [
@@ -150,6 +173,27 @@ fn snapshots_of_figures_are_told_and_written() {
     let fields = &snapshot["output_fields"];
     assert_eq!(fields["falco.num_evts"], 1, "{fields}");
     assert_eq!(fields["falco.rules.first"], 1, "{fields}");
+    assert_eq!(fields["falco.rules.matches_total"], 1, "{fields}");
+    assert_eq!(fields["falco.num_evts_prev"], 0, "{fields}");
+    for key in [
+        "evt.time",
+        "falco.host_boot_ts",
+        "falco.host_num_cpus",
+        "falco.start_ts",
+        "falco.evts_rate_sec",
+        "falco.cpu_usage_perc",
+        "falco.memory_rss_mb",
+        "falco.memory_vsz_mb",
+        "falco.n_threads",
+        "scap.n_evts",
+        "scap.evts_rate_sec",
+        "scap.n_drops_perc",
+    ] {
+        assert!(fields[key].is_number(), "{key}: {fields}");
+    }
+    for key in ["evt.hostname", "evt.source", "falco.version", "falco.kernel_release"] {
+        assert!(fields[key].is_string(), "{key}: {fields}");
+    }
     assert_eq!(fields["eyas_sensor_rules_enabled"], 1, "{fields}");
     let start = Instant::now();
     let written = loop {

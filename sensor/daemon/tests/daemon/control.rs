@@ -1,8 +1,12 @@
 //! The control socket of a running daemon: figures, rules, processes, alerts as they come.
+#![expect(clippy::print_stderr, reason = "what is skipped is said aloud")]
 
+use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -190,7 +194,7 @@ fn a_socket_of_the_service_manager_is_served_and_left_where_it_is() {
     let path = dir.path().join("handed.sock");
     let listener = UnixListener::bind(&path).unwrap();
     // Third descriptor and process id are what the protocol asks for.
-    let mut child = std::process::Command::new("sh")
+    let mut child = Command::new("sh")
         .args(["-c", "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"", "sh"])
         .arg(eyasd().get_program())
         .args(["--no-probe", "-o", "store=null", "-o", "control.group=null"])
@@ -203,9 +207,68 @@ fn a_socket_of_the_service_manager_is_served_and_left_where_it_is() {
     let mut client = eyas_control::Client::connect(&path).unwrap();
     assert_eq!(client.status().unwrap().pid, child.id());
     let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(path.exists(), "the manager still listens there");
+}
+
+#[test]
+fn any_number_of_watchers_leaves_room_for_a_reload() {
+    let dir = tempfile::tempdir().unwrap();
+    let (daemon, _feed, _store) = setup(&dir);
+    let mut watchers = Vec::new();
+    let refused = loop {
+        match daemon.client().subscribe(Subscribe::default()) {
+            Ok(watcher) => watchers.push(watcher),
+            Err(refused) => break refused,
+        }
+        assert!(watchers.len() < 100, "they are not bounded");
+    };
+    assert!(refused.to_string().contains("`12` clients watch alerts"), "{refused}");
+    assert!(daemon.reload(1).accepted);
+}
+
+/// What the socket says to another user without any group.
+fn as_other(socket: &Path) -> Option<String> {
+    const ASK: &str = r#"
+import os, socket, struct, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+s = socket.socket(socket.AF_UNIX)
+try: s.connect(sys.argv[1])
+except PermissionError: print('no way in'); sys.exit()
+b = b'{"version":1,"id":1,"request":{"hello":{}}}'
+try: s.sendall(struct.pack('>I', len(b)) + b)
+except BrokenPipeError: pass
+n = struct.unpack('>I', s.recv(4))[0]
+print(s.recv(n).decode())
+"#;
+    let name = "who may use the control socket";
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: {name}: needs root to act as another user");
+        return None;
+    }
+    let asked = Command::new("python3").args(["-c", ASK]).arg(socket).output();
+    match asked {
+        Ok(asked) => Some(String::from_utf8_lossy(&asked.stdout).into_owned()),
+        Err(error) => {
+            eprintln!("SKIPPED: {name}: python3: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn users_that_are_listed_may_use_the_socket_and_others_may_not() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for (users, expected) in
+        [("[]", "no way in"), ("[daemon]", "not_permitted"), ("[65534]", "eyasd")]
+    {
+        let users = format!("control.users={users}");
+        let daemon = Daemon::start(dir.path(), &["--no-probe", "-o", "store=null", "-o", &users]);
+        let Some(said) = as_other(&daemon.socket) else { return };
+        assert!(said.contains(expected), "{users}: {said}");
+    }
 }
 
 #[test]

@@ -71,6 +71,61 @@ fn an_alert_reaches_every_output_and_a_dead_one_delays_none() {
 }
 
 #[test]
+fn outputs_are_opened_anew_when_a_log_rotation_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let mut feed = Feed::new(dir.path());
+    let settings = [
+        "json_output=true".to_owned(),
+        "file_output.enabled=true".to_owned(),
+        format!("file_output.filename={}", at("file")),
+        "program_output.enabled=true".to_owned(),
+        "program_output.keep_alive=true".to_owned(),
+        format!("program_output.program=cat >> {}", at("piped")),
+    ];
+    let daemon = daemon(dir.path(), &feed, &settings);
+    let written = |name: &str| fs::metadata(at(name)).is_ok_and(|found| found.len() > 0);
+    feed.send(&[open("/x")]);
+    until(|| (written("file") && written("piped")).then_some(()));
+    for name in ["file", "piped"] {
+        fs::rename(at(name), at(&format!("{name}.1"))).unwrap();
+    }
+    daemon.signal("USR1");
+    // The program keeps its file open itself, so that only a new one writes to the new file.
+    until(|| {
+        feed.send(&[open("/x")]);
+        (written("file") && written("piped")).then_some(())
+    });
+    assert_eq!(daemon.stop().0, Some(0));
+}
+
+#[test]
+fn an_output_that_loses_alerts_is_told_of_while_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut feed = Feed::new(dir.path());
+    let socket = dir.path().join("plain");
+    let settings =
+        ["unix_output.enabled=true".to_owned(), format!("unix_output.path={}", socket.display())];
+    let daemon = daemon(dir.path(), &feed, &settings);
+    feed.send(&[open("/x")]);
+    let state = |daemon: &Daemon| {
+        let outputs = daemon.client().status().unwrap().outputs;
+        outputs.into_iter().find(|output| output.name.starts_with("socket ")).unwrap()
+    };
+    let output = until(|| Some(state(&daemon)).filter(|output| output.failed == 1));
+    assert!(output.last_error.unwrap().contains("No such file"));
+    // Said once a second has passed; then it comes, and that is said too.
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let _there = UnixDatagram::bind(&socket).unwrap();
+    feed.send(&[open("/x")]);
+    until(|| Some(()).filter(|()| state(&daemon).written == 1));
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let (_, _, said) = daemon.stop();
+    assert!(said.contains("plain` has lost 1 alerts: "), "{said}");
+    assert!(said.contains("plain` takes alerts again, 1 were lost"), "{said}");
+}
+
+#[test]
 fn what_is_said_too_often_is_held_back_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let mut feed = Feed::new(dir.path());

@@ -110,3 +110,24 @@ fn a_sensor_is_ready_once_rules_are_in_force() {
     assert!(!daemon.reload(2).accepted);
     assert!(get(port, "/readyz").1.contains("\"generation\":1"));
 }
+
+#[test]
+fn connections_that_are_held_open_keep_no_health_check_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let setting = format!("webserver={{enabled: true, listen_port: {port}}}");
+    let _daemon = Daemon::start(dir.path(), &["--no-probe", "-o", "store=null", "-o", &setting]);
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        // Some say nothing, some never end.
+        if held.len() % 2 == 0 {
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nX: ").unwrap();
+        }
+        held.push(stream);
+        if held.len() % 20 == 0 {
+            let (status, body) = get(port, "/healthz");
+            assert!(status.contains("200"), "{status} {body}");
+        }
+    }
+}

@@ -122,7 +122,8 @@ impl Format {
                 "{}: {} {} (",
                 self.prefix(internal.time_ns),
                 internal.priority,
-                internal.message
+                // It may name a rule, whose name may be anything.
+                escape(&internal.message)
             );
             for (position, (name, value)) in fields.iter().enumerate() {
                 let gap = if position == 0 { "" } else { " " };

@@ -115,6 +115,8 @@ fn internal_lines() {
             r#""time":"2023-11-14T22:13:20.746609046Z"}"#
         )
     );
+    let odd = Internal { message: "rule a\nb".into(), fields: Vec::new(), ..internal };
+    assert_eq!(Format::default().internal_line(&odd), r"22:13:20.746609046: Debug rule a\nb ()");
 }
 
 fn any_field() -> impl Strategy<Value = FieldJson> {

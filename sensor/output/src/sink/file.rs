@@ -6,6 +6,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use super::writer::{Delivery, Stream, Writer};
 use crate::error::OutputError;
 use crate::queue::Line;
@@ -43,17 +45,29 @@ impl Writer for Reopening {
         self.file.write(batch)
     }
 
+    fn reopen(&mut self) -> io::Result<()> {
+        (self.file, self.identity) = append(&self.path)?;
+        Ok(())
+    }
+
     fn look_around(&mut self) -> io::Result<()> {
         let found = std::fs::metadata(&self.path).map(|m| (m.dev(), m.ino()));
-        if !found.is_ok_and(|identity| identity == self.identity) {
-            (self.file, self.identity) = append(&self.path)?;
+        if found.is_ok_and(|identity| identity == self.identity) {
+            return Ok(());
         }
-        Ok(())
+        self.reopen()
     }
 }
 
 fn append(path: &Path) -> io::Result<(Stream<File>, (u64, u64))> {
-    let file = OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(path)?;
+    // A pipe that nobody reads is an error and is not waited for; writing then waits, as it does for a disk.
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(FILE_MODE)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    rustix::fs::fcntl_setfl(&file, OFlags::APPEND)?;
     let found = file.metadata()?;
     Ok((Stream::new(file), (found.dev(), found.ino())))
 }

@@ -9,6 +9,25 @@ use super::writer::{Delivery, Writer};
 use crate::queue::Line;
 use crate::relay::{HttpTarget, Posted};
 
+/// Variables of the environment that the child gets: where programs and authorities are, what its messages are written
+/// in, and the way out.
+const PASSED: [&str; 14] = [
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+];
+
 /// The child and the two ends of the conversation with it.
 #[derive(Debug)]
 struct Conversation {
@@ -34,6 +53,9 @@ impl Http {
         let (program, arguments) = &self.target.program;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Another user has nothing to look for in our home.
+        let passed = PASSED.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        command.env_clear().envs(passed);
         if let Some((user, group)) = self.target.user {
             command.uid(user).gid(group);
         }
@@ -96,7 +118,7 @@ impl Writer for Http {
             }
             Err(error) => {
                 self.end();
-                self.pause.longer();
+                self.pause.longer(&error);
                 Delivery { written: 0, error: Some(error) }
             }
         }

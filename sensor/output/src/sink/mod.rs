@@ -11,7 +11,7 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -104,7 +104,7 @@ impl Target {
             Self::Syslog(_) => "syslog".into(),
             Self::Journal { .. } => "journal".into(),
             Self::Datagram(path) => format!("socket {}", path.display()),
-            Self::Program(target) => format!("program {}", target.command),
+            Self::Program(target) => format!("program {}", first_word(&target.command)),
             Self::Http(target) => format!("http {}", without_secrets(&target.post.url)),
         }
     }
@@ -147,13 +147,17 @@ pub struct SinkCounts {
     pub last_error: Option<String>,
 }
 
-/// An address without the name and password that may stand in it.
+/// An address without what may be secret in it: name and password, path and query.
 fn without_secrets(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
+    format!("{scheme}://{host}")
+}
+
+/// The program that a command begins with, without variables before it and arguments behind it, which may be secret.
+fn first_word(command: &str) -> &str {
+    command.split_whitespace().find(|word| !word.contains('=')).unwrap_or_default()
 }
 
 #[derive(Debug, Default)]
@@ -172,6 +176,8 @@ struct Sink {
     name: String,
     inlet: Inlet,
     totals: Arc<Totals>,
+    /// That what it writes to is to be opened anew.
+    stale: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
@@ -262,6 +268,14 @@ impl Sinks {
         self.list.load().iter().filter(took).count()
     }
 
+    /// Tells every sink to open anew what it writes to, before it writes the next line: a file that was
+    /// moved away, a program that keeps a file open itself.
+    pub fn reopen(&self) {
+        for sink in self.list.load().iter() {
+            sink.stale.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Totals of each sink that is at work.
     pub fn counts(&self) -> Vec<SinkCounts> {
         self.list.load().iter().map(|sink| sink.counts()).collect()
@@ -328,13 +342,14 @@ impl Sink {
         let name = target.name();
         let (inlet, outlet) = queue(limits);
         let totals = Arc::new(Totals::default());
-        let theirs = Arc::clone(&totals);
+        let stale = Arc::new(AtomicBool::new(false));
+        let (counted, asked) = (Arc::clone(&totals), Arc::clone(&stale));
         let thread = thread::Builder::new()
             .name("output".into())
             .stack_size(STACK_BYTES)
-            .spawn(move || drain(&outlet, writer, &theirs))
+            .spawn(move || drain(&outlet, writer, &counted, &asked))
             .map_err(|source| OutputError::Thread { sink: name.clone(), source })?;
-        Ok(Self { target, limits, name, inlet, totals, thread })
+        Ok(Self { target, limits, name, inlet, totals, stale, thread })
     }
 
     fn counts(&self) -> SinkCounts {
@@ -363,15 +378,13 @@ impl Totals {
 }
 
 /// A sink's thread: batches what waits, hands it to the writer, counts.
-fn drain(outlet: &Outlet, mut writer: Box<dyn Writer>, totals: &Totals) {
+fn drain(outlet: &Outlet, mut writer: Box<dyn Writer>, totals: &Totals, stale: &AtomicBool) {
     let mut batch = Vec::new();
     loop {
         match outlet.next(IDLE) {
             Next::Line(line) => batch.push(line),
             Next::Nothing => {
-                if let Err(error) = writer.look_around() {
-                    totals.note(&error);
-                }
+                look_around(&mut *writer, totals, stale);
                 continue;
             }
             Next::Ended => return,
@@ -384,11 +397,18 @@ fn drain(outlet: &Outlet, mut writer: Box<dyn Writer>, totals: &Totals) {
             bytes += line.line().len();
             batch.push(line);
         }
-        if let Err(error) = writer.look_around() {
-            totals.note(&error);
-        }
+        look_around(&mut *writer, totals, stale);
         deliver(&mut *writer, &batch, totals);
         batch.clear();
+    }
+}
+
+/// Opens anew what has to be, and notes why that did not work: what is open goes on to be written to.
+fn look_around(writer: &mut dyn Writer, totals: &Totals, stale: &AtomicBool) {
+    let asked = stale.swap(false, Ordering::Relaxed);
+    let found = if asked { writer.reopen() } else { Ok(()) };
+    if let Err(error) = found.and_then(|()| writer.look_around()) {
+        totals.note(&error);
     }
 }
 

@@ -79,9 +79,9 @@ impl Program {
         }
         let Some((_, stream)) = &mut self.running else { return Delivery::default() };
         let delivery = stream.write(batch);
-        if delivery.error.is_some() {
+        if let Some(error) = &delivery.error {
+            self.pause.longer(error);
             self.end();
-            self.pause.longer();
         } else {
             self.pause.forget();
         }
@@ -112,12 +112,18 @@ impl Writer for Program {
         delivery
     }
 
+    fn reopen(&mut self) -> io::Result<()> {
+        self.end();
+        Ok(())
+    }
+
     fn look_around(&mut self) -> io::Result<()> {
         let Some((child, _)) = &mut self.running else { return Ok(()) };
         let Some(status) = child.try_wait()? else { return Ok(()) };
         self.running = None;
-        self.pause.longer();
-        Err(io::Error::other(format!("the program ended with {status}")))
+        let why = format!("the program ended with {status}");
+        self.pause.longer(&why);
+        Err(io::Error::other(why))
     }
 }
 
@@ -149,6 +155,7 @@ pub(super) fn wait(child: &mut Child, limit: Duration) -> io::Result<std::proces
 pub(super) struct Pause {
     next: Duration,
     until: Option<Instant>,
+    why: String,
 }
 
 impl Pause {
@@ -156,13 +163,15 @@ impl Pause {
     pub(super) fn over(&self) -> io::Result<()> {
         match self.until {
             Some(until) if Instant::now() < until => {
-                Err(io::Error::other("it ended and is started again after a pause"))
+                let why = &self.why;
+                Err(io::Error::other(format!("{why}; it is started again after a pause")))
             }
             _ => Ok(()),
         }
     }
 
-    pub(super) fn longer(&mut self) {
+    pub(super) fn longer(&mut self, why: &impl ToString) {
+        self.why = why.to_string();
         self.next = (self.next * 2).clamp(BACKOFF.0, BACKOFF.1);
         self.until = Some(Instant::now() + self.next);
     }

@@ -18,6 +18,11 @@ pub(super) trait Writer: Send + std::fmt::Debug {
     /// Takes a batch, oldest first.
     fn deliver(&mut self, batch: &[Line]) -> Delivery;
 
+    /// Opens anew what it writes to, because somebody says that it has to.
+    fn reopen(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Called before each batch and now and then while idle.
     fn look_around(&mut self) -> io::Result<()> {
         Ok(())

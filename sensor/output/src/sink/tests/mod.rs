@@ -147,9 +147,45 @@ fn a_file_is_appended_to_created_private_and_reopened_after_rotation() {
 }
 
 #[test]
+fn a_file_that_is_copied_and_cut_is_written_to_from_its_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alerts.log");
+    let mut writer = Reopening::open(&path).unwrap();
+    deliver(&mut writer, &batch(&["one"]), &Totals::default());
+    std::fs::copy(&path, dir.path().join("alerts.log.1")).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+    writer.look_around().unwrap();
+    deliver(&mut writer, &batch(&["two"]), &Totals::default());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_is_named() {
     let error = Sinks::open(&[Target::File("/no/such/dir/x".into())], QueueLimits::default());
     assert!(error.unwrap_err().to_string().starts_with("cannot open `/no/such/dir/x`"));
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (done, opened) = mpsc::channel();
+    let path = pipe.clone();
+    thread::spawn(move || done.send(Reopening::open(&path).map(drop)).unwrap());
+    let error = opened.recv_timeout(LONG).expect("it waits for a reader").unwrap_err();
+    assert!(error.to_string().contains("No such device"), "{error}");
+    let reader = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let mut writer = Reopening::open(&pipe).unwrap();
+    // More than a pipe takes at once is written all the same while somebody reads.
+    let long = "x".repeat(1 << 18);
+    let reads = thread::spawn(move || {
+        let mut line = vec![0; (1 << 18) + 1];
+        io::Read::read_exact(&mut &reader, &mut line).unwrap();
+        line.len()
+    });
+    assert_eq!(writer.deliver(&batch(&[&long])).written, 1);
+    assert_eq!(reads.join().unwrap(), (1 << 18) + 1);
 }
 
 #[test]

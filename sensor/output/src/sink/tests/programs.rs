@@ -33,6 +33,17 @@ fn a_program_that_stays_is_started_once_and_ends_with_its_input() {
 }
 
 #[test]
+fn a_program_that_stays_is_started_anew_when_asked() {
+    let (_dir, out) = in_dir();
+    let mut sink = program(format!("echo start >> {out}; cat >> {out}"), true);
+    assert_eq!(sink.deliver(&batch(&["one"])).written, 1);
+    sink.reopen().unwrap();
+    assert_eq!(sink.deliver(&batch(&["two"])).written, 1);
+    drop(sink);
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "start\none\nstart\ntwo\n");
+}
+
+#[test]
 fn a_program_that_fails_is_counted_by_its_exit_code() {
     let delivery = program("cat >/dev/null; exit 3".into(), false).deliver(&batch(&["a", "b"]));
     assert_eq!(delivery.written, 0);
@@ -106,6 +117,19 @@ fn the_posting_child_gets_its_orders_and_answers_for_each_batch() {
 }
 
 #[test]
+fn the_posting_child_has_nobodys_home() {
+    let (_dir, out) = in_dir();
+    let mut sink =
+        http(&format!("env > {out}; read orders; read n; read line; echo '{{\"delivered\":1}}'"));
+    assert_eq!(sink.deliver(&batch(&["one"])).written, 1);
+    let text = std::fs::read_to_string(&out).unwrap();
+    assert!(text.contains("PATH="), "{text}");
+    for name in ["HOME=", "CARGO_"] {
+        assert!(!text.contains(name), "{text}");
+    }
+}
+
+#[test]
 fn a_posting_child_that_ended_while_idle_costs_nothing() {
     let mut sink = http("read orders; read n; read line; echo '{\"delivered\":1}'");
     for line in ["one", "two", "three"] {
@@ -127,11 +151,14 @@ fn a_posting_child_that_cannot_be_started_is_named_and_tried_again_later() {
 #[test]
 fn names_of_sinks_show_no_secrets() {
     for (url, shown) in [
-        ("http://user:secret@localhost:2801/x?token=1", "http://localhost:2801/x"),
+        ("http://user:secret@localhost:2801/x?token=1", "http://localhost:2801"),
         ("https://example.com", "https://example.com"),
         ("https://example.com?token=1", "https://example.com"),
-        ("https://example.com/a@b", "https://example.com/a@b"),
+        ("https://example.com/a@b", "https://example.com"),
+        ("https://example.com/services/secret", "https://example.com"),
     ] {
         assert_eq!(without_secrets(url), shown);
     }
+    assert_eq!(first_word("TOKEN=secret curl -H 'x: secret' https://x"), "curl");
+    assert_eq!(first_word(" "), "");
 }
