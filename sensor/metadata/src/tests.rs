@@ -335,48 +335,6 @@ fn a_runtime_that_accepts_nobody_any_more_keeps_nobody_waiting() {
     assert_eq!(found, [None, None]);
 }
 
-/// A runtime of Kubernetes that answers one call with each of these messages, and an error with none.
-fn kubernetes(root: &Path, answers: Vec<Option<Message>>) -> thread::JoinHandle<Vec<String>> {
-    use crate::cri::{DATA, END_STREAM, HEADERS, SETTINGS, frame};
-    fs::create_dir_all(root.join("run/containerd")).unwrap();
-    let listener = UnixListener::bind(root.join("run/containerd/containerd.sock")).unwrap();
-    thread::spawn(move || {
-        let mut asked = Vec::new();
-        for answer in answers {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut words = Vec::new();
-            // The request ends with its only frame of data, which ends the stream.
-            let whole = |words: &[u8]| {
-                words.windows(9).any(|head| {
-                    head[3] == DATA && head[4] == END_STREAM && head[5..] == [0, 0, 0, 1]
-                }) && words.len() > 150
-            };
-            while !whole(&words) {
-                let mut piece = [0; 4096];
-                let count = stream.read(&mut piece).unwrap();
-                assert!(count > 0, "the request is cut");
-                words.extend_from_slice(&piece[..count]);
-            }
-            asked.push(String::from_utf8_lossy(&words).into_owned());
-            let mut said = frame(SETTINGS, 0, 0, &[]);
-            if let Some(answer) = answer {
-                let body = answer.encode();
-                let message = [&[0][..], &(body.len() as u32).to_be_bytes(), &body].concat();
-                let (first, second) = message.split_at(message.len() / 2);
-                said.extend(frame(HEADERS, 4, 1, &[0x88]));
-                // Some of it padded, as a server may.
-                said.extend(frame(DATA, 8, 1, &[&[3], first, &[0; 3]].concat()));
-                said.extend(frame(DATA, 0, 1, second));
-            }
-            said.extend(frame(HEADERS, 4 | END_STREAM, 1, &[0x88]));
-            stream.write_all(&said).unwrap();
-            // Until the other end has had enough.
-            let _ = stream.read(&mut [0; 64]);
-        }
-        asked
-    })
-}
-
 #[test]
 fn machines_are_known_by_the_folders_of_lxc_and_the_files_of_systemd() {
     let root = tempfile::tempdir().unwrap();
