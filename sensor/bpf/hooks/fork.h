@@ -89,6 +89,8 @@ int process_fork(unsigned long long *ctx)
 	s = begin(slot, child, EVENT_CLONE, CLONE_PARAMS);
 	if (!s)
 		return 0;
+	/* its own, which is not that of the parent, who runs, where clone3 was told to put it into another one */
+	((struct eyas_header *)s->record)->cgroup = cgroup_of(child);
 	read_ids(&ids, child);
 	put_clone(s, slot, child, 0, shared_flags(parent, child, ids.level), &ids);
 	finish(s, slot, EYAS_RING_LIFECYCLE, wakeup_if_urgent(s));

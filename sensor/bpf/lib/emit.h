@@ -18,19 +18,29 @@ static __always_inline int is_ignored(struct task_struct *task)
 	return 1;
 }
 
+/* The id of a task's cgroup in the default hierarchy. */
+static __always_inline __u64 cgroup_of(struct task_struct *task)
+{
+	struct css_set *set = READ(task, cgroups);
+	struct cgroup *cgroup = READ(set, dfl_cgrp);
+	struct kernfs_node *node = READ(cgroup, kn);
+
+	return READ(node, id);
+}
+
 static __always_inline void fill_header(struct scratch *s, struct task_struct *task, __u16 type, __u8 nparams)
 {
 	struct eyas_header *header = (void *)s->record;
-	struct task_struct *leader = LOAD(task, group_leader);
-	struct cred *cred = LOAD(task, cred);
+	struct task_struct *leader = NEEDED(task, group_leader);
+	struct cred *cred = NEEDED(task, cred);
 
 	header->time = bpf_ktime_get_boot_ns();
-	header->start = LOAD(leader, start_boottime);
+	header->start = NEEDED(leader, start_boottime);
 	header->tgid = LOAD(task, tgid);
 	header->tid = LOAD(task, pid);
-	header->euid = LOAD(cred, euid.val);
-	header->egid = LOAD(cred, egid.val);
-	header->cgroup = bpf_get_current_cgroup_id();
+	header->euid = NEEDED(cred, euid.val);
+	header->egid = NEEDED(cred, egid.val);
+	header->cgroup = reads_are_loads() ? cgroup_of(task) : bpf_get_current_cgroup_id();
 	header->seq = s->seq++;
 	header->generation = settings.generation;
 	header->type = type;

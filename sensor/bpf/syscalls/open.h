@@ -88,17 +88,20 @@ HANDLER(open)
 	struct scratch *s = begin_call(call, slot, task, EVENT_OPEN, 6 + OPEN_EXTRA);
 	struct opened opened = {};
 	__u32 flags = call->args[1];
+	__u32 text, end;
 
 	if (!s)
 		return;
 	read_opened(&opened, task, call->result);
 	put_s64(s, call->result);
+	text = s->at;
 	put_user_text(s, call->args[0]);
+	end = s->at;
 	put_u32(s, opened_flags(&opened, flags));
 	put_u32(s, open_creates(flags) ? call->args[2] : 0);
 	put_device(s, &opened);
 	put_opened(s, slot, &opened, call->result);
-	store_dir(slot, AT_FDCWD, call->args[0]);
+	put_start_of(s, slot, AT_FDCWD, text, end);
 	finish_call(s, slot);
 }
 
@@ -108,18 +111,21 @@ HANDLER(openat)
 	struct opened opened = {};
 	__s32 dirfd = call->args[0];
 	__u32 flags = call->args[2];
+	__u32 text, end;
 
 	if (!s)
 		return;
 	read_opened(&opened, task, call->result);
 	put_s64(s, call->result);
 	put_s64(s, dirfd);
+	text = s->at;
 	put_user_text(s, call->args[1]);
+	end = s->at;
 	put_u32(s, opened_flags(&opened, flags));
 	put_u32(s, open_creates(flags) ? call->args[3] : 0);
 	put_device(s, &opened);
 	put_opened(s, slot, &opened, call->result);
-	store_dir(slot, dirfd, call->args[1]);
+	put_start_of(s, slot, dirfd, text, end);
 	finish_call(s, slot);
 }
 
@@ -136,6 +142,7 @@ HANDLER(openat2)
 	struct opened opened = {};
 	struct user_open_how how = {};
 	__s32 dirfd = call->args[0];
+	__u32 text, end;
 
 	if (!s)
 		return;
@@ -146,13 +153,15 @@ HANDLER(openat2)
 	read_opened(&opened, task, call->result);
 	put_s64(s, call->result);
 	put_s64(s, dirfd);
+	text = s->at;
 	put_user_text(s, call->args[1]);
+	end = s->at;
 	put_u32(s, opened_flags(&opened, how.flags));
 	put_u32(s, open_creates(how.flags) ? how.mode : 0);
 	put_u32(s, resolve_flags(how.resolve));
 	put_device(s, &opened);
 	put_opened(s, slot, &opened, call->result);
-	store_dir(slot, dirfd, call->args[1]);
+	put_start_of(s, slot, dirfd, text, end);
 	finish_call(s, slot);
 }
 
@@ -160,17 +169,20 @@ HANDLER(creat)
 {
 	struct scratch *s = begin_call(call, slot, task, EVENT_CREAT, 6 + OPEN_EXTRA);
 	struct opened opened = {};
+	__u32 text, end;
 
 	if (!s)
 		return;
 	read_opened(&opened, task, call->result);
 	put_s64(s, call->result);
+	text = s->at;
 	put_user_text(s, call->args[0]);
+	end = s->at;
 	put_u32(s, call->args[1]);
 	put_device(s, &opened);
 	put_u16(s, opened.layer == LAYER_UPPER ? 1 : opened.layer == LAYER_LOWER ? 2 : 0);
 	put_opened(s, slot, &opened, call->result);
-	store_dir(slot, AT_FDCWD, call->args[0]);
+	put_start_of(s, slot, AT_FDCWD, text, end);
 	finish_call(s, slot);
 }
 

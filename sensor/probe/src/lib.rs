@@ -16,6 +16,7 @@ mod hooks;
 mod load;
 pub mod memory;
 mod object;
+mod plain;
 mod rings;
 pub mod seed;
 mod settings;
@@ -26,7 +27,7 @@ pub use counters::{Counter, Counters};
 pub use error::ProbeError;
 pub use examine::{Examination, Finding, State, examine};
 pub use hooks::{Feature, Missing};
-pub use load::{Options, Probe, Program, RING_EVENTS_DEFAULT, RING_LIFECYCLE_DEFAULT};
+pub use load::{Options, Probe, Program, RING_EVENTS_DEFAULT, RING_LIFECYCLE_DEFAULT, Reads};
 pub use object::{
     OBJECT_NAME, check, describe, embedded, embedded as embedded_object, embedded_digest,
     embedded_for,
