@@ -4,6 +4,7 @@
 //! nothing runs before [`Probe::attach`]. Dropping the probe detaches and frees everything.
 
 use std::error::Error;
+use std::time::Duration;
 use std::{fmt, fs};
 
 use aya::maps::{Array, ArrayOfMaps, MapData, PerCpuArray, ProgramArray};
@@ -96,6 +97,11 @@ pub struct Program {
     pub name: String,
     /// Instructions that the verifier walked; `None` before 5.16.
     pub verified_instructions: Option<u32>,
+    /// Time spent in it, and in handlers that it jumped to, while somebody had the kernel count that
+    /// (`kernel.bpf_stats_enabled`).
+    pub run_time: Duration,
+    /// How often it ran meanwhile.
+    pub runs: u64,
 }
 
 /// A loaded probe.
@@ -255,8 +261,13 @@ impl Probe {
             .bpf
             .programs()
             .filter_map(|(name, program)| {
-                let verified_instructions = program.info().ok()?.verified_instruction_count();
-                Some(Program { name: name.to_owned(), verified_instructions })
+                let info = program.info().ok()?;
+                Some(Program {
+                    name: name.to_owned(),
+                    verified_instructions: info.verified_instruction_count(),
+                    run_time: info.run_time(),
+                    runs: info.run_count(),
+                })
             })
             .collect();
         programs.sort_by(|a, b| a.name.cmp(&b.name));
