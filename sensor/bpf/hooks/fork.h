@@ -93,7 +93,7 @@ int process_fork(unsigned long long *ctx)
 	((struct eyas_header *)s->record)->cgroup = cgroup_of(child);
 	read_ids(&ids, child);
 	put_clone(s, slot, child, 0, shared_flags(parent, child, ids.level), &ids);
-	finish(s, slot, EYAS_RING_LIFECYCLE, wakeup_if_urgent(s));
+	finish(s, slot, EYAS_RING_LIFECYCLE, wakeup_if_needed(s));
 	return 0;
 }
 

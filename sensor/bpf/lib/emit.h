@@ -111,12 +111,16 @@ static __always_inline __u64 wakeup(struct scratch *s)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* The same for events that somebody called urgent; the others wait for the reader's timer. */
-static __always_inline __u64 wakeup_if_urgent(struct scratch *s)
+/*
+ * The same for events that somebody called urgent, and for the first one after a quiet time, in which the reader may
+ * have gone to sleep for longer. The others wait for its timer.
+ */
+static __always_inline __u64 wakeup_if_needed(struct scratch *s)
 {
-	__u32 type = ((struct eyas_header *)s->record)->type & (EYAS_EVENT_CODES - 1);
+	struct eyas_header *header = (void *)s->record;
+	__u32 type = header->type & (EYAS_EVENT_CODES - 1);
 
-	if (!(settings.urgent[type >> 6] >> (type & 63) & 1))
+	if (header->time - s->sent < EYAS_QUIET_NS && !(settings.urgent[type >> 6] >> (type & 63) & 1))
 		return BPF_RB_NO_WAKEUP;
 	return wakeup(s);
 }
@@ -137,6 +141,8 @@ static __always_inline void send(struct scratch *s, __u32 slot, __u32 class, __u
 		count(EYAS_DROP_NO_RING);
 	else if (bpf_ringbuf_output(ring, s->record, len, wakeup_flags))
 		count(class == EYAS_RING_LIFECYCLE ? EYAS_DROP_LIFECYCLE : EYAS_DROP_EVENT);
+	else
+		s->sent = header->time;
 }
 
 static __always_inline void finish(struct scratch *s, __u32 slot, __u32 class, __u64 wakeup_flags)
@@ -183,7 +189,7 @@ static __always_inline struct scratch *begin_call(struct call *call, __u32 slot,
 
 static __always_inline void finish_call(struct scratch *s, __u32 slot)
 {
-	finish(s, slot, EYAS_RING_EVENTS, wakeup_if_urgent(s));
+	finish(s, slot, EYAS_RING_EVENTS, wakeup_if_needed(s));
 }
 
 #endif

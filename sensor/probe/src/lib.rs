@@ -32,6 +32,6 @@ pub use object::{
     OBJECT_NAME, check, describe, embedded, embedded as embedded_object, embedded_digest,
     embedded_for,
 };
-pub use rings::{POLL_DEFAULT, Poll, Rings, SETTLE};
+pub use rings::{POLL_DEFAULT, POLL_QUIET, Poll, Rings, SETTLE};
 pub use seed::{Seeded, Snapshot, seed};
 pub use settings::{ARGS_DEFAULT, ARGS_MAX, DATA_DEFAULT, DATA_MAX};
