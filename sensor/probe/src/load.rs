@@ -311,15 +311,15 @@ fn open(bytes: &[u8], btf: &Btf, cpus: u32, options: &Options) -> Result<Opened,
         let (hooks, snapshot) = verify(&mut bpf, btf)?;
         Ok(Opened { bpf, hooks, snapshot, reads })
     };
-    let why = if !options.plain_loads {
-        "as asked for".to_owned()
-    } else {
+    let why = if options.plain_loads {
         match with_plain_loads(bytes, btf).map(|bytes| attempt(&bytes, Reads::Loads)) {
             Ok(Ok(opened)) => return Ok(opened),
             // As on a kernel that has them and interprets programs. What is wrong elsewhere comes up again.
             Ok(Err(refused)) => refused.to_string(),
             Err(why) => why.to_owned(),
         }
+    } else {
+        "as asked for".to_owned()
     };
     attempt(bytes, Reads::Calls(why))
 }
