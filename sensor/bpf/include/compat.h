@@ -83,7 +83,7 @@ static __always_inline int reads_are_loads(void)
  */
 #define READ(pointer, field) ((typeof((pointer)->field))read_number(&(pointer)->field, sizeof((pointer)->field)))
 
-/* What every record needs of a task: where reads are calls, it is loaded through the typed pointer all the same. */
+/* What is needed often, behind a task's typed pointer: where reads are calls, it is loaded through that all the same. */
 #define NEEDED(pointer, field) (reads_are_loads() ? READ(pointer, field) : LOAD(pointer, field))
 
 static __always_inline struct task_struct *current_task(void)

@@ -175,19 +175,17 @@ __noinline int resolve_cgroup(__u32 slot, __u64 node_address)
 
 static __always_inline struct file *file_of_fd(struct task_struct *task, __s64 fd)
 {
-	struct files_struct *files = READ(task, files);
+	struct files_struct *files = NEEDED(task, files);
 	struct fdtable *table;
 	struct file **array;
-	struct file *file = 0;
 
 	if (!files || fd < 0)
 		return 0;
-	table = READ(files, fdt);
-	if (!table || (__u64)fd >= READ(table, max_fds))
+	table = NEEDED(files, fdt);
+	if (!table || (__u64)fd >= NEEDED(table, max_fds))
 		return 0;
-	array = READ(table, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), array + fd);
-	return file;
+	array = NEEDED(table, fd);
+	return (void *)read_number(array + fd, sizeof(*array));
 }
 
 static __always_inline struct socket *socket_of_file(struct file *file)

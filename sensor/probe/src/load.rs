@@ -315,7 +315,7 @@ fn open(bytes: &[u8], btf: &Btf, cpus: u32, options: &Options) -> Result<Opened,
         match with_plain_loads(bytes, btf).map(|bytes| attempt(&bytes, Reads::Loads)) {
             Ok(Ok(opened)) => return Ok(opened),
             // As on a kernel that has them and interprets programs. What is wrong elsewhere comes up again.
-            Ok(Err(refused)) => refused.to_string(),
+            Ok(Err(refused)) => refused.to_string().lines().next().unwrap_or_default().to_owned(),
             Err(why) => why.to_owned(),
         }
     } else {
