@@ -11,23 +11,6 @@
 #include <bpf/bpf_helpers.h>
 
 /*
- * A field of kernel memory. With get_current_task_btf (5.11) the verifier knows the type behind a task
- * pointer and a plain load does; before, each load is a call of the probe-read helper. The condition is a
- * constant at load time, so only one branch is verified and kept.
- */
-#define TYPED_TASK bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)
-
-#define LOAD(pointer, field)                                                                                           \
-	({                                                                                                             \
-		typeof((pointer)->field) load_value;                                                                   \
-		if (TYPED_TASK)                                                                                        \
-			load_value = (pointer)->field;                                                                 \
-		else                                                                                                   \
-			bpf_probe_read_kernel(&load_value, sizeof(load_value), &(pointer)->field);                     \
-		load_value;                                                                                            \
-	})
-
-/*
  * A number of `size` bytes at any address of the kernel; 0 if nothing is there. As written, this is a call of the helper
  * and good for every kernel; the loader turns it into a plain load where the kernel has one for addresses of which the
  * verifier knows nothing (sensor/probe/src/plain.rs). It looks for these four instructions, of which the first is a
@@ -78,13 +61,20 @@ static __always_inline int reads_are_loads(void)
 
 /*
  * A field of kernel memory, by its address alone. Pointers in a task are read like this too: of each that is loaded
- * through a typed pointer the verifier asks whether it may be trusted, by a search of its name in all types of the
- * kernel, which made up a third of the time that verification takes.
+ * through a typed pointer, new kernels' verifier asks whether it may be trusted, by a search of its name in all types of
+ * the kernel, which made up a third of the time that verification takes.
  */
 #define READ(pointer, field) ((typeof((pointer)->field))read_number(&(pointer)->field, sizeof((pointer)->field)))
 
-/* What is needed often, behind a task's typed pointer: where reads are calls, it is loaded through that all the same. */
-#define NEEDED(pointer, field) (reads_are_loads() ? READ(pointer, field) : LOAD(pointer, field))
+/*
+ * A field behind a task's pointer. With get_current_task_btf (5.11) the verifier knows the pointer's type, and a plain load
+ * does. The condition is a constant at load time, so only one branch is verified and kept.
+ */
+#define TYPED_TASK bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)
+#define LOAD(pointer, field) (TYPED_TASK ? (pointer)->field : READ(pointer, field))
+
+/* What is needed often, and is or leads to a pointer: loaded by its type only where a read is a call. */
+#define NEEDED(pointer, field) (TYPED_TASK && !reads_are_loads() ? (pointer)->field : READ(pointer, field))
 
 static __always_inline struct task_struct *current_task(void)
 {
