@@ -215,13 +215,13 @@ static __always_inline __u64 pages_of(struct mm_struct *mm, int kind)
  * The overlay's own inode embeds the VFS inode, and the pointer behind it is the upper dentry, on every kernel
  * from 5.10 to 6.18. Taken by size, because the overlay module's type information may not be loaded.
  */
-static __always_inline int overlay_layer(struct inode *inode, struct super_block *sb)
+static __always_inline int overlay_layer(struct inode *inode, __u64 magic)
 {
-	struct dentry *upper = 0;
+	struct dentry *upper;
 
-	if (READ(sb, s_magic) != OVERLAYFS_MAGIC)
+	if (magic != OVERLAYFS_MAGIC)
 		return LAYER_NONE;
-	bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode));
+	upper = (void *)read_number((void *)inode + bpf_core_type_size(struct inode), sizeof(upper));
 	if (upper && READ(upper, d_inode))
 		return LAYER_UPPER;
 	return LAYER_LOWER;

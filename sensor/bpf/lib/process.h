@@ -194,7 +194,7 @@ static __always_inline __u32 exe_flags(struct exe *exe, struct cred *cred)
 		return 0;
 	if (may_write(cred, exe->inode, exe->sb))
 		flags |= EXE_WRITABLE;
-	switch (overlay_layer(exe->inode, exe->sb)) {
+	switch (overlay_layer(exe->inode, READ(exe->sb, s_magic))) {
 	case LAYER_UPPER:
 		flags |= EXE_UPPER_LAYER;
 		break;

@@ -250,10 +250,8 @@ static __always_inline __u32 terminal(struct signal_struct *signal)
 #define ANON_INODE_MAGIC 0x09041934
 #define PIDFS_MAGIC 0x50494446
 
-static __always_inline __u8 file_type(__u16 mode, struct super_block *sb)
+static __always_inline __u8 file_type(__u16 mode, __u64 magic)
 {
-	__u64 magic = READ(sb, s_magic);
-
 	if (magic == ANON_INODE_MAGIC || magic == PIDFS_MAGIC)
 		return 'a';
 	switch (mode & S_IFMT) {

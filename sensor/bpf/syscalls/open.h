@@ -21,8 +21,8 @@ struct opened {
 	struct file *file;
 	struct inode *inode;
 	struct super_block *sb;
+	__u64 magic;
 	int layer;
-	int created;
 };
 
 static __always_inline void read_opened(struct opened *opened, struct task_struct *task, __s64 fd)
@@ -32,14 +32,15 @@ static __always_inline void read_opened(struct opened *opened, struct task_struc
 		return;
 	opened->inode = READ(opened->file, f_inode);
 	opened->sb = READ(opened->inode, i_sb);
-	opened->layer = overlay_layer(opened->inode, opened->sb);
-	opened->created = READ(opened->file, f_mode) & FMODE_CREATED;
+	opened->magic = READ(opened->sb, s_magic);
+	opened->layer = overlay_layer(opened->inode, opened->magic);
 }
 
-static __always_inline __u32 opened_flags(struct opened *opened, __u32 flags)
+static __always_inline __u32 opened_flags(struct opened *opened, __u32 asked)
 {
-	flags = open_flags(flags);
-	if (opened->created)
+	__u32 flags = open_flags(asked);
+
+	if (opened->file && open_creates(asked) && READ(opened->file, f_mode) & FMODE_CREATED)
 		flags |= OUT_CREATED;
 	if (opened->layer == LAYER_UPPER)
 		flags |= OUT_UPPER;
@@ -66,7 +67,7 @@ static __always_inline void put_device(struct scratch *s, struct opened *opened)
 static __always_inline void put_opened(struct scratch *s, __u32 slot, struct opened *opened, __s64 result)
 {
 	if (opened->file) {
-		put_u8(s, file_type(READ(opened->inode, i_mode), opened->sb));
+		put_u8(s, file_type(READ(opened->inode, i_mode), opened->magic));
 		put_path(s, slot, &opened->file->f_path);
 	} else if (result >= 0) {
 		put_u8(s, 'f');
