@@ -111,18 +111,22 @@ static __always_inline __u64 wakeup(struct scratch *s)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/*
- * The same for events that somebody called urgent, and for the first one after a quiet time, in which the reader may
- * have gone to sleep for longer. The others wait for its timer.
- */
-static __always_inline __u64 wakeup_if_needed(struct scratch *s)
+/* The same for events that somebody called urgent. */
+static __always_inline __u64 wakeup_if_urgent(struct scratch *s)
 {
-	struct eyas_header *header = (void *)s->record;
-	__u32 type = header->type & (EYAS_EVENT_CODES - 1);
+	__u32 type = ((struct eyas_header *)s->record)->type & (EYAS_EVENT_CODES - 1);
 
-	if (header->time - s->sent < EYAS_QUIET_NS && !(settings.urgent[type >> 6] >> (type & 63) & 1))
+	if (!(settings.urgent[type >> 6] >> (type & 63) & 1))
 		return BPF_RB_NO_WAKEUP;
 	return wakeup(s);
+}
+
+/* And for the first after a quiet time, in which the reader may have gone to sleep for longer. Others wait for its timer. */
+static __always_inline __u64 wakeup_if_needed(struct scratch *s)
+{
+	if (((struct eyas_header *)s->record)->time - s->sent >= EYAS_QUIET_NS)
+		return wakeup(s);
+	return wakeup_if_urgent(s);
 }
 
 /* Gives the record to a ring and keeps the space. */
