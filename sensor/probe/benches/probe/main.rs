@@ -85,8 +85,13 @@ fn row_counted(
 ) {
     let show =
         |value: f64| if value.abs() < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") };
-    let quartiles = format!("{} to {}", show(at(values, 0.25)), show(at(values, 0.75)));
-    let median = format!("{} {unit}", show(at(values, 0.5)));
+    let (median, quartiles) = match values {
+        [] => (String::new(), String::new()),
+        values => (
+            format!("{} {unit}", show(at(values, 0.5))),
+            format!("{} to {}", show(at(values, 0.25)), show(at(values, 0.75))),
+        ),
+    };
     let limit = limit.map_or(String::new(), |limit| format!("{} {unit}", show(limit)));
     let counted = match counted {
         [] => String::new(),
