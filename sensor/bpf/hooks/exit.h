@@ -30,6 +30,6 @@ int process_exit(unsigned long long *ctx)
 	reaper = READ(pid_namespace_of(pid), child_reaper);
 	put_s64(s, reaper ? READ(reaper, pid) : 0);
 	put_u32(s, READ(signal, live.counter) == 0);
-	finish(s, slot, EYAS_RING_LIFECYCLE, wakeup_if_urgent(s));
+	finish(s, slot, EYAS_RING_LIFECYCLE, wakeup_if_needed(s));
 	return 0;
 }

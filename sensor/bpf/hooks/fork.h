@@ -75,6 +75,16 @@ static __always_inline void put_clone(struct scratch *s, __u32 slot, struct task
 	put_u64(s, LOAD(task, start_boottime));
 }
 
+/* A new process hardly ever comes alone: its exec, its first call or its end wakes the reader, and one wake-up does. */
+static __always_inline void finish_quietly(struct scratch *s, __u32 slot)
+{
+	__u64 sent = s->sent;
+
+	send(s, slot, EYAS_RING_LIFECYCLE, wakeup_if_urgent(s));
+	s->sent = sent;
+	let_go(s);
+}
+
 SEC("tp_btf/sched_process_fork")
 int process_fork(unsigned long long *ctx)
 {
@@ -83,15 +93,22 @@ int process_fork(unsigned long long *ctx)
 	__u32 slot = bpf_get_smp_processor_id();
 	struct ids ids = {};
 	struct scratch *s;
+	__u32 flags;
 
 	if (LOAD(child, flags) & PF_KTHREAD)
 		return 0;
 	s = begin(slot, child, EVENT_CLONE, CLONE_PARAMS);
 	if (!s)
 		return 0;
+	/* its own, which is not that of the parent, who runs, where clone3 was told to put it into another one */
+	((struct eyas_header *)s->record)->cgroup = cgroup_of(child);
 	read_ids(&ids, child);
-	put_clone(s, slot, child, 0, shared_flags(parent, child, ids.level), &ids);
-	finish(s, slot, EYAS_RING_LIFECYCLE, wakeup_if_urgent(s));
+	flags = shared_flags(parent, child, ids.level);
+	put_clone(s, slot, child, 0, flags, &ids);
+	if (flags & OUT_CLONE_THREAD)
+		finish(s, slot, EYAS_RING_LIFECYCLE, wakeup_if_needed(s));
+	else
+		finish_quietly(s, slot);
 	return 0;
 }
 

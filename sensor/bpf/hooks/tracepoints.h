@@ -37,7 +37,7 @@ int signal(unsigned long long *ctx)
 	put_s64(s, sender_of(sig, info));
 	put_s64(s, LOAD(task, tgid));
 	put_u8(s, sig);
-	finish(s, slot, EYAS_RING_EVENTS, wakeup_if_urgent(s));
+	finish(s, slot, EYAS_RING_EVENTS, wakeup_if_needed(s));
 	return 0;
 }
 
@@ -62,7 +62,7 @@ static __always_inline int page_fault(unsigned long long *ctx)
 	put_u64(s, ctx[0]);
 	put_u64(s, instruction_of((struct pt_regs *)ctx[1]));
 	put_u32(s, fault_flags(ctx[2]));
-	finish(s, slot, EYAS_RING_EVENTS, wakeup_if_urgent(s));
+	finish(s, slot, EYAS_RING_EVENTS, wakeup_if_needed(s));
 	return 0;
 }
 
@@ -96,6 +96,6 @@ int context_switch(unsigned long long *ctx)
 	put_u64(s, LOAD(task, maj_flt));
 	put_u64(s, LOAD(task, min_flt));
 	store_sizes(slot, memory_of(task));
-	finish(s, slot, EYAS_RING_EVENTS, wakeup_if_urgent(s));
+	finish(s, slot, EYAS_RING_EVENTS, wakeup_if_needed(s));
 	return 0;
 }

@@ -43,6 +43,9 @@ struct eyas_header {
 #define EYAS_TABLE_SIZE 1024
 #define EYAS_SLOTS (2 * EYAS_TABLE_SIZE)
 
+/* A record that comes this long after the one before it on its CPU, or later, wakes the reader. */
+#define EYAS_QUIET_NS 10000000
+
 /* More than the highest code of an event. */
 #define EYAS_EVENT_CODES 512
 

@@ -33,6 +33,7 @@ struct walk {
 struct scratch {
 	__u64 seq;
 	__u64 woken; /* time of the record that last woke the reader */
+	__u64 sent;  /* time of the last record that went into a ring */
 	__u32 busy;  /* those who claim the space; it is theirs who found nobody else */
 	__u32 at;    /* where the next value goes in record */
 	__u32 count; /* parameters written */

@@ -18,19 +18,29 @@ static __always_inline int is_ignored(struct task_struct *task)
 	return 1;
 }
 
+/* The id of a task's cgroup in the default hierarchy. */
+static __always_inline __u64 cgroup_of(struct task_struct *task)
+{
+	struct css_set *set = READ(task, cgroups);
+	struct cgroup *cgroup = READ(set, dfl_cgrp);
+	struct kernfs_node *node = READ(cgroup, kn);
+
+	return READ(node, id);
+}
+
 static __always_inline void fill_header(struct scratch *s, struct task_struct *task, __u16 type, __u8 nparams)
 {
 	struct eyas_header *header = (void *)s->record;
-	struct task_struct *leader = LOAD(task, group_leader);
-	struct cred *cred = LOAD(task, cred);
+	struct task_struct *leader = NEEDED(task, group_leader);
+	struct cred *cred = NEEDED(task, cred);
 
 	header->time = bpf_ktime_get_boot_ns();
-	header->start = LOAD(leader, start_boottime);
+	header->start = NEEDED(leader, start_boottime);
 	header->tgid = LOAD(task, tgid);
 	header->tid = LOAD(task, pid);
-	header->euid = LOAD(cred, euid.val);
-	header->egid = LOAD(cred, egid.val);
-	header->cgroup = bpf_get_current_cgroup_id();
+	header->euid = NEEDED(cred, euid.val);
+	header->egid = NEEDED(cred, egid.val);
+	header->cgroup = reads_are_loads() ? cgroup_of(task) : bpf_get_current_cgroup_id();
 	header->seq = s->seq++;
 	header->generation = settings.generation;
 	header->type = type;
@@ -101,7 +111,7 @@ static __always_inline __u64 wakeup(struct scratch *s)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* The same for events that somebody called urgent; the others wait for the reader's timer. */
+/* The same for events that somebody called urgent. */
 static __always_inline __u64 wakeup_if_urgent(struct scratch *s)
 {
 	__u32 type = ((struct eyas_header *)s->record)->type & (EYAS_EVENT_CODES - 1);
@@ -109,6 +119,14 @@ static __always_inline __u64 wakeup_if_urgent(struct scratch *s)
 	if (!(settings.urgent[type >> 6] >> (type & 63) & 1))
 		return BPF_RB_NO_WAKEUP;
 	return wakeup(s);
+}
+
+/* And for the first after a quiet time, in which the reader may have gone to sleep for longer. Others wait for its timer. */
+static __always_inline __u64 wakeup_if_needed(struct scratch *s)
+{
+	if (((struct eyas_header *)s->record)->time - s->sent >= EYAS_QUIET_NS)
+		return wakeup(s);
+	return wakeup_if_urgent(s);
 }
 
 /* Gives the record to a ring and keeps the space. */
@@ -127,6 +145,8 @@ static __always_inline void send(struct scratch *s, __u32 slot, __u32 class, __u
 		count(EYAS_DROP_NO_RING);
 	else if (bpf_ringbuf_output(ring, s->record, len, wakeup_flags))
 		count(class == EYAS_RING_LIFECYCLE ? EYAS_DROP_LIFECYCLE : EYAS_DROP_EVENT);
+	else
+		s->sent = header->time;
 }
 
 static __always_inline void finish(struct scratch *s, __u32 slot, __u32 class, __u64 wakeup_flags)
@@ -173,7 +193,7 @@ static __always_inline struct scratch *begin_call(struct call *call, __u32 slot,
 
 static __always_inline void finish_call(struct scratch *s, __u32 slot)
 {
-	finish(s, slot, EYAS_RING_EVENTS, wakeup_if_urgent(s));
+	finish(s, slot, EYAS_RING_EVENTS, wakeup_if_needed(s));
 }
 
 #endif

@@ -77,6 +77,7 @@ __noinline int store_file_facts(__u32 slot, __u64 address, __u64 asked)
 	struct file *file = (void *)address;
 	struct inode *inode;
 	struct super_block *sb;
+	__u64 magic;
 	__u16 mode;
 	__u32 flags;
 
@@ -111,13 +112,14 @@ __noinline int store_file_facts(__u32 slot, __u64 address, __u64 asked)
 		put_u8(s, READ(sk, __sk_common.skc_state));
 		return 0;
 	}
-	put_u8(s, is_memfd(READ(file, f_path.dentry)) ? 'm' : file_type(mode, sb));
+	magic = READ(sb, s_magic);
+	put_u8(s, is_memfd(READ(file, f_path.dentry)) ? 'm' : file_type(mode, magic));
 	put_path(s, slot, &file->f_path);
 	put_nothing(s);
 	put_nothing(s);
 	put_u32(s, device_number(READ(sb, s_dev)));
 	put_u64(s, READ(inode, i_ino));
-	switch (overlay_layer(inode, sb)) {
+	switch (overlay_layer(inode, magic)) {
 	case LAYER_UPPER:
 		flags |= OUT_UPPER;
 		break;

@@ -58,6 +58,7 @@ static __always_inline void put_cgroups(struct scratch *s, __u32 slot, struct ta
 	__u32 before = s->at;
 	__u8 *out = room(s);
 	__u32 prefix = 1;
+	int start;
 
 	*out = '=';
 	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
@@ -75,7 +76,11 @@ static __always_inline void put_cgroups(struct scratch *s, __u32 slot, struct ta
 	}
 	/* the path goes behind the prefix, then both become one value */
 	s->at += prefix;
-	put_staged(s, resolve_cgroup(slot, (__u64)READ(cgroup, kn)));
+	start = resolve_cgroup(slot, (__u64)READ(cgroup, kn));
+	if (start < 0)
+		put_nothing(s);
+	else
+		put_staged(s, start);
 	s->count--;
 	prefix = s->at - before;
 	s->at = before;
@@ -189,7 +194,7 @@ static __always_inline __u32 exe_flags(struct exe *exe, struct cred *cred)
 		return 0;
 	if (may_write(cred, exe->inode, exe->sb))
 		flags |= EXE_WRITABLE;
-	switch (overlay_layer(exe->inode, exe->sb)) {
+	switch (overlay_layer(exe->inode, READ(exe->sb, s_magic))) {
 	case LAYER_UPPER:
 		flags |= EXE_UPPER_LAYER;
 		break;

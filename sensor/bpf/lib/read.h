@@ -23,7 +23,7 @@
 #define S_IFCHR 0020000
 #define S_IFIFO 0010000
 
-/* The two fields of a dentry that a walk needs lie side by side on every kernel so far; one read gets both. */
+/* What a walk needs of a dentry. The two fields lie side by side on every kernel so far, so that one call reads both. */
 struct dentry_view {
 	struct dentry *parent;
 	__u64 hash_len;
@@ -32,6 +32,12 @@ struct dentry_view {
 
 static __always_inline void read_dentry(struct dentry *dentry, struct dentry_view *view)
 {
+	if (reads_are_loads()) {
+		view->parent = READ(dentry, d_parent);
+		view->hash_len = READ(dentry, d_name.hash_len);
+		view->name = READ(dentry, d_name.name);
+		return;
+	}
 	if (bpf_core_field_offset(struct dentry, d_name) ==
 	    bpf_core_field_offset(struct dentry, d_parent) + sizeof(void *)) {
 		bpf_probe_read_kernel(view, sizeof(*view), &dentry->d_parent);
@@ -39,6 +45,36 @@ static __always_inline void read_dentry(struct dentry *dentry, struct dentry_vie
 	}
 	view->parent = READ(dentry, d_parent);
 	bpf_probe_read_kernel(&view->hash_len, 16, &dentry->d_name);
+}
+
+/* As a plain pointer: what is known to lie in an array of bytes, the compiler stores byte by byte. */
+static __always_inline void *path_at(struct scratch *s, __u32 at)
+{
+	return &s->path[at & PATH_MASK];
+}
+
+/* Names up to this many words are copied by the word where reads are loads. */
+#define NAME_WORDS 4
+#define WORD 8
+
+/*
+ * Puts a name in front of `end` in the scratch space's path. Word by word, it goes from the name's end to its start and
+ * up to seven bytes beyond: there the kernel has the object that the name lies in, and the path nothing yet.
+ */
+static __always_inline void put_name(struct scratch *s, __u32 end, const unsigned char *name, __u32 len)
+{
+	if (!reads_are_loads() || len > NAME_WORDS * WORD || end < NAME_WORDS * WORD) {
+		bpf_probe_read_kernel(path_at(s, end - len), len & NAME_MASK, name);
+		return;
+	}
+#pragma unroll
+	for (int i = 1; i <= NAME_WORDS; i++) {
+		__u64 *place = path_at(s, end - i * WORD);
+
+		*place = read_number(name + len - i * WORD, WORD);
+		if (len <= i * WORD)
+			return;
+	}
 }
 
 /*
@@ -78,9 +114,9 @@ __noinline int walk_path(__u32 slot)
 		len = view.hash_len >> 32;
 		if (len > NAME_MASK || at < len + 1)
 			return -1;
+		put_name(s, at, view.name, len);
 		at = (at - len - 1) & PATH_MASK;
 		s->path[at] = '/';
-		bpf_probe_read_kernel(&s->path[at + 1], len & NAME_MASK, view.name);
 		if (view.parent == dentry) {
 			s->walk.at = at + 1;
 			return 2;
@@ -95,37 +131,9 @@ __noinline int walk_path(__u32 slot)
 }
 
 /*
- * Writes the path into scratch->path, from its end backwards, up to the root of the mount namespace. Gives the
- * place where it starts; it ends with a NUL at EYAS_PATH_MAX - 1. Negative: no scratch space.
+ * Writes a cgroup's path into scratch->path, from its end backwards, up to the root of its hierarchy. Gives the place
+ * where it starts; it ends with a NUL at EYAS_PATH_MAX - 1. Negative: no scratch space.
  */
-__noinline int resolve_path(__u32 slot, __u64 dentry, __u64 mount_address)
-{
-	struct scratch *s = scratch_of(slot);
-	struct mount *mount;
-	int i, end = 0;
-
-	if (!s)
-		return -1;
-	mount = (void *)mount_address - bpf_core_field_offset(struct mount, mnt);
-	s->path[EYAS_PATH_MAX - 1] = 0;
-	s->walk.dentry = dentry;
-	s->walk.mount = (__u64)mount;
-	s->walk.root = (__u64)READ(mount, mnt.mnt_root);
-	s->walk.at = EYAS_PATH_MAX - 1;
-	for (i = 0; i < PATH_DEPTH / PATH_STRETCH && !end; i++)
-		end = walk_path(slot);
-	if (end <= 0) {
-		s->flags |= EYAS_RECORD_TRUNCATED;
-		count(EYAS_CUT_PATH);
-	}
-	if (end != 2 && s->walk.at == EYAS_PATH_MAX - 1) {
-		s->walk.at = EYAS_PATH_MAX - 2;
-		s->path[EYAS_PATH_MAX - 2] = '/';
-	}
-	return s->walk.at & PATH_MASK;
-}
-
-/* The same for a cgroup's directory, up to the root of its hierarchy. */
 __noinline int resolve_cgroup(__u32 slot, __u64 node_address)
 {
 	struct scratch *s = scratch_of(slot);
@@ -167,19 +175,17 @@ __noinline int resolve_cgroup(__u32 slot, __u64 node_address)
 
 static __always_inline struct file *file_of_fd(struct task_struct *task, __s64 fd)
 {
-	struct files_struct *files = READ(task, files);
+	struct files_struct *files = NEEDED(task, files);
 	struct fdtable *table;
 	struct file **array;
-	struct file *file = 0;
 
 	if (!files || fd < 0)
 		return 0;
-	table = READ(files, fdt);
-	if (!table || (__u64)fd >= READ(table, max_fds))
+	table = NEEDED(files, fdt);
+	if (!table || (__u64)fd >= NEEDED(table, max_fds))
 		return 0;
-	array = READ(table, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), array + fd);
-	return file;
+	array = NEEDED(table, fd);
+	return (void *)read_number(array + fd, sizeof(*array));
 }
 
 static __always_inline struct socket *socket_of_file(struct file *file)
@@ -244,10 +250,8 @@ static __always_inline __u32 terminal(struct signal_struct *signal)
 #define ANON_INODE_MAGIC 0x09041934
 #define PIDFS_MAGIC 0x50494446
 
-static __always_inline __u8 file_type(__u16 mode, struct super_block *sb)
+static __always_inline __u8 file_type(__u16 mode, __u64 magic)
 {
-	__u64 magic = READ(sb, s_magic);
-
 	if (magic == ANON_INODE_MAGIC || magic == PIDFS_MAGIC)
 		return 'a';
 	switch (mode & S_IFMT) {

@@ -21,9 +21,15 @@ static __always_inline void *room(struct scratch *s)
 	return &s->record[s->at & AT_MASK];
 }
 
+/* Where the length of the next value goes, as a plain pointer for the same reason as path_at(). */
+static __always_inline void *length_of_next(struct scratch *s)
+{
+	return &s->record[sizeof(struct eyas_header) + 2 * (s->count & COUNT_MASK)];
+}
+
 static __always_inline void put_length(struct scratch *s, __u32 len)
 {
-	*(__u16 *)&s->record[sizeof(struct eyas_header) + 2 * (s->count & COUNT_MASK)] = len;
+	*(__u16 *)length_of_next(s) = len;
 	s->count++;
 	s->at += len;
 }
@@ -118,17 +124,31 @@ static __always_inline void put_user_range(struct scratch *s, __u64 address, __u
 	put_length(s, len);
 }
 
-static __always_inline void put_staged(struct scratch *s, int start)
+/* Paths up to this length are copied by the word where one does not come from far away. */
+#define SHORT_PATH 64
+
+/* The path in the scratch space, from `start` on; it ends with a NUL at EYAS_PATH_MAX - 1. */
+static __always_inline void put_staged(struct scratch *s, __u64 start)
 {
 	__u32 len;
 
-	if (start < 0) {
-		put_nothing(s);
+	BOUND(start, PATH_MASK);
+	len = EYAS_PATH_MAX - start;
+	if (len <= SHORT_PATH) {
+		__u64 *to = room(s);
+		__u64 *from = (void *)&s->path[start];
+
+#pragma unroll
+		for (int i = 0; i < SHORT_PATH / WORD; i++) {
+			to[i] = from[i];
+			if (len <= (i + 1) * WORD)
+				break;
+		}
+		put_length(s, len);
 		return;
 	}
-	len = EYAS_PATH_MAX - (start & PATH_MASK);
 	BOUND(len, (EYAS_PATH_MAX * 2 - 1));
-	if (len > EYAS_PATH_MAX || bpf_probe_read_kernel(room(s), len, &s->path[start & PATH_MASK])) {
+	if (len > EYAS_PATH_MAX || bpf_probe_read_kernel(room(s), len, &s->path[start])) {
 		count(EYAS_FAIL_KERNEL_READ);
 		put_nothing(s);
 		return;
@@ -136,17 +156,59 @@ static __always_inline void put_staged(struct scratch *s, int start)
 	put_length(s, len);
 }
 
-/* The kernel's own path of an object. */
-static __always_inline void put_path(struct scratch *s, __u32 slot, struct path *where)
+static __always_inline void read_path(struct path *path, struct path *where)
 {
+	if (reads_are_loads()) {
+		path->mnt = READ(where, mnt);
+		path->dentry = READ(where, dentry);
+	} else {
+		bpf_probe_read_kernel(path, sizeof(*path), where);
+	}
+}
+
+/* Writes a path into scratch->path as a cgroup's is, up to the root of the mount namespace. Gives where it starts. */
+static __always_inline __u32 resolve_path(struct scratch *s, __u32 slot, struct path *path)
+{
+	struct mount *mount = (void *)path->mnt - bpf_core_field_offset(struct mount, mnt);
+	int i, end = 0;
+
+	s->path[EYAS_PATH_MAX - 1] = 0;
+	s->walk.dentry = (__u64)path->dentry;
+	s->walk.mount = (__u64)mount;
+	s->walk.root = (__u64)READ(mount, mnt.mnt_root);
+	s->walk.at = EYAS_PATH_MAX - 1;
+	for (i = 0; i < PATH_DEPTH / PATH_STRETCH && !end; i++)
+		end = walk_path(slot);
+	if (end <= 0) {
+		s->flags |= EYAS_RECORD_TRUNCATED;
+		count(EYAS_CUT_PATH);
+	}
+	if (end != 2 && s->walk.at == EYAS_PATH_MAX - 1) {
+		s->walk.at = EYAS_PATH_MAX - 2;
+		s->path[EYAS_PATH_MAX - 2] = '/';
+	}
+	return s->walk.at;
+}
+
+/* The kernel's own path of an object, by the address of its `struct path`. Global, because so much ends in it. */
+__noinline int store_path(__u32 slot, __u64 where)
+{
+	struct scratch *s = scratch_of(slot);
 	struct path path = {};
 
-	bpf_probe_read_kernel(&path, sizeof(path), where);
-	if (!path.dentry) {
+	if (!s)
+		return -1;
+	read_path(&path, (void *)where);
+	if (path.dentry)
+		put_staged(s, resolve_path(s, slot, &path));
+	else
 		put_nothing(s);
-		return;
-	}
-	put_staged(s, resolve_path(slot, (__u64)path.dentry, (__u64)path.mnt));
+	return 0;
+}
+
+static __always_inline void put_path(struct scratch *s, __u32 slot, struct path *where)
+{
+	store_path(slot, (__u64)where);
 }
 
 static __always_inline void put_cwd(struct scratch *s, __u32 slot, struct task_struct *task)
@@ -183,6 +245,26 @@ static __always_inline void put_start(struct scratch *s, __u32 slot, struct task
 	file = file_of_fd(task, dirfd);
 	if (file)
 		put_path(s, slot, &file->f_path);
+	else
+		put_nothing(s);
+}
+
+/* The same for a function of its own. */
+__noinline int store_start(__u32 slot, __s32 dirfd)
+{
+	struct scratch *s = scratch_of(slot);
+
+	if (!s)
+		return -1;
+	put_start(s, slot, current_task(), dirfd);
+	return 0;
+}
+
+/* The same if the path is relative that the record has in front of `end`, from `text` on; else unknown. */
+static __always_inline void put_start_of(struct scratch *s, __u32 slot, __s32 dirfd, __u32 text, __u32 end)
+{
+	if (text != end && s->record[text & AT_MASK] != '/')
+		store_start(slot, dirfd);
 	else
 		put_nothing(s);
 }

@@ -45,7 +45,7 @@ __noinline int report_message(__u32 slot, __u32 index)
 	if (!sent)
 		put_message_control(s, message, compat);
 	store_file_facts(slot, (__u64)file_of_fd(task, (__s32)call->args[0]), 0);
-	send(s, slot, EYAS_RING_EVENTS, wakeup_if_urgent(s));
+	send(s, slot, EYAS_RING_EVENTS, wakeup_if_needed(s));
 	return 0;
 }
 

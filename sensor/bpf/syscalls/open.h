@@ -21,8 +21,8 @@ struct opened {
 	struct file *file;
 	struct inode *inode;
 	struct super_block *sb;
+	__u64 magic;
 	int layer;
-	int created;
 };
 
 static __always_inline void read_opened(struct opened *opened, struct task_struct *task, __s64 fd)
@@ -32,14 +32,15 @@ static __always_inline void read_opened(struct opened *opened, struct task_struc
 		return;
 	opened->inode = READ(opened->file, f_inode);
 	opened->sb = READ(opened->inode, i_sb);
-	opened->layer = overlay_layer(opened->inode, opened->sb);
-	opened->created = READ(opened->file, f_mode) & FMODE_CREATED;
+	opened->magic = READ(opened->sb, s_magic);
+	opened->layer = overlay_layer(opened->inode, opened->magic);
 }
 
-static __always_inline __u32 opened_flags(struct opened *opened, __u32 flags)
+static __always_inline __u32 opened_flags(struct opened *opened, __u32 asked)
 {
-	flags = open_flags(flags);
-	if (opened->created)
+	__u32 flags = open_flags(asked);
+
+	if (opened->file && open_creates(asked) && READ(opened->file, f_mode) & FMODE_CREATED)
 		flags |= OUT_CREATED;
 	if (opened->layer == LAYER_UPPER)
 		flags |= OUT_UPPER;
@@ -66,7 +67,7 @@ static __always_inline void put_device(struct scratch *s, struct opened *opened)
 static __always_inline void put_opened(struct scratch *s, __u32 slot, struct opened *opened, __s64 result)
 {
 	if (opened->file) {
-		put_u8(s, file_type(READ(opened->inode, i_mode), opened->sb));
+		put_u8(s, file_type(READ(opened->inode, i_mode), opened->magic));
 		put_path(s, slot, &opened->file->f_path);
 	} else if (result >= 0) {
 		put_u8(s, 'f');
@@ -88,17 +89,20 @@ HANDLER(open)
 	struct scratch *s = begin_call(call, slot, task, EVENT_OPEN, 6 + OPEN_EXTRA);
 	struct opened opened = {};
 	__u32 flags = call->args[1];
+	__u32 text, end;
 
 	if (!s)
 		return;
 	read_opened(&opened, task, call->result);
 	put_s64(s, call->result);
+	text = s->at;
 	put_user_text(s, call->args[0]);
+	end = s->at;
 	put_u32(s, opened_flags(&opened, flags));
 	put_u32(s, open_creates(flags) ? call->args[2] : 0);
 	put_device(s, &opened);
 	put_opened(s, slot, &opened, call->result);
-	store_dir(slot, AT_FDCWD, call->args[0]);
+	put_start_of(s, slot, AT_FDCWD, text, end);
 	finish_call(s, slot);
 }
 
@@ -108,18 +112,21 @@ HANDLER(openat)
 	struct opened opened = {};
 	__s32 dirfd = call->args[0];
 	__u32 flags = call->args[2];
+	__u32 text, end;
 
 	if (!s)
 		return;
 	read_opened(&opened, task, call->result);
 	put_s64(s, call->result);
 	put_s64(s, dirfd);
+	text = s->at;
 	put_user_text(s, call->args[1]);
+	end = s->at;
 	put_u32(s, opened_flags(&opened, flags));
 	put_u32(s, open_creates(flags) ? call->args[3] : 0);
 	put_device(s, &opened);
 	put_opened(s, slot, &opened, call->result);
-	store_dir(slot, dirfd, call->args[1]);
+	put_start_of(s, slot, dirfd, text, end);
 	finish_call(s, slot);
 }
 
@@ -136,6 +143,7 @@ HANDLER(openat2)
 	struct opened opened = {};
 	struct user_open_how how = {};
 	__s32 dirfd = call->args[0];
+	__u32 text, end;
 
 	if (!s)
 		return;
@@ -146,13 +154,15 @@ HANDLER(openat2)
 	read_opened(&opened, task, call->result);
 	put_s64(s, call->result);
 	put_s64(s, dirfd);
+	text = s->at;
 	put_user_text(s, call->args[1]);
+	end = s->at;
 	put_u32(s, opened_flags(&opened, how.flags));
 	put_u32(s, open_creates(how.flags) ? how.mode : 0);
 	put_u32(s, resolve_flags(how.resolve));
 	put_device(s, &opened);
 	put_opened(s, slot, &opened, call->result);
-	store_dir(slot, dirfd, call->args[1]);
+	put_start_of(s, slot, dirfd, text, end);
 	finish_call(s, slot);
 }
 
@@ -160,17 +170,20 @@ HANDLER(creat)
 {
 	struct scratch *s = begin_call(call, slot, task, EVENT_CREAT, 6 + OPEN_EXTRA);
 	struct opened opened = {};
+	__u32 text, end;
 
 	if (!s)
 		return;
 	read_opened(&opened, task, call->result);
 	put_s64(s, call->result);
+	text = s->at;
 	put_user_text(s, call->args[0]);
+	end = s->at;
 	put_u32(s, call->args[1]);
 	put_device(s, &opened);
 	put_u16(s, opened.layer == LAYER_UPPER ? 1 : opened.layer == LAYER_LOWER ? 2 : 0);
 	put_opened(s, slot, &opened, call->result);
-	store_dir(slot, AT_FDCWD, call->args[0]);
+	put_start_of(s, slot, AT_FDCWD, text, end);
 	finish_call(s, slot);
 }
 

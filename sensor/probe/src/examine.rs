@@ -135,6 +135,7 @@ fn programs(probe: &Probe) -> Vec<Finding> {
     };
     let mut findings = vec![
         finding("programs", State::Present, taken),
+        finding("kernel memory", State::Present, format!("read {}", probe.reads())),
         finding("processes at start", State::Present, format!("from {}", probe.seed_method())),
     ];
     findings.extend(probe.features().into_iter().map(|feature| match feature.missing {

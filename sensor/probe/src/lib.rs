@@ -16,6 +16,7 @@ mod hooks;
 mod load;
 pub mod memory;
 mod object;
+mod plain;
 mod rings;
 pub mod seed;
 mod settings;
@@ -26,11 +27,11 @@ pub use counters::{Counter, Counters};
 pub use error::ProbeError;
 pub use examine::{Examination, Finding, State, examine};
 pub use hooks::{Feature, Missing};
-pub use load::{Options, Probe, Program, RING_EVENTS_DEFAULT, RING_LIFECYCLE_DEFAULT};
+pub use load::{Options, Probe, Program, RING_EVENTS_DEFAULT, RING_LIFECYCLE_DEFAULT, Reads};
 pub use object::{
     OBJECT_NAME, check, describe, embedded, embedded as embedded_object, embedded_digest,
     embedded_for,
 };
-pub use rings::{POLL_DEFAULT, Poll, Rings, SETTLE};
+pub use rings::{POLL_DEFAULT, POLL_QUIET, Poll, Rings, SETTLE};
 pub use seed::{Seeded, Snapshot, seed};
 pub use settings::{ARGS_DEFAULT, ARGS_MAX, DATA_DEFAULT, DATA_MAX};

@@ -4,7 +4,8 @@
 //! nothing runs before [`Probe::attach`]. Dropping the probe detaches and frees everything.
 
 use std::error::Error;
-use std::fs;
+use std::time::Duration;
+use std::{fmt, fs};
 
 use aya::maps::{Array, ArrayOfMaps, MapData, PerCpuArray, ProgramArray};
 use aya::programs::{BtfTracePoint, Iter};
@@ -16,6 +17,7 @@ use crate::counters::{COUNTERS_LEN, Counters};
 use crate::descriptors::{self, BIT_TABLE_LEN, DESCRIPTOR_LEN, Extraction};
 use crate::error::ProbeError;
 use crate::hooks::{Feature, Hooks, Verified, needed};
+use crate::plain::with_plain_loads;
 use crate::rings::Rings;
 use crate::seed::{Seeded, Snapshot};
 use crate::settings::{self, SETTINGS_LEN, Settings};
@@ -70,6 +72,8 @@ pub struct Options {
     pub data_bytes: u32,
     /// Process whose system calls are not reported; usually this one, which would report its own reporting.
     pub ignored: Option<u32>,
+    /// Whether reads of kernel memory may be plain loads where the kernel has them; they say the same as the helper.
+    pub plain_loads: bool,
 }
 
 impl Default for Options {
@@ -81,6 +85,7 @@ impl Default for Options {
             env_bytes: 0,
             data_bytes: settings::DATA_DEFAULT,
             ignored: Some(std::process::id()),
+            plain_loads: true,
         }
     }
 }
@@ -92,6 +97,11 @@ pub struct Program {
     pub name: String,
     /// Instructions that the verifier walked; `None` before 5.16.
     pub verified_instructions: Option<u32>,
+    /// Time spent in it, and in handlers that it jumped to, while somebody had the kernel count that
+    /// (`kernel.bpf_stats_enabled`).
+    pub run_time: Duration,
+    /// How often it ran meanwhile.
+    pub runs: u64,
 }
 
 /// A loaded probe.
@@ -103,6 +113,25 @@ pub struct Probe {
     hooks: Hooks,
     /// The walk over tasks that the kernel took, and whether it carries arguments.
     snapshot: Option<Walk>,
+    reads: Reads,
+}
+
+/// How the programs read kernel memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reads {
+    /// By plain loads.
+    Loads,
+    /// By a call of the helper for each field, and why.
+    Calls(String),
+}
+
+impl fmt::Display for Reads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loads => f.write_str("by plain loads"),
+            Self::Calls(why) => write!(f, "by a call of the helper for each field: {why}"),
+        }
+    }
 }
 
 impl Probe {
@@ -113,18 +142,12 @@ impl Probe {
         raise_memory_limit();
         let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Object(chain(&error)))?;
         let cpus = possible_cpus()?;
-        let mut bpf = EbpfLoader::new()
-            .btf(Some(&btf))
-            .map_max_entries("scratches", cpus + 1)
-            .map_max_entries("rings", cpus * RING_CLASSES)
-            .load(bytes)
-            .map_err(|error| ProbeError::Object(chain(&error)))?;
-        let (hooks, snapshot) = verify(&mut bpf, &btf)?;
+        let Opened { mut bpf, hooks, snapshot, reads } = open(bytes, &btf, cpus, options)?;
         let rings = make_rings(&mut bpf, cpus, options)?;
         fill_descriptors(&mut bpf)?;
         fill_handlers(&mut bpf)?;
         let settings = Settings::new(options.ignored.unwrap_or(0));
-        let mut probe = Self { bpf, rings, settings, hooks, snapshot };
+        let mut probe = Self { bpf, rings, settings, hooks, snapshot, reads };
         probe.settings.snapshot_slot = cpus;
         probe.settings.args_bytes = options.args_bytes;
         probe.settings.env_bytes = options.env_bytes;
@@ -211,6 +234,11 @@ impl Probe {
         }
     }
 
+    /// How the programs read kernel memory, for status.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
     /// What was lost so far.
     pub fn counters(&self) -> Result<Counters, ProbeError> {
         let map = self.bpf.map("counters").ok_or_else(|| no_map("counters"))?;
@@ -233,8 +261,13 @@ impl Probe {
             .bpf
             .programs()
             .filter_map(|(name, program)| {
-                let verified_instructions = program.info().ok()?.verified_instruction_count();
-                Some(Program { name: name.to_owned(), verified_instructions })
+                let info = program.info().ok()?;
+                Some(Program {
+                    name: name.to_owned(),
+                    verified_instructions: info.verified_instruction_count(),
+                    run_time: info.run_time(),
+                    runs: info.run_count(),
+                })
             })
             .collect();
         programs.sort_by(|a, b| a.name.cmp(&b.name));
@@ -256,6 +289,39 @@ pub(crate) fn program<'p>(
 ) -> Result<&'p mut BtfTracePoint, ProbeError> {
     let missing = || ProbeError::NoProgram(name.to_owned());
     bpf.program_mut(name).ok_or_else(missing)?.try_into().map_err(|_| missing())
+}
+
+/// An object that the kernel has taken.
+struct Opened {
+    bpf: Ebpf,
+    hooks: Hooks,
+    snapshot: Option<Walk>,
+    reads: Reads,
+}
+
+/// Makes the maps and has the kernel verify the programs: with plain loads, or else as they were compiled.
+fn open(bytes: &[u8], btf: &Btf, cpus: u32, options: &Options) -> Result<Opened, ProbeError> {
+    let attempt = |bytes: &[u8], reads| -> Result<Opened, ProbeError> {
+        let mut bpf = EbpfLoader::new()
+            .btf(Some(btf))
+            .map_max_entries("scratches", cpus + 1)
+            .map_max_entries("rings", cpus * RING_CLASSES)
+            .load(bytes)
+            .map_err(|error| ProbeError::Object(chain(&error)))?;
+        let (hooks, snapshot) = verify(&mut bpf, btf)?;
+        Ok(Opened { bpf, hooks, snapshot, reads })
+    };
+    let why = if options.plain_loads {
+        match with_plain_loads(bytes, btf).map(|bytes| attempt(&bytes, Reads::Loads)) {
+            Ok(Ok(opened)) => return Ok(opened),
+            // As on a kernel that has them and interprets programs. What is wrong elsewhere comes up again.
+            Ok(Err(refused)) => refused.to_string().lines().next().unwrap_or_default().to_owned(),
+            Err(why) => why.to_owned(),
+        }
+    } else {
+        "as asked for".to_owned()
+    };
+    attempt(bytes, Reads::Calls(why))
 }
 
 /// Has the kernel verify everything.

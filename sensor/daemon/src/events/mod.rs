@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use arc_swap::Cache;
 use eyas_abi::Event;
 use eyas_output::{Format, Hold, Message};
-use eyas_probe::{POLL_DEFAULT, ProbeError, Rings, Snapshot};
+use eyas_probe::{POLL_DEFAULT, POLL_QUIET, ProbeError, Rings, Snapshot};
 use eyas_rules::{RuleId, RuleSet, Scratch};
 use eyas_state::container::Place;
 use eyas_state::{Ctx, Tables};
@@ -187,7 +187,9 @@ impl<'e> Judge<'e> {
         }
         let _ = ready.send(());
         while !stop.load(Ordering::Relaxed) {
-            rings.poll(POLL_DEFAULT, &mut |record| self.take(record))?;
+            // What waits is asked for until it is known; else there is nothing to do until something comes.
+            let limit = if self.waiting.is_empty() { POLL_QUIET } else { POLL_DEFAULT };
+            rings.poll(limit, &mut |record| self.take(record))?;
             self.refresh_host();
             self.judge_waiting();
             self.publish();

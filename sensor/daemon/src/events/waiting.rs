@@ -72,6 +72,11 @@ impl Waiting {
         true
     }
 
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Takes out what has waited long enough or has its answer, in order; the second is how many of
     /// them have none.
     pub(super) fn take(&mut self, known: &Containers) -> (Vec<Held>, u64) {

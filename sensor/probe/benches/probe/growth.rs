@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use eyas_abi::Event;
-use eyas_probe::{Options, POLL_DEFAULT, Probe};
+use eyas_probe::{Options, POLL_DEFAULT, POLL_QUIET, Probe};
 
 use crate::clock::{cpu_ns, wall_ns};
 use crate::{Result, object, row};
@@ -25,7 +25,7 @@ pub(crate) fn idle() -> Result<()> {
         let end = Instant::now() + IDLE;
         while Instant::now() < end {
             records += rings
-                .poll(POLL_DEFAULT, &mut |record| {
+                .poll(POLL_QUIET, &mut |record| {
                     let _ = Event::decode(record);
                 })?
                 .records;

@@ -5,12 +5,14 @@
 //!
 //! Costs are CPU time of single threads, and differences are taken within one round, in which everything that is
 //! compared comes once: load on the machine hits all of it alike. Rows are medians of the rounds, with the lower
-//! and the upper quartile. `EYAS_OBJECT=FILE` measures another object. Needs root, clang and `busybox`.
+//! and the upper quartile. The last column is the time inside of the probe's programs alone, as the kernel counts it
+//! (`bpf_stats`): where the difference drowns in what the machine does besides, it decides. `EYAS_OBJECT=FILE` measures another object. Needs root, clang and `busybox`.
 #![allow(clippy::print_stdout, reason = "the table is the output")]
 #![allow(clippy::cast_precision_loss, reason = "the figures have three digits")]
 
 mod calls;
 mod clock;
+mod counted;
 mod empty;
 mod exec;
 mod growth;
@@ -34,7 +36,10 @@ fn main() -> Result<()> {
         println!("SKIPPED: {why} ({})", why.hint());
         return Ok(());
     }
-    println!("{:<44} {:>12} {:>24} {:>10}", "what", "median", "quartiles", "at most");
+    println!(
+        "{:<44} {:>12} {:>24} {:>10} {:>12}",
+        "what", "median", "quartiles", "at most", "bpf_stats"
+    );
     let size = object().len();
     println!("{:<44} {:>12} {:>24} {:>10}", "object, bytes", size, "", OBJECT_LIMIT);
     if wanted("calls") {
@@ -67,12 +72,37 @@ fn object() -> &'static [u8] {
 
 /// One row: what was measured, in `unit`, and what it may be.
 fn row(what: &str, values: &mut [f64], unit: &str, limit: Option<f64>) {
-    values.sort_by(f64::total_cmp);
-    let at =
-        |part: f64| values.get(((values.len() - 1) as f64 * part) as usize).copied().unwrap_or(0.0);
+    row_counted(what, values, &mut [], unit, limit);
+}
+
+/// The same with the time inside of programs.
+fn row_counted(
+    what: &str,
+    values: &mut [f64],
+    counted: &mut [f64],
+    unit: &str,
+    limit: Option<f64>,
+) {
     let show =
         |value: f64| if value.abs() < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") };
+    let (median, quartiles) = match values {
+        [] => (String::new(), String::new()),
+        values => (
+            format!("{} {unit}", show(at(values, 0.5))),
+            format!("{} to {}", show(at(values, 0.25)), show(at(values, 0.75))),
+        ),
+    };
     let limit = limit.map_or(String::new(), |limit| format!("{} {unit}", show(limit)));
-    let quartiles = format!("{} to {}", show(at(0.25)), show(at(0.75)));
-    println!("{what:<44} {:>12} {quartiles:>24} {limit:>10}", format!("{} {unit}", show(at(0.5))));
+    let counted = match counted {
+        [] => String::new(),
+        counted => format!("{} {unit}", show(at(counted, 0.5))),
+    };
+    println!("{what:<44} {median:>12} {quartiles:>24} {limit:>10} {counted:>12}");
+}
+
+/// The value that this part of all values is below.
+fn at(values: &mut [f64], part: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let place = (values.len().saturating_sub(1) as f64 * part) as usize;
+    values.get(place).copied().unwrap_or(0.0)
 }

@@ -23,8 +23,18 @@ use map::Ring;
 /// record; writing one takes microseconds.
 pub const SETTLE: Duration = Duration::from_micros(200);
 
-/// Longest wait for records that wake nobody, unless the caller asks for less. Only urgent records wake.
+/// Longest wait while records come that wake nobody, unless the caller asks for less.
 pub const POLL_DEFAULT: Duration = Duration::from_millis(10);
+
+/// Wait of a caller that has nothing else to do: as long as nothing comes. Bounds what a record waits whose CPU was
+/// taken away while it was being made.
+pub const POLL_QUIET: Duration = Duration::from_millis(100);
+
+/// `EYAS_QUIET_NS` of the kernel side: a record this long after the one before it on its CPU wakes the reader.
+const QUIET: Duration = Duration::from_millis(10);
+
+/// When nothing has come for so long, whatever comes next wakes: twice as long, for what is just on its way.
+const ALL_QUIET: Duration = QUIET.saturating_mul(2);
 
 /// Records taken from one ring before its position is published and the heap is asked again.
 const BATCH: usize = 256;
@@ -38,6 +48,8 @@ pub struct Poll {
     pub bytes: u64,
     /// True when records are there that were too young to be delivered.
     pub waiting: bool,
+    /// Time of the newest record delivered.
+    newest: u64,
 }
 
 /// The reading side of all rings.
@@ -47,6 +59,10 @@ pub struct Rings {
     heap: BinaryHeap<Reverse<(u64, usize)>>,
     epoll: OwnedFd,
     waiting: bool,
+    /// Time of the newest record taken.
+    newest: u64,
+    /// Nothing has come for so long that the next record wakes.
+    quiet: bool,
 }
 
 impl Rings {
@@ -67,10 +83,13 @@ impl Rings {
             epoll::add(&epoll, fd, EventData::new_u64(0), EventFlags::IN | EventFlags::ET)
                 .map_err(|error| failed(cpu, bytes, error))?;
         }
-        Ok(Self { all: mapped, heap: BinaryHeap::new(), epoll, waiting: false })
+        let heap = BinaryHeap::new();
+        Ok(Self { all: mapped, heap, epoll, waiting: false, newest: now(), quiet: false })
     }
 
-    /// Waits for an urgent record or until `timeout` is over, then delivers what is there, oldest first.
+    /// Waits for a record that wakes or until `timeout` is over, then delivers what is there, oldest first. Urgent
+    /// records wake, and those that come after a quiet time; while others come, no wait is longer than
+    /// [`POLL_DEFAULT`].
     pub fn poll(
         &mut self,
         timeout: Duration,
@@ -80,10 +99,14 @@ impl Rings {
             // A wait for readiness counts in milliseconds where the kernel may be older than 5.11.
             std::thread::sleep(SETTLE.min(timeout));
         } else {
-            self.wait(timeout);
+            self.wait(if self.quiet { timeout } else { timeout.min(POLL_DEFAULT) });
         }
-        let poll = self.drain(now().saturating_sub(SETTLE.as_nanos() as u64), deliver);
+        let start = now();
+        let poll = self.drain(start.saturating_sub(SETTLE.as_nanos() as u64), deliver);
         self.waiting = poll.waiting;
+        self.newest = self.newest.max(poll.newest);
+        self.quiet =
+            !poll.waiting && start.saturating_sub(self.newest) > ALL_QUIET.as_nanos() as u64;
         Ok(poll)
     }
 
@@ -148,6 +171,7 @@ fn take(
         deliver(record);
         ring.skip(len);
         taken += 1;
+        poll.newest = poll.newest.max(time);
         poll.records += 1;
         poll.bytes += len as u64;
     }

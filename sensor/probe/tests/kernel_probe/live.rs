@@ -98,6 +98,10 @@ impl Record {
         Self { name: event.ty().name, header: *event.header(), bytes: bytes.to_vec() }
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(crate) fn event(&self) -> Event<'_> {
         Event::decode(&self.bytes).unwrap()
     }

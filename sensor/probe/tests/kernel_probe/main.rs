@@ -23,6 +23,8 @@ mod messages;
 #[cfg(test)]
 mod open;
 #[cfg(test)]
+mod reads;
+#[cfg(test)]
 mod rings;
 #[cfg(test)]
 mod seed;

@@ -191,6 +191,28 @@ fn what_is_urgent_ends_the_wait() {
 }
 
 #[test]
+fn what_comes_after_a_quiet_time_ends_the_wait() {
+    const LIMIT: Duration = Duration::from_mins(1);
+    let Some(mut live) = start(&["openat"], &own_calls()) else { return };
+    live.read_all();
+    let start = Instant::now();
+    let mut opened = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..3 {
+                std::thread::sleep(Duration::from_millis(100));
+                open_null(1);
+            }
+        });
+        while opened < 3 && start.elapsed() < LIMIT {
+            let mut look = |bytes: &[u8]| opened += usize::from(is_own_open(&Record::new(bytes)));
+            live.rings.poll(LIMIT, &mut look).unwrap();
+        }
+    });
+    assert!(opened == 3 && start.elapsed() < LIMIT, "{opened} of 3 woke the reader");
+}
+
+#[test]
 fn waiting_ends_without_a_wake_up() {
     let Some(mut live) = start(&["openat"], &own_calls()) else { return };
     open_null(1);
