@@ -16,6 +16,7 @@ fn units(folder: &tempfile::TempDir) -> Vec<PathBuf> {
     let shipped = fs::read_dir(workspace_root().join("docs/systemd")).expect("the units");
     let mut units: Vec<PathBuf> = shipped
         .map(|entry| entry.expect("a unit").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "service" || end == "socket"))
         .map(|unit| {
             let text = fs::read_to_string(&unit).expect("a unit");
             let text =
