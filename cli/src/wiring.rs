@@ -15,6 +15,7 @@ use eyas_oci::{
     Verification,
 };
 use eyas_ops::{Catalog, Class, Copies, IndexBook, IndexSource, Listener, Trust};
+use eyas_store::Store;
 use eyas_trust::{MAX_POLICY_BYTES, Policy, Revocations};
 
 use crate::args::{IndexArgs, LogLevel, TransportArgs, TrustArgs};
@@ -183,12 +184,16 @@ pub(crate) fn book(settings: &Settings) -> anyhow::Result<IndexBook> {
     }
 }
 
-/// The copies of indexes.
+/// The copies of indexes, which may be lost; how new signed ones were is kept in the store.
 pub(crate) fn copies(settings: &Settings, args: &IndexArgs) -> anyhow::Result<Copies> {
     let dir = settings.cache_dir(args);
-    Ok(match settings.character().copies {
+    let copies = match settings.character().copies {
         IndexCopies::StandIn => Copies::new(dir),
         IndexCopies::ByCommand => Copies::by_command(dir, &book(settings)?),
+    };
+    Ok(match settings.own_store() {
+        Some(store) => copies.remembering(Store::open(store).map_err(eyas_ops::OpsError::from)?),
+        None => copies,
     })
 }
 

@@ -63,6 +63,19 @@ pub enum OpsError {
         /// Where that is noted.
         note: PathBuf,
     },
+    /// The note of how new a signed index was cannot be understood.
+    #[error(
+        "whether index `{name}` is older than what was accepted before is not known: the note `{}` is damaged: {why}",
+        note.display()
+    )]
+    SpoiltNote {
+        /// Name of the index.
+        name: String,
+        /// Where it is noted.
+        note: PathBuf,
+        /// What was found and what was expected.
+        why: String,
+    },
     /// An index does not answer, or wrongly.
     #[error("index `{name}` cannot be fetched: {source}")]
     IndexFetch {
@@ -345,9 +358,11 @@ impl OpsError {
             | Self::Input { .. }
             | Self::NothingToDo { .. }
             | Self::Typed(_) => Class::Usage,
-            Self::Storage { .. } | Self::Scratch(_) | Self::Stuck { .. } | Self::Split { .. } => {
-                Class::Storage
-            }
+            Self::Storage { .. }
+            | Self::Scratch(_)
+            | Self::SpoiltNote { .. }
+            | Self::Stuck { .. }
+            | Self::Split { .. } => Class::Storage,
             Self::IndexFetch { source, .. } | Self::Registry(source) => of_registry(source),
             Self::IndexContent { source, .. } => of_index(source),
             Self::NameNeedsIndex { class, .. } => *class,
@@ -444,6 +459,11 @@ impl OpsError {
             Self::OlderIndex { note, .. } => Some(format!(
                 "an older index may be replayed; where its publisher means it to be used, have it signed \
                  anew, or remove `{}`",
+                note.display()
+            )),
+            Self::SpoiltNote { note, .. } => Some(format!(
+                "look that the index is the present one, by its publisher's word, then remove `{}`: the next \
+                 signed index is accepted whatever its age, and noted anew",
                 note.display()
             )),
             Self::RevokedGeneration { sound: Some(number), .. } => {
