@@ -16,7 +16,7 @@ use eyas_oci::{
 };
 use eyas_ops::{Catalog, Class, Copies, IndexBook, IndexSource, Listener, Trust};
 use eyas_store::Store;
-use eyas_trust::{MAX_POLICY_BYTES, Policy, Revocations};
+use eyas_trust::{MAX_POLICY_BYTES, Policy, Recheck, SystemKeys};
 
 use crate::args::{IndexArgs, LogLevel, TransportArgs, TrustArgs};
 use crate::exit::Failure;
@@ -277,16 +277,18 @@ pub(crate) async fn policy(settings: &Settings, args: &TrustArgs) -> anyhow::Res
     }
 }
 
-/// What the policy revokes, for what was accepted before.
-pub(crate) fn revocations(settings: &Settings, args: &TrustArgs) -> anyhow::Result<Revocations> {
+/// What the policy says of what was accepted before. Read without roots and without running commands.
+pub(crate) fn recheck(settings: &Settings, args: &TrustArgs) -> anyhow::Result<Recheck> {
     match settings.trust(args)? {
-        settings::Trust::NoVerify => Ok(Revocations::default()),
-        settings::Trust::Policy { file, explicit, .. } => {
-            let Some(bytes) = policy_bytes(&file, explicit)? else {
-                return Ok(Revocations::default());
-            };
+        settings::Trust::NoVerify => Ok(Recheck::default()),
+        settings::Trust::Policy { file, explicit, trust_index, unsigned } => {
+            // Without a policy there is nothing that could have changed.
+            let Some(bytes) = policy_bytes(&file, explicit)? else { return Ok(Recheck::default()) };
             let name = file.display().to_string();
-            Ok(Revocations::parse(&bytes, &name).map_err(eyas_ops::OpsError::from_policy)?)
+            let keys = SystemKeys::beside(&name).without_commands();
+            let policy = Recheck::parse(&bytes, &name, &keys);
+            let policy = policy.map_err(eyas_ops::OpsError::from_policy)?;
+            Ok(policy.with_others_accepting(trust_index || unsigned == Unsigned::Accepted))
         }
     }
 }
