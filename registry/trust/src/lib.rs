@@ -15,6 +15,7 @@ mod fingerprint;
 mod key;
 mod keyless;
 mod policy;
+mod reentry;
 mod refresh;
 mod roots;
 pub mod sign;

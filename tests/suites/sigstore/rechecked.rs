@@ -24,9 +24,11 @@ fn installed(registry: &Registry) -> Site {
 }
 
 fn policy(site: &Site, registry: &Registry, more: &[&str], rule: &str) {
-    let more: String = more.iter().map(|line| format!("    {line}\n")).collect();
-    let text =
-        format!("version: 1\nrules:\n  - match: '{}/**'\n    {rule}\n{more}", registry.host());
+    let more = more.join("\n    ");
+    let text = format!(
+        "version: 1\nrules:\n  - match: '{}/**'\n    {rule}\n    {more}\n",
+        registry.host()
+    );
     site.write_policy(&text);
 }
 
