@@ -31,17 +31,19 @@ struct Noted {
 
 impl Copies {
     /// Fails when an index was signed before one that was accepted under its address; else notes when
-    /// it was signed. What no signature was asked for has no time.
+    /// it was signed: the latest time by which all rules about it were met. What no signature was asked
+    /// for has no time.
     pub(super) fn hold_to_newest(
         &self,
         source: &IndexSource,
-        decision: &Decision,
+        decisions: &[Decision],
         listener: &dyn Listener,
     ) -> Result<(), OpsError> {
-        let mut signers = decision.signers().iter();
+        let mut signers = decisions.iter().flat_map(Decision::signers);
         let signed = signers.any(|one| one.key_fingerprint.is_some() || one.identity.is_some());
         let Some(store) = self.notes.as_ref().filter(|_| signed) else { return Ok(()) };
-        let found: Option<Timestamp> = decision.signed_at().and_then(|at| at.parse().ok());
+        let times = decisions.iter().filter_map(Decision::signed_at);
+        let found: Option<Timestamp> = times.filter_map(|at| at.parse().ok()).max();
         let address = source.lasting_address();
         let noted = self.noted(source, store, &address)?;
         if let Some(noted) = &noted

@@ -34,9 +34,7 @@ impl Catalog {
                 }
                 _ => source.hold_document(content, verifier, client).await?,
             };
-            for decision in &decisions {
-                self.copies.hold_to_newest(source, decision, listener)?;
-            }
+            self.copies.hold_to_newest(source, &decisions, listener)?;
         }
         Ok(())
     }
