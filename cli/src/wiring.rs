@@ -15,7 +15,8 @@ use eyas_oci::{
     Verification,
 };
 use eyas_ops::{Catalog, Class, Copies, IndexBook, IndexSource, Listener, Trust};
-use eyas_trust::{MAX_POLICY_BYTES, Policy, Revocations};
+use eyas_store::Store;
+use eyas_trust::{MAX_POLICY_BYTES, Policy, Recheck, SystemKeys};
 
 use crate::args::{IndexArgs, LogLevel, TransportArgs, TrustArgs};
 use crate::exit::Failure;
@@ -183,12 +184,16 @@ pub(crate) fn book(settings: &Settings) -> anyhow::Result<IndexBook> {
     }
 }
 
-/// The copies of indexes.
+/// The copies of indexes, which may be lost; how new signed ones were is kept in the store.
 pub(crate) fn copies(settings: &Settings, args: &IndexArgs) -> anyhow::Result<Copies> {
     let dir = settings.cache_dir(args);
-    Ok(match settings.character().copies {
+    let copies = match settings.character().copies {
         IndexCopies::StandIn => Copies::new(dir),
         IndexCopies::ByCommand => Copies::by_command(dir, &book(settings)?),
+    };
+    Ok(match settings.own_store() {
+        Some(store) => copies.remembering(Store::open(store).map_err(eyas_ops::OpsError::from)?),
+        None => copies,
     })
 }
 
@@ -272,16 +277,18 @@ pub(crate) async fn policy(settings: &Settings, args: &TrustArgs) -> anyhow::Res
     }
 }
 
-/// What the policy revokes, for what was accepted before.
-pub(crate) fn revocations(settings: &Settings, args: &TrustArgs) -> anyhow::Result<Revocations> {
+/// What the policy says of what was accepted before. Read without roots and without running commands.
+pub(crate) fn recheck(settings: &Settings, args: &TrustArgs) -> anyhow::Result<Recheck> {
     match settings.trust(args)? {
-        settings::Trust::NoVerify => Ok(Revocations::default()),
-        settings::Trust::Policy { file, explicit, .. } => {
-            let Some(bytes) = policy_bytes(&file, explicit)? else {
-                return Ok(Revocations::default());
-            };
+        settings::Trust::NoVerify => Ok(Recheck::default()),
+        settings::Trust::Policy { file, explicit, trust_index, unsigned } => {
+            // Without a policy there is nothing that could have changed.
+            let Some(bytes) = policy_bytes(&file, explicit)? else { return Ok(Recheck::default()) };
             let name = file.display().to_string();
-            Ok(Revocations::parse(&bytes, &name).map_err(eyas_ops::OpsError::from_policy)?)
+            let keys = SystemKeys::beside(&name).without_commands();
+            let policy = Recheck::parse(&bytes, &name, &keys);
+            let policy = policy.map_err(eyas_ops::OpsError::from_policy)?;
+            Ok(policy.with_others_accepting(trust_index || unsigned == Unsigned::Accepted))
         }
     }
 }

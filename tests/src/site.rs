@@ -167,11 +167,12 @@ impl Site {
     }
 
     /// Every file below the store with its content, to prove that nothing changed. The lock file's content (who held
-    /// it) does not count.
+    /// it) does not count, nor do notes about indexes, which are about what was seen and not about what is installed.
     pub fn snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
         collect(&self.store(), &mut files);
         files.retain(|path, _| path.file_name().is_none_or(|name| name != "lock"));
+        files.retain(|path, _| !path.starts_with(self.store().join("indexes")));
         files
     }
 

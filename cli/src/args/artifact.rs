@@ -249,8 +249,8 @@ pub(crate) struct VerifyArgs {
 /// Arguments of `artifact status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// Trust policy that says what is revoked [default: trust.yaml beside the configuration file]
-    /// [env: EYAS_POLICY]
+    /// Trust policy that says what is revoked, and what is accepted [default: trust.yaml beside the
+    /// configuration file] [env: EYAS_POLICY]
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
     #[command(flatten)]
@@ -267,13 +267,11 @@ pub(crate) struct RollbackArgs {
     /// Generation to go back to [default: the one before the active one]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) to: Option<u64>,
-    /// Trust policy whose revocations hold [default: trust.yaml beside the configuration file]
-    /// [env: EYAS_POLICY]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) policy: Option<PathBuf>,
     /// Say what would change and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     #[command(flatten)]
     pub(crate) flat: FlatArgs,
     #[command(flatten)]
@@ -286,6 +284,8 @@ pub(crate) struct RepairArgs {
     /// Say what is wrong and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     #[command(flatten)]
     pub(crate) flat: FlatArgs,
 }

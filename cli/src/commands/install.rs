@@ -16,9 +16,7 @@ use super::assembly::Assembly;
 use super::compatible;
 use super::diff;
 use super::lockfile::{self, requests};
-use crate::args::{
-    FlatArgs, Global, InstallArgs, InstallFlags, ReloadArgs, RollbackArgs, TrustArgs,
-};
+use crate::args::{FlatArgs, Global, InstallArgs, InstallFlags, ReloadArgs, RollbackArgs};
 use crate::judge::Judge;
 use crate::listener::Teller;
 use crate::personality::Engine;
@@ -324,9 +322,8 @@ pub(super) fn rollback(
     let sensor = sensor(&args.reload, settings);
     let require = settings.require_sensor(args.reload.require_sensor)?;
     let listener = Teller::new(printer.clone());
-    let policy = TrustArgs { policy: args.policy.clone(), ..TrustArgs::default() };
     let options = RollbackOptions {
-        revocations: wiring::revocations(settings, &policy)?,
+        policy: wiring::recheck(settings, &args.trust)?,
         to: args.to,
         require_sensor: require,
         dry_run: args.dry_run,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use eyas_artifact::{Entry, Generation};
-use eyas_ops::{CheckedReference, Checks, OpsError, RevokedArtifact, SignerWords, Standing};
+use eyas_ops::{CheckedReference, Checks, OpsError, RefusedArtifact, SignerWords, Standing};
 use eyas_store::HistoryEntry;
 use serde::Serialize;
 
@@ -22,7 +22,9 @@ struct StatusDocument {
     generation: Option<Generation>,
     pins: BTreeSet<String>,
     /// What is active and was revoked since; none where the policy cannot be read.
-    revoked: Option<Vec<RevokedArtifact>>,
+    revoked: Option<Vec<RefusedArtifact>>,
+    /// What is active and is not accepted any more, though not revoked; none where the policy cannot be read.
+    not_accepted: Option<Vec<RefusedArtifact>>,
     sensor: SensorLine,
     last_check: Option<Checks>,
 }
@@ -55,6 +57,13 @@ impl Document for StatusDocument {
         for artifact in self.revoked.iter().flatten() {
             writeln!(out, "revoked since: {artifact}")?;
             writeln!(out, "  install a version that is not revoked, or uninstall it")?;
+        }
+        for artifact in self.not_accepted.iter().flatten() {
+            writeln!(out, "no longer accepted: {artifact}")?;
+            writeln!(
+                out,
+                "  install a version that is accepted, uninstall it, or let the policy accept it"
+            )?;
         }
         self.sensor.text(self.generation.as_ref(), out)?;
         match &self.last_check {
@@ -144,22 +153,36 @@ pub(super) fn run(
     };
     let last_check = eyas_ops::last_checks(&store)?;
     let pins = store.pins().map_err(OpsError::from)?;
-    let revoked = revoked(args, generation.as_ref(), settings, printer);
+    let (revoked, not_accepted) = match refused(args, generation.as_ref(), settings, printer) {
+        Some(refused) => {
+            let (revoked, others) = refused.into_iter().partition(|artifact| artifact.revoked);
+            (Some(revoked), Some(others))
+        }
+        None => (None, None),
+    };
     let store = store.directory().display().to_string();
-    Ok(printer.data(&StatusDocument { store, generation, pins, revoked, sensor, last_check })?)
+    Ok(printer.data(&StatusDocument {
+        store,
+        generation,
+        pins,
+        revoked,
+        not_accepted,
+        sensor,
+        last_check,
+    })?)
 }
 
-/// What is active and was revoked since. A policy that cannot be read hides nothing else.
-fn revoked(
+/// What is active and is not accepted any more. A policy that cannot be read hides nothing else.
+fn refused(
     args: &StatusArgs,
     active: Option<&Generation>,
     settings: &Settings,
     printer: &Printer,
-) -> Option<Vec<RevokedArtifact>> {
+) -> Option<Vec<RefusedArtifact>> {
     let policy = TrustArgs { policy: args.policy.clone(), ..TrustArgs::default() };
-    match wiring::revocations(settings, &policy) {
-        Ok(revocations) => {
-            Some(active.map(|active| eyas_ops::revoked(active, &revocations)).unwrap_or_default())
+    match wiring::recheck(settings, &policy) {
+        Ok(policy) => {
+            Some(active.map(|active| eyas_ops::refused(active, &policy)).unwrap_or_default())
         }
         Err(error) => {
             printer.warn(format!("what is revoked is not known: {error:#}"));

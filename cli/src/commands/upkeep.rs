@@ -11,6 +11,7 @@ use crate::args::{GcArgs, Global, RepairArgs};
 use crate::listener::Teller;
 use crate::printer::{Document, Printer};
 use crate::settings::Settings;
+use crate::wiring;
 
 #[derive(Serialize)]
 struct RepairDocument {
@@ -51,7 +52,8 @@ pub(super) fn repair(
     let store = store(global, settings)?;
     let listener = Teller::new(printer.clone());
     let flat = named_flat(&args.flat, global, settings)?;
-    let findings = eyas_ops::repair(&store, flat.as_ref(), &listener, args.dry_run)?;
+    let policy = wiring::recheck(settings, &args.trust)?;
+    let findings = eyas_ops::repair(&store, flat.as_ref(), &policy, &listener, args.dry_run)?;
     let files = findings.iter().map(line).collect();
     Ok(printer.data(&RepairDocument { dry_run: args.dry_run, files })?)
 }

@@ -131,6 +131,15 @@ pub(crate) struct Settings {
     paths: Paths,
     /// The section of the configuration that is for the command: `install` or `follow`.
     section: &'static str,
+    /// What the command line says of the store.
+    typed: Typed,
+}
+
+/// Where the command line puts the store and the state directory.
+#[derive(Debug, Clone, Default)]
+struct Typed {
+    store: Option<PathBuf>,
+    state: Option<PathBuf>,
 }
 
 impl Settings {
@@ -148,7 +157,8 @@ impl Settings {
                 None => ConfigFile::default(),
             },
         };
-        Ok(Self { environment, file, paths, section: "install" })
+        let typed = Typed { store: global.store.clone(), state: global.state_dir.clone() };
+        Ok(Self { environment, file, paths, section: "install", typed })
     }
 
     /// The same, for a command with a section of its own.
@@ -209,18 +219,34 @@ impl Settings {
 
     /// The directory of the store.
     pub(crate) fn store(&self, global: &Global) -> Result<PathBuf, SettingsError> {
-        if let Some(store) = global.store.clone().or_else(|| self.path("store", "STORE")) {
+        self.store_of(global.store.clone(), global.state_dir.clone())
+    }
+
+    /// The directory of the store that this process was started with; `None` when there is no place for one.
+    pub(crate) fn own_store(&self) -> Option<PathBuf> {
+        let Typed { store, state } = self.typed.clone();
+        self.store_of(store, state).ok()
+    }
+
+    fn store_of(
+        &self,
+        store: Option<PathBuf>,
+        state: Option<PathBuf>,
+    ) -> Result<PathBuf, SettingsError> {
+        if let Some(store) = store.or_else(|| self.path("store", "STORE")) {
             return Ok(store);
         }
-        let state = self.state_dir(global)?;
+        let state = self.state_of(state)?;
         Ok(self.character().store_below_state.map_or(state.clone(), |below| state.join(below)))
     }
 
     /// The directory of all that is remembered between runs.
     pub(crate) fn state_dir(&self, global: &Global) -> Result<PathBuf, SettingsError> {
-        global
-            .state_dir
-            .clone()
+        self.state_of(global.state_dir.clone())
+    }
+
+    fn state_of(&self, typed: Option<PathBuf>) -> Result<PathBuf, SettingsError> {
+        typed
             .or_else(|| self.environment.path("STATE_DIR"))
             .or_else(|| self.state_by_key())
             .or_else(|| self.paths.state())

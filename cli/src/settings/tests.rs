@@ -28,7 +28,7 @@ fn settings(yaml: &str, variables: &[(&str, &str)]) -> Settings {
     let environment = Environment::fixed(variables, false);
     let paths = Paths::of(&environment);
     let file = ConfigFile::parse(Path::new("/c/eyas.yaml"), yaml).expect("a valid file");
-    Settings { environment, file, paths, section: "install" }
+    Settings { environment, file, paths, section: "install", typed: Typed::default() }
 }
 
 #[test]
@@ -207,6 +207,7 @@ fn root_gets_system_paths_and_others_their_own() {
         file: ConfigFile::default(),
         paths: Paths::default(),
         section: "install",
+        typed: Typed::default(),
     };
     assert!(matches!(homeless.store(&global()), Err(SettingsError::NoHome { .. })));
 }
@@ -266,7 +267,7 @@ fn falcoctl(yaml: &str, variables: &[(&str, &str)]) -> Settings {
     let environment = Environment::fixed(variables, false).called(Personality::Falcoctl);
     let paths = Paths::of(&environment);
     let file = ConfigFile::parse(Path::new("/c/falcoctl.yaml"), yaml).expect("a valid file");
-    Settings { environment, file, paths, section: "install" }
+    Settings { environment, file, paths, section: "install", typed: Typed::default() }
 }
 
 #[test]

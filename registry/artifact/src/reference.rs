@@ -168,7 +168,9 @@ pub(crate) fn split_digest(text: &str) -> Result<(&str, Option<Digest>), Artifac
 fn check_registry(registry: &str) -> Result<(), String> {
     let (host, port) = split_port(registry)?;
     if let Some(port) = port {
+        // One port has one spelling, or a policy on it could be passed by another.
         let valid = !port.is_empty()
+            && !port.starts_with('0')
             && port.bytes().all(|b| b.is_ascii_digit())
             && port.parse::<u16>().is_ok_and(|number| number != 0);
         if !valid {

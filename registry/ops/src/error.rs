@@ -13,7 +13,7 @@ use eyas_store::StoreError;
 use eyas_trust::{PolicyError, TrustError};
 use thiserror::Error;
 
-use crate::Class;
+use crate::{Class, RefusedArtifact};
 
 /// Why an operation stopped. Nothing that was active before has changed.
 #[derive(Debug, Error)]
@@ -62,6 +62,19 @@ pub enum OpsError {
         newest: String,
         /// Where that is noted.
         note: PathBuf,
+    },
+    /// The note of how new a signed index was cannot be understood.
+    #[error(
+        "whether index `{name}` is older than what was accepted before is not known: the note `{}` is damaged: {why}",
+        note.display()
+    )]
+    SpoiltNote {
+        /// Name of the index.
+        name: String,
+        /// Where it is noted.
+        note: PathBuf,
+        /// What was found and what was expected.
+        why: String,
     },
     /// An index does not answer, or wrongly.
     #[error("index `{name}` cannot be fetched: {source}")]
@@ -166,17 +179,28 @@ pub enum OpsError {
         /// What is pinned.
         pinned: Vec<String>,
     },
-    /// What an earlier generation holds was revoked since.
-    #[error("generation {generation} is not activated, {policy} revokes what is in it: {}", what.join("; "))]
-    RevokedGeneration {
+    /// The policy in force does not accept what an earlier generation holds.
+    #[error(
+        "generation {generation} is not activated, {policy} does not accept what is in it: {}",
+        listed(what)
+    )]
+    RefusedGeneration {
         /// The generation.
         generation: u64,
         /// Where the policy came from.
         policy: String,
-        /// Each artifact, and what of it is revoked.
-        what: Vec<String>,
-        /// The newest other generation in which nothing is.
+        /// Each artifact, and what stands against it.
+        what: Vec<RefusedArtifact>,
+        /// The newest other generation in which nothing does.
         sound: Option<u64>,
+    },
+    /// The policy in force does not accept what damaged files belong to.
+    #[error("nothing is restored, {policy} does not accept what is damaged: {}", listed(what))]
+    RefusedRepair {
+        /// Where the policy came from.
+        policy: String,
+        /// Each artifact, and what stands against it.
+        what: Vec<RefusedArtifact>,
     },
     /// The policy asks for a higher version.
     #[error("{kind} `{name}` has version `{found}`, the policy asks for at least `{minimum}`")]
@@ -345,9 +369,11 @@ impl OpsError {
             | Self::Input { .. }
             | Self::NothingToDo { .. }
             | Self::Typed(_) => Class::Usage,
-            Self::Storage { .. } | Self::Scratch(_) | Self::Stuck { .. } | Self::Split { .. } => {
-                Class::Storage
-            }
+            Self::Storage { .. }
+            | Self::Scratch(_)
+            | Self::SpoiltNote { .. }
+            | Self::Stuck { .. }
+            | Self::Split { .. } => Class::Storage,
             Self::IndexFetch { source, .. } | Self::Registry(source) => of_registry(source),
             Self::IndexContent { source, .. } => of_index(source),
             Self::NameNeedsIndex { class, .. } => *class,
@@ -358,7 +384,8 @@ impl OpsError {
             | Self::NotPinned { .. } => Class::NotFound,
             Self::KindNotAllowed { .. }
             | Self::OlderIndex { .. }
-            | Self::RevokedGeneration { .. }
+            | Self::RefusedGeneration { .. }
+            | Self::RefusedRepair { .. }
             | Self::BelowMinimum { .. }
             | Self::OtherVersion { .. } => Class::Verification,
             Self::Needed { .. }
@@ -446,13 +473,17 @@ impl OpsError {
                  anew, or remove `{}`",
                 note.display()
             )),
-            Self::RevokedGeneration { sound: Some(number), .. } => {
-                Some(format!("nothing in generation {number} is revoked: `--to {number}`"))
+            Self::SpoiltNote { note, .. } => Some(format!(
+                "look that the index is the present one, by its publisher's word, then remove `{}`: the next \
+                 signed index is accepted whatever its age, and noted anew",
+                note.display()
+            )),
+            Self::RefusedGeneration { sound: Some(number), .. } => Some(format!(
+                "all that is in generation {number} is accepted: `--to {number}`"
+            )),
+            Self::RefusedGeneration { what, .. } | Self::RefusedRepair { what, .. } => {
+                Some(remedy(what))
             }
-            Self::RevokedGeneration { sound: None, .. } => Some(
-                "install a version that is not revoked, or take the line out of the policy"
-                    .to_owned(),
-            ),
             Self::BelowMinimum { .. } => Some(
                 "ask for a newer version, or change `minimum-version` of the rule in the policy"
                     .to_owned(),
@@ -471,6 +502,22 @@ impl OpsError {
                 Some("name an address of this machine that is free; port 0 takes any".to_owned())
             }
         }
+    }
+}
+
+fn listed(what: &[RefusedArtifact]) -> String {
+    what.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn remedy(what: &[RefusedArtifact]) -> String {
+    match what.iter().find(|artifact| !artifact.revoked) {
+        None => {
+            "install a version that is not revoked, or take the line out of the policy".to_owned()
+        }
+        Some(RefusedArtifact { pinned, .. }) => format!(
+            "`eyas artifact install {pinned} --allow-downgrade` asks its registry for signatures that are \
+             accepted today; `--no-verify` does without"
+        ),
     }
 }
 

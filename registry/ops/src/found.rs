@@ -43,9 +43,9 @@ pub(crate) async fn find(
     let Context { client, catalog, listener, .. } = *context;
     let (reference, wanted) = (pinned.reference().clone(), pinned.config().clone());
     // On the way while the signatures are, but not looked at before they are known to be good.
-    let description = client.blob_bytes(&reference, &wanted, MAX_CONFIG_BYTES);
-    let description = Box::pin(async { Ok(description.await) });
-    let verification = context.trust.verify(client, catalog, pinned, listener);
+    let description =
+        Box::pin(async { Ok(client.blob_bytes(&reference, &wanted, MAX_CONFIG_BYTES).await) });
+    let verification = Box::pin(context.trust.verify(client, catalog, pinned, listener));
     let (verified, description) = futures_util::future::try_join(verification, description).await?;
     let (config, config_bytes) = read(asked, description?)?;
     check_allowed(kind, &config, asked, options)?;

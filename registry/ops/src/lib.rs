@@ -63,7 +63,7 @@ pub use push::{
 };
 pub use receipts::{Receipt, Receipts};
 pub use repair::{Watch, repair};
-pub use rollback::{RevokedArtifact, RollbackOptions, RolledBack, reload, revoked, rollback};
+pub use rollback::{RefusedArtifact, RollbackOptions, RolledBack, refused, reload, rollback};
 pub use select::MAX_ARTIFACTS;
 pub use sensor::{Activation, InForce, Offer, Presence, Sensor, Unreachable, Verdict};
 pub use serve::{Guarded, prepare_layout, serve};

@@ -4,8 +4,10 @@
 //! Owns the look at everything that is installed, which writes nothing while all is well.
 
 use eyas_store::{Finding, Seen, Store};
+use eyas_trust::Recheck;
 
 use crate::flat::Flat;
+use crate::rollback::refused_artifact;
 use crate::transaction::LOCK_PATIENCE;
 use crate::{Event, FlatTargets, Listener, OpsError};
 
@@ -56,16 +58,32 @@ impl Watch {
     }
 }
 
-/// Restores everything that is not as it was installed, or only says what that is.
+/// Restores everything that is not as it was installed, or only says what that is. Fails when the policy
+/// does not accept any more what a damaged file belongs to.
 pub fn repair(
     store: &Store,
     flat: Option<&FlatTargets>,
+    policy: &Recheck,
     listener: &dyn Listener,
     dry_run: bool,
 ) -> Result<Vec<Finding>, OpsError> {
     let mut watch = Watch::default();
+    let findings = watch.findings(store, &Flat::of(store, flat, listener)?)?;
+    hold_to_policy(store, &findings, policy)?;
     if dry_run {
-        return watch.findings(store, &Flat::of(store, flat, listener)?);
+        return Ok(findings);
     }
     watch.restore(store, flat, listener)
+}
+
+/// What somebody took away because it must not run does not come back by itself.
+fn hold_to_policy(store: &Store, findings: &[Finding], policy: &Recheck) -> Result<(), OpsError> {
+    let active = store.current()?;
+    let entries = active.iter().flat_map(|active| &active.entries);
+    let damaged = entries.filter(|entry| findings.iter().any(|found| found.name == entry.name));
+    let what: Vec<_> = damaged.filter_map(|entry| refused_artifact(entry, policy)).collect();
+    if what.is_empty() {
+        return Ok(());
+    }
+    Err(OpsError::RefusedRepair { policy: policy.origin().to_owned(), what })
 }

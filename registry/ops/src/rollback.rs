@@ -4,7 +4,7 @@ use std::fmt;
 
 use eyas_artifact::{Entry, Generation, Version};
 use eyas_store::{HistoryEntry, LockedStore, Store};
-use eyas_trust::Revocations;
+use eyas_trust::{Judgement, Recheck};
 use serde::Serialize;
 
 use crate::flat::Flat;
@@ -25,8 +25,8 @@ pub struct RolledBack {
 /// How a rollback is to be done.
 #[derive(Debug, Clone, Default)]
 pub struct RollbackOptions {
-    /// What must not become active again.
-    pub revocations: Revocations,
+    /// What decides whether something may become active again.
+    pub policy: Recheck,
     /// The generation to go to; the one before when there is none.
     pub to: Option<u64>,
     /// Whether a sensor must confirm.
@@ -46,7 +46,7 @@ pub fn rollback(
     let from = store.current_number()?;
     let number = options.to.map_or_else(|| store.previous(), Ok)?;
     let target = store.generation(number)?;
-    hold_to_revocations(store, &target, from, &options.revocations)?;
+    hold_to_policy(store, &target, from, &options.policy, listener)?;
     if options.dry_run {
         return Ok(RolledBack { from, to: target, confirmation: None });
     }
@@ -71,53 +71,76 @@ pub fn rollback(
     Ok(RolledBack { from, to: generation, confirmation: Some(confirmation) })
 }
 
-/// An artifact of a generation of which something was revoked after it was accepted.
+/// An artifact of a generation that a policy does not accept any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RevokedArtifact {
+pub struct RefusedArtifact {
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: Version,
-    /// What of it is revoked, with the reason that the policy gives.
+    /// What stands against it, with the reason or the rule's place.
     pub why: String,
+    /// Whether something of it is revoked; else a rule does not accept it.
+    #[serde(skip)]
+    pub revoked: bool,
+    /// Where it is from, by digest.
+    #[serde(skip)]
+    pub pinned: String,
 }
 
-impl fmt::Display for RevokedArtifact {
+impl fmt::Display for RefusedArtifact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}, {}", self.name, self.version, self.why)
     }
 }
 
-/// What is in a generation that a policy has revoked since.
-pub fn revoked(generation: &Generation, revocations: &Revocations) -> Vec<RevokedArtifact> {
-    let of = |entry: &Entry| {
-        let why = revocations.of(entry)?;
-        Some(RevokedArtifact { name: entry.name.clone(), version: entry.version.clone(), why })
-    };
-    generation.entries.iter().filter_map(of).collect()
+/// What is in a generation that a policy does not accept any more, as far as its record tells.
+pub fn refused(generation: &Generation, policy: &Recheck) -> Vec<RefusedArtifact> {
+    generation.entries.iter().filter_map(|entry| refused_artifact(entry, policy)).collect()
 }
 
-/// What was accepted once may have been revoked since.
-fn hold_to_revocations(
+pub(crate) fn refused_artifact(entry: &Entry, policy: &Recheck) -> Option<RefusedArtifact> {
+    let (why, revoked) = match policy.judge(entry) {
+        Judgement::Accepted | Judgement::Doubted(_) => return None,
+        Judgement::NotAccepted(why) => (why, false),
+        Judgement::Revoked(why) => (why, true),
+    };
+    let (name, version) = (entry.name.clone(), entry.version.clone());
+    let without_digest = entry.reference.split('@').next().unwrap_or_default();
+    let pinned = format!("{without_digest}@{}", entry.root_digest);
+    Some(RefusedArtifact { name, version, why, revoked, pinned })
+}
+
+/// What was accepted once need not be any more.
+fn hold_to_policy(
     store: &Store,
     target: &Generation,
     from: Option<u64>,
-    revocations: &Revocations,
+    policy: &Recheck,
+    listener: &dyn Listener,
 ) -> Result<(), OpsError> {
-    let what = revoked(target, revocations);
+    let what = refused(target, policy);
     if what.is_empty() {
+        for entry in &target.entries {
+            if let Judgement::Doubted(why) = policy.judge(entry) {
+                let (name, version) = (&entry.name, &entry.version);
+                listener.tell(&Event::Warning(&format!(
+                    "whether {name} {version} is still accepted is not known: {why}"
+                )));
+            }
+        }
         return Ok(());
     }
     let usable = |entry: &HistoryEntry| entry.refused.as_ref().is_none_or(|refused| refused.left);
     let others = store.history()?.into_iter().filter(usable).map(|entry| entry.generation);
     let sound = others
         .filter(|other| Some(other.number) != from && other.number != target.number)
-        .filter(|other| revoked(other, revocations).is_empty())
+        .filter(|other| refused(other, policy).is_empty())
         .max_by_key(|other| other.number);
-    Err(OpsError::RevokedGeneration {
+    Err(OpsError::RefusedGeneration {
         generation: target.number,
-        policy: revocations.origin().to_owned(),
-        what: what.iter().map(ToString::to_string).collect(),
+        policy: policy.origin().to_owned(),
+        what,
         sound: sound.map(|generation| generation.number),
     })
 }

@@ -12,6 +12,7 @@
 //!       current -> generations/<N>                   replaced by rename
 //!       pending                                      the activation that has begun and not ended
 //!       flat.json                                    plain directories that follow the active one
+//!       indexes/<hex>.json                           when the newest signed index of an address was signed
 //!       checks.json                                  how the last checks for updates went
 //!       pins.json                                    names that must not be moved
 //!       lock                                         held by the one process that writes
@@ -34,6 +35,7 @@ mod extract;
 mod flat;
 mod generations;
 mod history;
+mod index_notes;
 mod intake;
 mod integrity;
 mod lock;

@@ -63,6 +63,11 @@ impl Paths {
         self.root.join("current")
     }
 
+    /// Notes about indexes, one for each address.
+    pub(crate) fn index_notes(&self) -> PathBuf {
+        self.root.join("indexes")
+    }
+
     /// Names the generation whose activation has begun and not ended.
     pub(crate) fn pending(&self) -> PathBuf {
         self.root.join("pending")

@@ -17,13 +17,10 @@ use sigstore_crypto::{KeyAlgorithm, Keyring};
 use sigstore_types::{DerCertificate, DerPublicKey};
 
 use crate::explain::{Check, Step};
+use crate::reentry::{self, StatementEntry};
 
 /// Name of the kind.
 const KIND: (&str, &str) = ("dsse", "0.0.2");
-
-/// A kind that is not verified: it binds an envelope by the hash of the bytes that the log was sent,
-/// which bundles do not keep.
-const OLD_STATEMENT: (&str, &str) = ("intoto", "0.0.1");
 
 /// A bundle with every log entry that it carries.
 #[derive(Debug)]
@@ -32,6 +29,9 @@ pub(crate) struct WholeBundle {
     pub(crate) bundle: Bundle,
     /// The entries of this module's kind.
     pub(crate) envelopes: Vec<EnvelopeEntry>,
+    /// The entry of a statement that was kept with its envelope's bytes, where it is of the kind that
+    /// needs these.
+    pub(crate) statement: Option<StatementEntry>,
     /// Why what came along to vouch for a key's signature is not there.
     pub(crate) set_aside: Option<Check>,
 }
@@ -64,7 +64,7 @@ impl Kind {
     }
 
     fn is_old_statement(&self) -> bool {
-        (self.kind.as_str(), self.version.as_str()) == OLD_STATEMENT
+        (self.kind.as_str(), self.version.as_str()) == reentry::KIND
     }
 }
 
@@ -156,14 +156,19 @@ impl WholeBundle {
         let kinds = serde_json::from_str::<Kinds>(text);
         let kinds = kinds.map(|kinds| kinds.verification_material.tlog_entries).unwrap_or_default();
         if kinds.iter().any(|entry| entry.kind_version.is_old_statement()) {
-            let (kind, version) = OLD_STATEMENT;
+            let (kind, version) = reentry::KIND;
             return Err(refused(format!(
-                "the log entry is of kind `{kind}` {version}, which is not verified; attest with \
-                 `--rekor-entry-type dsse`"
+                "the log entry is of kind `{kind}` {version}, which vouches for nothing but a statement that is kept \
+                 byte for byte; attest with `--rekor-entry-type dsse`"
             )));
         }
         if !kinds.iter().any(|entry| entry.kind_version.is_ours()) {
-            return Ok(Self { bundle: read(text)?, envelopes: Vec::new(), set_aside: None });
+            return Ok(Self {
+                bundle: read(text)?,
+                envelopes: Vec::new(),
+                statement: None,
+                set_aside: None,
+            });
         }
         let mut json: Value = serde_json::from_str(text).map_err(|error| malformed(&error))?;
         let entries = json
@@ -181,12 +186,13 @@ impl WholeBundle {
             *left = others.into();
         }
         let envelopes = ours.into_iter().map(EnvelopeEntry::read).collect::<Result<_, _>>()?;
-        Ok(Self { bundle: read(&json.to_string())?, envelopes, set_aside: None })
+        Ok(Self { bundle: read(&json.to_string())?, envelopes, statement: None, set_aside: None })
     }
 
     /// How many log entries there are.
     pub(crate) fn entries(&self) -> usize {
-        self.known_entries().saturating_add(self.envelopes.len())
+        let others = self.envelopes.len().saturating_add(usize::from(self.statement.is_some()));
+        self.known_entries().saturating_add(others)
     }
 
     /// How many of them the library reads.

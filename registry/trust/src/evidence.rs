@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use eyas_artifact::Digest;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sigstore::types::bundle::VerificationMaterialContent;
 
 use crate::entry::WholeBundle;
 use crate::explain::{Check, Step};
+use crate::reentry::{self, StatementEntry};
 
 /// Most candidates that are looked at for one digest.
 pub const MAX_CANDIDATES: usize = 64;
@@ -175,7 +177,7 @@ pub(crate) fn classic_as_bundle(
     payload: &[u8],
     annotations: &BTreeMap<String, String>,
 ) -> Result<WholeBundle, Check> {
-    let digest = eyas_artifact::Digest::sha256(payload);
+    let digest = Digest::sha256(payload);
     let bundle = json!({
         "mediaType": CLASSIC_BUNDLE,
         "verificationMaterial": material(annotations)?,
@@ -192,6 +194,7 @@ pub(crate) fn statement_as_bundle(
     envelope: &[u8],
     annotations: &BTreeMap<String, String>,
 ) -> Result<WholeBundle, Check> {
+    let kept = Digest::sha256(envelope);
     let envelope: Value = serde_json::from_slice(envelope)
         .map_err(|error| Check::new(Step::Format, format!("the envelope is malformed: {error}")))?;
     let with = |material: Value| {
@@ -202,14 +205,40 @@ pub(crate) fn statement_as_bundle(
         });
         parse_bundle(bundle.to_string().as_bytes())
     };
+    let whole = |annotations: &BTreeMap<String, String>| {
+        let Some(statement) = statement_entry(annotations, kept)? else {
+            return with(material(annotations)?);
+        };
+        let mut others = annotations.clone();
+        others.remove(LOG_ENTRY);
+        let bundle = with(material(&others)?)?;
+        Ok(WholeBundle { statement: Some(statement), ..bundle })
+    };
     // Without a certificate only the key counts, and broken extras are not needed.
-    material(annotations).and_then(with).or_else(|check| {
+    whole(annotations).or_else(|check| {
         if has_certificate(annotations) {
             return Err(check);
         }
         with(material(&BTreeMap::new())?)
             .map(|bundle| WholeBundle { set_aside: Some(check), ..bundle })
     })
+}
+
+/// The log entry of a statement, where it is of the kind that is about the envelope's bytes.
+fn statement_entry(
+    annotations: &BTreeMap<String, String>,
+    envelope: Digest,
+) -> Result<Option<StatementEntry>, Check> {
+    let Some(text) = annotations.get(LOG_ENTRY) else { return Ok(None) };
+    let KeptEntry { entry, body, kind, log_id } = kept_entry(text)?;
+    if (kind.kind.as_str(), kind.api_version.as_str()) != reentry::KIND {
+        return Ok(None);
+    }
+    let promise = STANDARD.decode(&entry.signed_entry_timestamp).map_err(|error| {
+        Check::new(Step::TransparencyLog, format!("the log's promise is not base64: {error}"))
+    })?;
+    let LogPayload { integrated_time, log_index, .. } = entry.payload;
+    Ok(Some(StatementEntry { body, integrated_time, log_index, log_id, promise, envelope }))
 }
 
 /// What vouches for a classic signature, as a bundle has it.
@@ -245,7 +274,15 @@ fn certificates(annotations: &BTreeMap<String, String>) -> Result<Vec<Value>, Ch
     Ok(chain.iter().map(raw).collect())
 }
 
-fn log_entry(text: &str) -> Result<Value, Check> {
+/// A log entry, and what its parts are.
+struct KeptEntry {
+    entry: LogEntry,
+    body: Vec<u8>,
+    kind: EntryKind,
+    log_id: Vec<u8>,
+}
+
+fn kept_entry(text: &str) -> Result<KeptEntry, Check> {
     let malformed =
         |detail: String| Check::new(Step::TransparencyLog, format!("the log entry {detail}"));
     let entry: LogEntry =
@@ -257,6 +294,11 @@ fn log_entry(text: &str) -> Result<Value, Check> {
         .map_err(|error| malformed(format!("body is malformed: {error}")))?;
     let log_id = hex::decode(&entry.payload.log_id)
         .map_err(|error| malformed(format!("log id is not hexadecimal: {error}")))?;
+    Ok(KeptEntry { entry, body, kind, log_id })
+}
+
+fn log_entry(text: &str) -> Result<Value, Check> {
+    let KeptEntry { entry, kind, log_id, .. } = kept_entry(text)?;
     Ok(json!({
         "logIndex": entry.payload.log_index.to_string(),
         "logId": { "keyId": STANDARD.encode(log_id) },
@@ -335,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_a_kind_that_is_not_verified_vouch_for_nobody() {
+    fn what_is_about_an_envelope_s_bytes_vouches_for_kept_statements_alone() {
         let envelope = json!({
             "payload": STANDARD.encode("{}"),
             "payloadType": "application/vnd.in-toto+json",
@@ -343,28 +385,19 @@ mod tests {
         });
         let envelope = envelope.to_string().into_bytes();
         let mut found = logged_as("intoto", "0.0.1");
-        // By key it is as if there were none; where one is required, the refusal says why there is none.
         let by_key = statement_as_bundle(&envelope, &found).unwrap();
-        assert_eq!(by_key.entries(), 0);
-        let key = crate::SigningKey::generate().unwrap().public().clone();
-        let artifact = sigstore::types::Artifact::from_blob(b"{}");
-        let roots = crate::roots::Roots::prepare(&[]).unwrap();
-        let check = crate::keyless::prove_logged(&key, &by_key, &artifact, &roots).unwrap_err();
+        assert_eq!((by_key.entries(), by_key.known_entries()), (1, 0));
+        let entry = by_key.statement.as_ref().unwrap();
+        assert_eq!(entry.envelope, Digest::sha256(&envelope), "as it is, not as it could be");
+        // Not for a signature, nor for a bundle, which has no such bytes.
+        found.insert(SIGNATURE.to_owned(), "eHk=".to_owned());
+        let check = classic_as_bundle(b"payload", &found).unwrap_err();
         assert_eq!(check.step, Step::TransparencyLog);
         assert!(check.detail.contains("`intoto` 0.0.1"), "{check}");
-        // An identity is nobody without its entry.
-        found.insert(
-            CERTIFICATE.to_owned(),
-            pem::encode(&pem::Pem::new("CERTIFICATE", vec![0x30, 0x00])),
-        );
-        let check = statement_as_bundle(&envelope, &found).unwrap_err();
-        assert_eq!(check.step, Step::TransparencyLog);
         assert!(check.detail.contains("--rekor-entry-type dsse"), "{check}");
-        // Its successor is read.
-        assert_eq!(
-            statement_as_bundle(&envelope, &logged_as("intoto", "0.0.2")).unwrap().entries(),
-            1
-        );
+        // Its successor has the envelope in it.
+        let later = statement_as_bundle(&envelope, &logged_as("intoto", "0.0.2")).unwrap();
+        assert!(later.statement.is_none() && later.known_entries() == 1);
     }
 
     #[test]

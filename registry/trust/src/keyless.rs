@@ -62,6 +62,12 @@ fn certified(
     artifact: &Artifact<'_>,
     root: &Prepared,
 ) -> Result<Facts, Check> {
+    if let Some(entry) = &bundle.statement {
+        let asked = entry.hold(&bundle.bundle, root, None)?;
+        let policy = VerificationPolicy::any_identity();
+        let result = asked.verifier.verify(artifact.clone(), &asked.bundle, &policy);
+        return facts(&result.map_err(|error| failed(&error))?, bundle, root);
+    }
     let mut policy = VerificationPolicy::any_identity();
     // Where the library has entries it proves them; with none it would refuse.
     if bundle.is_by_envelopes_only() {
@@ -109,6 +115,13 @@ fn logged(
     artifact: &Artifact<'_>,
     root: &Prepared,
 ) -> Result<Option<String>, Check> {
+    if let Some(entry) = &bundle.statement {
+        let asked = entry.hold(&bundle.bundle, root, Some(key.der()))?;
+        let policy = PublicKeyVerificationPolicy::new(key.der().clone());
+        let result = asked.verifier.verify(artifact.clone(), &asked.bundle, &policy);
+        result.map_err(|error| failed(&error))?;
+        return Ok(Some(asked.time.to_string()));
+    }
     let only_ours = bundle.is_by_envelopes_only();
     let time = if only_ours && !bundle.is_stamped() {
         // The library wants an entry or a stamp of any bundle.

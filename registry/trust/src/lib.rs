@@ -15,6 +15,7 @@ mod fingerprint;
 mod key;
 mod keyless;
 mod policy;
+mod reentry;
 mod refresh;
 mod roots;
 pub mod sign;
@@ -34,8 +35,8 @@ pub use evidence::{Candidate, Content, MAX_BUNDLE_BYTES, MAX_CANDIDATES};
 pub use explain::{Attempt, Check, Explanation, Step};
 pub use key::{COMMAND_PATIENCE, CommandKey, MAX_KEY_BYTES, PublicKey, SigningKey};
 pub use policy::{
-    ACCEPT_UNSIGNED, CosignSection, IndexRule, KeySource, MAX_PATTERN_BYTES, MAX_POLICY_BYTES,
-    Matcher, Pattern, Policy, Revocations, Rule, SystemKeys,
+    ACCEPT_UNSIGNED, CosignSection, IndexRule, Judgement, KeySource, MAX_PATTERN_BYTES,
+    MAX_POLICY_BYTES, Matcher, Pattern, Policy, Recheck, Rule, SystemKeys,
 };
 pub use refresh::{KeptRoot, RootKeeper, RootRepository};
 pub use roots::{MAX_ROOT_BYTES, RootSource, Roots};

@@ -88,6 +88,7 @@ pub(crate) struct Prepared {
     pub(crate) verifier: sigstore::Verifier,
     /// Its transparency logs, for the entries that the verifier does not read.
     pub(crate) logs: sigstore_crypto::Keyring,
+    pub(crate) root: TrustedRoot,
 }
 
 impl Roots {
@@ -99,7 +100,7 @@ impl Roots {
                 sigstore::Verifier::new(&root).map_err(|error| source.failed(error.to_string()))?;
             let logs = root.rekor_keys().map_err(|error| source.failed(error.to_string()))?;
             let stem = source.stem().unwrap_or_default().to_owned();
-            Ok(Prepared { name: source.name().to_owned(), stem, verifier, logs })
+            Ok(Prepared { name: source.name().to_owned(), stem, verifier, logs, root })
         };
         Ok(Self { prepared: sources.iter().map(prepare).collect::<Result<_, TrustError>>()? })
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::evidence::{Candidate, MAX_CANDIDATES};
 use crate::examine::{Examined, Question, examine};
 use crate::explain::{Check, Explanation, Step};
-use crate::policy::{Attestation, Authority, Basis, Policy, Rule};
+use crate::policy::{Attestation, Authority, Basis, Pattern, Policy, Rule};
 use crate::roots::Roots;
 use crate::statement::SIGNED_PREDICATE;
 use crate::verified::Decision;
@@ -66,11 +66,7 @@ impl Verifier {
     }
 
     /// Fails when `digest` is revoked, whatever a rule says of `repository`.
-    pub(crate) fn hold_to_revocations(
-        &self,
-        repository: &str,
-        digest: &Digest,
-    ) -> Result<(), TrustError> {
+    pub fn hold_to_revocations(&self, repository: &str, digest: &Digest) -> Result<(), TrustError> {
         match self.policy.revoked().digests.get(digest) {
             None => Ok(()),
             Some(reason) => Err(TrustError::Revoked {
@@ -158,6 +154,22 @@ impl Verifier {
         let attestations = Vec::new();
         let (minimum_version, rule_cases) = (None, false);
         Ok(Some(Decision { signers, attestations, explanation, minimum_version, rule_cases }))
+    }
+
+    /// The same policy, deciding about the artifact that an index in a registry is by the rule about this
+    /// index. `None` when the policy says nothing about it.
+    pub fn for_index_at(
+        &self,
+        reference: &Reference,
+        address: &str,
+        name: &str,
+    ) -> Result<Option<Self>, TrustError> {
+        let Some(index) = self.policy.rule_for_index(address, name) else { return Ok(None) };
+        let pattern = Pattern::exactly(&reference.locator());
+        let rule = Rule { pattern, ..index.rule.clone() };
+        let mut policy = self.policy.clone();
+        policy.push_front(rule);
+        Self::new(policy).map(Some)
     }
 
     fn explanation(&self, rule: &Rule, case: &Case<'_>) -> Explanation {

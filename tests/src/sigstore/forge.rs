@@ -14,7 +14,7 @@ use super::authority::{Authority, Order, self_signed};
 use super::key::Key;
 use super::log::Generation;
 pub use super::recipe::{Fault, IDENTITY, ISSUER, Recipe};
-use super::services::{envelope_body, envelope_record, record_body};
+use super::services::{envelope_body, envelope_record, record_body, statement_body};
 use super::{Parts, Stamper};
 
 /// More proofs than a bundle may have.
@@ -112,7 +112,11 @@ impl Forge<'_> {
     fn classic_statement(&self, digest: &Digest, certified: bool) -> Forged {
         let (envelope, signed) = self.envelope(digest, certified);
         let annotations = self.annotations(&signed);
-        Forged::Statement { envelope: envelope.to_string().into_bytes(), annotations }
+        let mut envelope = envelope.to_string();
+        if self.has(Fault::RespeltEnvelope) {
+            envelope.push('\n');
+        }
+        Forged::Statement { envelope: envelope.into_bytes(), annotations }
     }
 
     fn bundle(&self, digest: &Digest, certified: bool) -> Forged {
@@ -342,6 +346,9 @@ impl Forge<'_> {
                 "signature": { "content": STANDARD.encode(signature), "verifier": verifier },
             }));
         }
+        if !envelope.is_empty() && self.recipe.hash_entered {
+            return self.hashed(envelope, &verifier);
+        }
         if !envelope.is_empty() {
             return envelope_body(envelope, &verifier).expect("an envelope");
         }
@@ -356,6 +363,29 @@ impl Forge<'_> {
                 },
             },
         })
+    }
+
+    /// What the first generation enters for an envelope's hash, with what is wrong about it.
+    fn hashed(&self, envelope: &str, verifier: &str) -> Value {
+        let mut body = statement_body(envelope, verifier).expect("an envelope");
+        let spec = &mut body["spec"];
+        for fault in &self.recipe.faults {
+            let zeros = || Value::from("0".repeat(64));
+            match fault {
+                Fault::OtherPayloadEntered => spec["content"]["payloadHash"]["value"] = zeros(),
+                Fault::OtherSignatureEntered => spec["content"]["hash"]["value"] = zeros(),
+                Fault::NoEnvelopeEntered => drop_fields(&mut spec["content"], &["hash"]),
+                Fault::OtherVerifierEntered => {
+                    spec["publicKey"] = STANDARD.encode(self.certificate().pem()).into();
+                }
+                Fault::KeyEntered => {
+                    spec["publicKey"] = STANDARD.encode(self.key.public_pem()).into();
+                }
+                Fault::UnknownFieldEntered => spec["surplus"] = true.into(),
+                _ => {}
+            }
+        }
+        body
     }
 
     /// What the second generation enters for an envelope, with what is wrong about it.

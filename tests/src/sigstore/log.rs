@@ -29,6 +29,8 @@ pub struct Log {
     generation: Generation,
     witness: Key,
     leaves: Vec<[u8; 32]>,
+    /// Kind and version of each document that was entered.
+    pub kinds: Vec<String>,
 }
 
 impl Log {
@@ -36,7 +38,7 @@ impl Log {
     pub fn new(origin: &str, generation: Generation) -> Self {
         let leaves = (0..5_u8).map(|number| leaf(&[number])).collect();
         let (key, witness) = (Key::generate(), Key::generate());
-        Self { origin: origin.to_owned(), key, generation, witness, leaves }
+        Self { origin: origin.to_owned(), key, generation, witness, leaves, kinds: Vec::new() }
     }
 
     /// The same entries and name under another key, for whoever poses as the log.
@@ -48,6 +50,7 @@ impl Log {
             generation: self.generation,
             witness: Key::generate(),
             leaves: self.leaves.clone(),
+            kinds: Vec::new(),
         }
     }
 
@@ -55,6 +58,8 @@ impl Log {
     pub fn enter(&mut self, body: &Value, at: Timestamp) -> Value {
         let bytes = body.to_string().into_bytes();
         self.leaves.push(leaf(&bytes));
+        let said = |field: &str| body[field].as_str().unwrap_or_default();
+        self.kinds.push(format!("{} {}", said("kind"), said("apiVersion")));
         // Another one after it, so that the path has both sides.
         let index = self.leaves.len() - 1;
         self.leaves.push(leaf(b"another"));

@@ -37,6 +37,8 @@ pub struct Recipe {
     pub log: u8,
     /// Whether the second generation is asked to enter the envelope, not only the hash of what is signed.
     pub envelope_entered: bool,
+    /// Whether the first generation is asked to enter the hash of the envelope alone.
+    pub hash_entered: bool,
     /// Whether a time stamp is included.
     pub stamped: bool,
     /// How long ago the certificate began.
@@ -64,6 +66,7 @@ impl Default for Recipe {
             payload_type: IN_TOTO.into(),
             log: 1,
             envelope_entered: false,
+            hash_entered: false,
             stamped: false,
             certified_minutes_ago: 5,
             logged_minutes_ago: 4,
@@ -126,6 +129,10 @@ pub enum Fault {
     OtherPayloadEntered,
     /// The entry is about another signature of the same envelope.
     OtherSignatureEntered,
+    /// The entry does not name the envelope, only its payload.
+    NoEnvelopeEntered,
+    /// The envelope is spelt otherwise than it was entered, and means the same.
+    RespeltEnvelope,
     /// The entry names another key or certificate than the bundle's.
     OtherVerifierEntered,
     /// The entry names a key where the bundle brings a certificate.

@@ -162,6 +162,21 @@ pub(super) fn envelope_body(envelope: &str, verifier: &str) -> Result<Value, Str
     }))
 }
 
+/// What the first generation enters for an envelope of the kind that names its hash only.
+pub(super) fn statement_body(envelope: &str, verifier: &str) -> Result<Value, String> {
+    let parsed: Value = serde_json::from_str(envelope).map_err(|error| error.to_string())?;
+    let payload = parsed["payload"].as_str().unwrap_or_default();
+    let payload = STANDARD.decode(payload).map_err(|error| error.to_string())?;
+    Ok(json!({
+        "apiVersion": "0.0.1",
+        "kind": "intoto",
+        "spec": {
+            "content": { "hash": hash(envelope.as_bytes()), "payloadHash": hash(&payload) },
+            "publicKey": verifier,
+        },
+    }))
+}
+
 fn enter_first(parts: &Parts, request: &Request) -> Done {
     let proposed = read(request)?;
     let body = if proposed["kind"] == "dsse" {
@@ -169,6 +184,10 @@ fn enter_first(parts: &Parts, request: &Request) -> Done {
         let envelope = content["envelope"].as_str().unwrap_or_default();
         envelope_body(envelope, content["verifiers"][0].as_str().unwrap_or_default())
             .map_err(wrong)?
+    } else if proposed["kind"] == "intoto" && proposed["apiVersion"] == "0.0.1" {
+        let spec = &proposed["spec"];
+        let envelope = spec["content"]["envelope"].as_str().unwrap_or_default();
+        statement_body(envelope, spec["publicKey"].as_str().unwrap_or_default()).map_err(wrong)?
     } else if proposed["kind"] == "hashedrekord" {
         proposed
     } else {

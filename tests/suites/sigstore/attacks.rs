@@ -123,6 +123,24 @@ fn every_attack_is_refused_at_its_step_and_changes_nothing() {
     assert!(failures.is_empty(), "{} attacks:\n{}", failures.len(), failures.join("\n\n"));
 }
 
+#[test]
+fn a_statement_that_is_entered_by_its_hash_counts_when_nothing_is_wrong_with_it() {
+    let folder = workspace_root().join("tests/suites/sigstore/attacks");
+    let ground = Ground { sigstore: Sigstore::start(), registry: Registry::embedded() };
+    for name in ["hashed-statement-broken-signature", "hashed-statement-by-key-forged-log"] {
+        let text = fs::read_to_string(folder.join(name).join("case.yaml")).expect("a case");
+        let mut case: Case = serde_saphyr::from_str(&text).expect("a case");
+        case.attached.iter_mut().for_each(|attached| attached.recipe.faults.clear());
+        let site = Site::new();
+        let root = ground.sigstore.trusted_root().to_string();
+        fs::write(site.path("root.json"), root).expect("root");
+        let repository = format!("honest/{name}");
+        let honest = ground.publish(&site, &repository, "1.0.0", "1.0.0");
+        let asked = ground.prepare(&site, &repository, &case, &honest);
+        site.install(&[&asked]).expect_code(0);
+    }
+}
+
 impl Ground {
     fn attack(&self, name: &str, path: &Path) -> Result<(), String> {
         let text = fs::read_to_string(path.join("case.yaml")).map_err(|error| error.to_string())?;

@@ -268,6 +268,53 @@ fn statements_of_cosign_are_read_in_both_forms() {
     });
 }
 
+#[test]
+fn statements_that_cosign_2_enters_by_hash_are_read() {
+    each("sigstore::cosign::by_hash", |cosign| {
+        const REVIEW: &str = "https://corp.example/review/v1";
+        // Its successor knows no other kind than `dsse`.
+        if cosign.name != "cosign2" {
+            return;
+        }
+        let site = &cosign.stage.site;
+        site.keygen("stranger");
+        cosign.run(&["generate-key-pair"]).expect_code(0);
+        fs::write(site.path("review.json"), r#"{"result":"passed"}"#).expect("written");
+        let url = cosign.stage.sigstore.url();
+        let token = cosign.stage.token(&honest());
+        let key = "{key: {file: cosign.pub}}";
+        let logged = "{key: {file: cosign.pub, transparency-log: required}}";
+        let stranger = "{key: {file: stranger.pub}}";
+        let by_key = ["--key", "cosign.key", "--use-signing-config=false"];
+        let unlogged = [&by_key[..], &["--tlog-upload=false"]].concat();
+        let in_log = [&by_key[..], &["--rekor-url", &url]].concat();
+        let services = ["--fulcio-url", &url, "--rekor-url", &url, "--use-signing-config=false"];
+        let as_identity = [&services[..], &["--identity-token", token]].concat();
+        let identity = honest_signer();
+        for (name, by, author, others) in [
+            ("hashed-by-key", &in_log, logged, [stranger, &identity]),
+            ("hashed-by-identity", &as_identity, identity.as_str(), [key, stranger]),
+        ] {
+            let reference = cosign.push(name, false);
+            cosign.sign(&reference, true, &unlogged);
+            let attest =
+                ["attest", "--yes", "--allow-http-registry", form(false), "--type", REVIEW];
+            let kind = ["--rekor-entry-type", "intoto", "--predicate", "review.json", &reference];
+            cosign.run(&[&attest[..], by, &kind].concat()).expect_code(0);
+            let parts = cosign.stage.sigstore.parts();
+            let entered = parts.log(Generation::First).kinds.last().cloned();
+            assert_eq!(entered.as_deref(), Some("intoto 0.0.1"));
+            let missing = ["no accepted statement of type", REVIEW];
+            for other in others {
+                with_statement(cosign, key, other, REVIEW);
+                site.install(&[&reference]).expect_code(VERIFICATION).expect_stderr(&missing);
+            }
+            with_statement(cosign, key, author, REVIEW);
+            site.install(&[&reference]).expect_code(0);
+        }
+    });
+}
+
 fn honest_signer() -> String {
     format!("{{keyless: {{issuer: '{ISSUER}', identity: '{IDENTITY}'}}}}")
 }

@@ -10,6 +10,7 @@ mod attacks;
 mod cosign;
 mod cost;
 mod indexes;
+mod rechecked;
 mod revoked;
 mod signing;
 mod stage;

@@ -90,6 +90,8 @@ fn limits_hold_at_their_edge() {
     assert!(format!("host/a:{}", "t".repeat(128)).parse::<Reference>().is_ok());
     assert!(format!("host/{}", "a".repeat(250)).parse::<Reference>().is_ok());
     assert!("host:65535/a".parse::<Reference>().is_ok());
+    // A policy on `host:443` is not passed by another spelling.
+    assert!("host:0443/a".parse::<Reference>().is_err());
 }
 
 #[test]

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use eyas_artifact::Digest;
+use eyas_store::Store;
 
 use super::{IndexBook, IndexSource, LIMIT};
 use crate::OpsError;
 
 /// Largest note beside a copy that is read, in bytes.
-pub(super) const MAX_NOTE_BYTES: u64 = 4096;
+const MAX_NOTE_BYTES: u64 = 4096;
 
 /// A copy of an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +26,13 @@ pub struct Copy {
     pub tag: Option<String>,
 }
 
-/// A directory of copies, or none.
+/// A directory of copies, or none, and what must not be lost with them.
 #[derive(Debug, Clone, Default)]
 pub struct Copies {
     dir: Option<PathBuf>,
     manner: Manner,
+    /// Where it is noted how new signed indexes were.
+    pub(super) notes: Option<Store>,
 }
 
 /// When a copy is made, and when it counts.
@@ -46,13 +49,20 @@ enum Manner {
 impl Copies {
     /// Copies in `dir`, which is made when the first one is kept; none without a directory.
     pub fn new(dir: Option<PathBuf>) -> Self {
-        Self { dir, manner: Manner::StandIn }
+        Self { dir, ..Self::default() }
     }
 
     /// Copies in `dir` under the names of the indexes in `book`, made by command alone.
     pub fn by_command(dir: Option<PathBuf>, book: &IndexBook) -> Self {
         let added = book.iter().map(|added| (added.name.clone(), added.url.clone())).collect();
-        Self { dir, manner: Manner::ByCommand(added) }
+        Self { dir, manner: Manner::ByCommand(added), notes: None }
+    }
+
+    /// The same, noting in `store` when signed indexes were signed. A directory of copies is a cache, which
+    /// may be cleared; what keeps older indexes out may not.
+    #[must_use]
+    pub fn remembering(self, store: Store) -> Self {
+        Self { notes: Some(store), ..self }
     }
 
     /// Whether a copy is made whenever an index is fetched.
@@ -133,9 +143,8 @@ impl Copies {
         Some(self.dir.as_ref()?.join("indexes").join(name))
     }
 
-    /// Where the newest signing time of an index is noted, by its address whatever the copy is called.
-    /// A path counts as what it leads to from everywhere: `index.yaml` is not one file.
-    pub(super) fn newest_path(&self, source: &IndexSource) -> Option<PathBuf> {
+    /// Where earlier versions noted the newest signing time of an index. A path counted as what it led to.
+    pub(super) fn former_note(&self, source: &IndexSource) -> Option<PathBuf> {
         let absolute = source.clone().absolute();
         let name = format!("{}-{}.newest", source.name, mark(absolute.as_ref().unwrap_or(source)));
         Some(self.dir.as_ref()?.join("indexes").join(name))
@@ -160,7 +169,7 @@ fn read_note(path: &Path, bytes: &[u8]) -> Option<String> {
 }
 
 /// Writes a file whole or not at all.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), OpsError> {
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), OpsError> {
     let failed = |error| OpsError::storage("keep the copy", path, error);
     let dir = path.parent().unwrap_or(path);
     fs::create_dir_all(dir).map_err(failed)?;

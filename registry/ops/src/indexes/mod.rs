@@ -133,12 +133,10 @@ impl Catalog {
     ) -> Result<(), OpsError> {
         for entry in self.index().at(asked) {
             let Some(section) = &entry.signature else { continue };
-            let place = self.sources.iter().find(|source| source.name == entry.index);
-            let address = place.map(IndexSource::address).unwrap_or_default();
-            let rule = policy.rule_for_index(&address, &entry.index);
-            if !all && !rule.is_some_and(IndexRule::signatures_are_honoured) {
+            if !all && !self.is_honoured(&entry.index, policy) {
                 continue;
             }
+            let place = self.sources.iter().find(|source| source.name == entry.index);
             // Keys are named relative to the index; one from the web can name absolute ones only.
             let beside = match place.map(|source| &source.location) {
                 Some(IndexLocation::File(path)) => path.display().to_string(),
@@ -148,6 +146,17 @@ impl Catalog {
             policy.add_cosign_section(asked, &trusted(section), &entry.index, &keys)?;
         }
         Ok(())
+    }
+
+    /// Whether the policy lets the index of that name say who signs. Where several are called the same, an
+    /// entry does not tell which of them it is from, so that each has to be one that may.
+    fn is_honoured(&self, name: &str, policy: &Policy) -> bool {
+        let mut places = self.sources.iter().filter(|source| source.name == name).peekable();
+        places.peek().is_some()
+            && places.all(|source| {
+                let rule = policy.rule_for_index(&source.address(), name);
+                rule.is_some_and(IndexRule::signatures_are_honoured)
+            })
     }
 
     /// What a typed name means, as far as the indexes were read.

@@ -4,6 +4,7 @@
 
 use eyas_artifact::Request;
 use eyas_ops::{CheckResult, Class, Follower, InstallOptions, OpsError, Outcome, RollbackOptions};
+use eyas_trust::Recheck;
 
 use crate::stage::{Bundle, Stage};
 
@@ -144,7 +145,8 @@ async fn repair_restores_what_is_active_and_asks_nobody() {
     let honest = std::fs::read(&file).expect("installed");
     std::fs::remove_file(&file).expect("removed");
     stage.requests();
-    let findings = eyas_ops::repair(&stage.store(), None, &stage.heard, false).expect("repaired");
+    let findings = eyas_ops::repair(&stage.store(), None, &Recheck::default(), &stage.heard, false)
+        .expect("repaired");
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert_eq!(std::fs::read(&file).expect("restored"), honest);
     assert_eq!(stage.active(), ["demo 1.1.0"]);

@@ -117,8 +117,8 @@ pub(crate) fn meanwhile<T>(
     }
     std::thread::scope(|scope| {
         let waits = scope.spawn(waits);
-        let result = computes();
-        (waits.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), result)
+        let outcome = computes();
+        (waits.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), outcome)
     })
 }
 

@@ -14,8 +14,8 @@ use super::document::{
 };
 use super::{
     ACCEPT_UNSIGNED, Attestation, Authority, Basis, CASES_REQUIRED, Condition, IndexRule,
-    KeySource, Keyless, LogNeed, MAX_POLICY_BYTES, Matcher, Pattern, Policy, Revocations, Revoked,
-    Rule, SystemKeys,
+    KeySource, Keyless, LogNeed, MAX_POLICY_BYTES, Matcher, Pattern, Policy, Revoked, Rule,
+    SystemKeys,
 };
 use crate::PolicyError;
 use crate::key::PublicKey;
@@ -44,37 +44,18 @@ impl Policy {
     }
 }
 
-impl Revocations {
-    /// Reads the revocations of a policy file, and nothing that the file points at.
-    pub fn parse(yaml: &[u8], name: &str) -> Result<Self, Box<PolicyError>> {
-        let builder = Builder { file: name, keys: &SystemKeys::beside(name), roots: Vec::new() };
-        let Document::V1(file) = builder.read(yaml)?;
-        let threshold = |Spanned { value, .. }: &Spanned<RuleEntry>| {
-            let Spanned { value: pattern, referenced, .. } = &value.pattern;
-            let pattern =
-                Pattern::parse(pattern).map_err(|reason| builder.error(*referenced, reason))?;
-            // A rule that asks for nobody lets no revoked signer stand for nobody.
-            Ok((pattern, value.threshold.as_ref().map_or(1, |wanted| wanted.value.max(1))))
-        };
-        Ok(Self {
-            origin: name.to_owned(),
-            revoked: builder.revoked(&file.revoked)?,
-            thresholds: file.rules.iter().map(threshold).collect::<Built<_>>()?,
-        })
-    }
-}
-
-struct Builder<'a> {
-    file: &'a str,
-    keys: &'a dyn KeySource,
+/// Reads one policy file.
+pub(super) struct Builder<'a> {
+    pub(super) file: &'a str,
+    pub(super) keys: &'a dyn KeySource,
     /// Names of the trusted roots that a signer can be bound to.
-    roots: Vec<String>,
+    pub(super) roots: Vec<String>,
 }
 
-type Built<T> = Result<T, Box<PolicyError>>;
+pub(super) type Built<T> = Result<T, Box<PolicyError>>;
 
 impl Builder<'_> {
-    fn read(&self, yaml: &[u8]) -> Built<Document> {
+    pub(super) fn read(&self, yaml: &[u8]) -> Built<Document> {
         let nowhere = Location::UNKNOWN;
         if yaml.len() > MAX_POLICY_BYTES {
             let found = yaml.len();
@@ -161,7 +142,7 @@ impl Builder<'_> {
         }
     }
 
-    fn revoked(&self, entries: &[Spanned<RevokedEntry>]) -> Built<Revoked> {
+    pub(super) fn revoked(&self, entries: &[Spanned<RevokedEntry>]) -> Built<Revoked> {
         let mut revoked = Revoked::default();
         for Spanned { value, referenced, .. } in entries {
             let reason = value.reason.clone();
@@ -256,7 +237,7 @@ impl Builder<'_> {
         Ok(Basis::Signed { threshold: threshold.map_or(1, |wanted| wanted.value), accept })
     }
 
-    fn insecure(&self, said: &Spanned<String>, bare: bool) -> Built<Basis> {
+    pub(super) fn insecure(&self, said: &Spanned<String>, bare: bool) -> Built<Basis> {
         if said.value != ACCEPT_UNSIGNED {
             return self.fail(
                 said.referenced,
@@ -333,9 +314,14 @@ impl Builder<'_> {
         Ok(found)
     }
 
-    fn key(&self, entry: &KeyEntry, at: Location) -> Built<Authority> {
+    /// The text of a key, what to call where it is from, and where that is written.
+    pub(super) fn key_text(
+        &self,
+        entry: &KeyEntry,
+        at: Location,
+    ) -> Built<(Result<String, String>, String, Location)> {
         let sources = (&entry.file, &entry.env, &entry.inline, &entry.command);
-        let (text, origin, at) = match sources {
+        Ok(match sources {
             (Some(file), None, None, None) => {
                 (self.keys.file(&file.value), file.value.clone(), file.referenced)
             }
@@ -354,7 +340,11 @@ impl Builder<'_> {
                 let wanted = "expected exactly one of `file`, `env`, `inline` and `command`";
                 return self.fail(at, wanted.into());
             }
-        };
+        })
+    }
+
+    fn key(&self, entry: &KeyEntry, at: Location) -> Built<Authority> {
+        let (text, origin, at) = self.key_text(entry, at)?;
         let text = text.map_err(|reason| self.error(at, reason))?;
         let key = PublicKey::from_pem(&text, &origin)
             .map_err(|error| self.error(at, error.to_string()))?;
@@ -414,7 +404,7 @@ impl Builder<'_> {
         }
     }
 
-    fn name(
+    pub(super) fn name(
         &self,
         what: &str,
         exact: Option<&Spanned<String>>,
@@ -475,12 +465,12 @@ impl Builder<'_> {
         Ok(Condition { path: path.value.clone(), matcher })
     }
 
-    fn digest(&self, text: &Spanned<String>) -> Built<Digest> {
+    pub(super) fn digest(&self, text: &Spanned<String>) -> Built<Digest> {
         let parsed = text.value.parse::<Digest>();
         parsed.map_err(|error| self.error(text.referenced, error.to_string()))
     }
 
-    fn version(&self, text: &Spanned<String>) -> Built<Version> {
+    pub(super) fn version(&self, text: &Spanned<String>) -> Built<Version> {
         let parsed = text.value.parse::<Version>();
         parsed.map_err(|error| self.error(text.referenced, error.to_string()))
     }
@@ -493,12 +483,12 @@ impl Builder<'_> {
         Ok(seconds)
     }
 
-    fn fail<T>(&self, at: Location, message: String) -> Built<T> {
+    pub(super) fn fail<T>(&self, at: Location, message: String) -> Built<T> {
         Err(self.error(at, message))
     }
 
     #[expect(clippy::unnecessary_box_returns, reason = "every failure here is passed on boxed")]
-    fn error(&self, at: Location, message: String) -> Box<PolicyError> {
+    pub(super) fn error(&self, at: Location, message: String) -> Box<PolicyError> {
         let (line, column) = (at.line(), at.column());
         Box::new(PolicyError { file: self.file.to_owned(), line, column, message, hint: None })
     }

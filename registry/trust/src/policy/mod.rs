@@ -8,6 +8,7 @@ mod build;
 mod document;
 mod matcher;
 mod pattern;
+mod recheck;
 mod revocations;
 mod section;
 mod source;
@@ -20,7 +21,7 @@ use eyas_artifact::{Digest, Reference, Version};
 
 pub use matcher::Matcher;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
-pub use revocations::Revocations;
+pub use recheck::{Judgement, Recheck};
 pub use section::CosignSection;
 pub use source::{KeySource, SystemKeys};
 

@@ -37,7 +37,19 @@ impl Pattern {
         if source.contains("://") {
             return Err(format!("`{source}` has a scheme, expected `registry/repository`"));
         }
-        let segments = source.split('/').map(segment).collect::<Result<Vec<_>, _>>()?;
+        let mut segments = source.split('/').map(segment).collect::<Result<Vec<_>, _>>()?;
+        // A host is the same however it is spelt; a repository has no capitals, and a rule that can
+        // never match would leave what it is about to the rules after it.
+        let (registry, repository) = source.split_once('/').unwrap_or((source, ""));
+        if repository.contains(|c: char| c.is_ascii_uppercase()) {
+            return Err(format!(
+                "`{source}` can match nothing: repositories are in lower case, expected `{registry}/{}`",
+                repository.to_ascii_lowercase()
+            ));
+        }
+        if let Some(host) = segments.first_mut() {
+            *host = segment(&registry.to_ascii_lowercase())?;
+        }
         if segments.len() == 1 && segments.first() != Some(&Segment::Any) {
             return Err(format!(
                 "`{source}` names no repository, expected `registry/repository` or `registry/**`"
@@ -169,6 +181,16 @@ mod tests {
         assert!(!matches("ghcr.io/**/rules", "ghcr.io/a/b/rules/c"));
         assert!(matches("**", "anything.example/at/all"));
         assert!(matches("**/a/**/b", "r/a/a/x/b"));
+    }
+
+    #[test]
+    fn a_host_is_the_same_however_it_is_spelt() {
+        assert!(matches("GHCR.io/org/**", "ghcr.io/org/rules"));
+        assert!(matches("*.Example.com:5000/x", "a.example.com:5000/x"));
+        assert_eq!(Pattern::parse("GHCR.io/org/x").unwrap().as_str(), "GHCR.io/org/x");
+        // Who means another place is told, and not left to the next rule.
+        let error = Pattern::parse("ghcr.io/Org/**").unwrap_err();
+        assert!(error.contains("lower case") && error.contains("`ghcr.io/org/**`"), "{error}");
     }
 
     #[test]

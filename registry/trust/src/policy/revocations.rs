@@ -1,7 +1,4 @@
 //! What a policy refuses whatever its rules say, for what was accepted before.
-//!
-//! Read without keys and roots, so that going back to an earlier generation needs neither: a key
-//! management service that does not answer must not stand in the way of a rollback.
 
 use eyas_artifact::{Digest, Entry, Reference, SignerRecord};
 
@@ -9,22 +6,16 @@ use super::{Pattern, Revoked};
 
 /// The revocations of a policy, with as much of its rules as they have to be weighed by.
 #[derive(Debug, Clone, Default)]
-pub struct Revocations {
-    pub(super) origin: String,
+pub(super) struct Revocations {
     pub(super) revoked: Revoked,
     /// How many signers each rule asks for, in the order in which rules are tried.
     pub(super) thresholds: Vec<(Pattern, usize)>,
 }
 
 impl Revocations {
-    /// Where they are written, for messages.
-    pub fn origin(&self) -> &str {
-        &self.origin
-    }
-
     /// What of an installed artifact is revoked, in words with the reason; none when nothing is, or
     /// when as many signers remain as the rule for it asks for.
-    pub fn of(&self, entry: &Entry) -> Option<String> {
+    pub(super) fn of(&self, entry: &Entry) -> Option<String> {
         self.of_digests(entry)
             .or_else(|| self.of_signers(entry))
             .or_else(|| self.of_statements(entry))

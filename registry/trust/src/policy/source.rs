@@ -23,13 +23,20 @@ pub trait KeySource {
 #[derive(Debug, Clone)]
 pub struct SystemKeys {
     folder: PathBuf,
+    runs_commands: bool,
 }
 
 impl SystemKeys {
     /// Resolves relative names from the folder that holds `policy_file`.
     pub fn beside(policy_file: &str) -> Self {
         let folder = Path::new(policy_file).parent().map(Path::to_path_buf).unwrap_or_default();
-        Self { folder }
+        Self { folder, runs_commands: true }
+    }
+
+    /// The same without running anything: keys behind commands cannot be had.
+    #[must_use]
+    pub fn without_commands(self) -> Self {
+        Self { runs_commands: false, ..self }
     }
 }
 
@@ -50,6 +57,12 @@ impl KeySource for SystemKeys {
     }
 
     fn command(&self, argv: &[String]) -> Result<String, String> {
+        if !self.runs_commands {
+            return Err(format!(
+                "the key behind `{}` is not asked for, and no `fingerprint` is beside it",
+                argv.join(" ")
+            ));
+        }
         public_key_of_command(argv)
     }
 }

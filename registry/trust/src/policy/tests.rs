@@ -32,6 +32,17 @@ fn rule(body: &str) -> Result<Policy, Box<PolicyError>> {
 }
 
 #[test]
+fn lines_may_end_as_on_windows() {
+    let unix = "version: 1\nrules:\n  - match: r.example/a\n    insecure: accept unsigned\n  - match: r.example/**\n    accept: [{key: {file: a.pub}}]\n";
+    for text in [unix.to_owned(), unix.replace('\n', "\r\n")] {
+        let policy = parse(&text).unwrap();
+        let accepts =
+            |asked: &str| policy.rule_for(&asked.parse().unwrap()).unwrap().accepts_unsigned();
+        assert!(accepts("r.example/a:1") && !accepts("r.example/b:1"), "{text:?}");
+    }
+}
+
+#[test]
 fn a_policy_with_everything_is_read() {
     let inline = keys().0["a.pub"].replace('\n', "\n            ");
     let yaml = format!(
