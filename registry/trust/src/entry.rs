@@ -88,13 +88,13 @@ struct KindsEntry {
     kind_version: Kind,
 }
 
-/// Body of an entry: what the log has entered.
+/// Body of an entry: what the log has entered, as its kind describes it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Body {
-    api_version: String,
-    kind: String,
-    spec: Spec,
+pub(crate) struct Body<S> {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) spec: S,
 }
 
 #[derive(Deserialize)]
@@ -141,7 +141,7 @@ struct Raw<T> {
     raw_bytes: T,
 }
 
-fn refused(detail: impl Into<String>) -> Check {
+pub(crate) fn refused(detail: impl Into<String>) -> Check {
     Check::new(Step::TransparencyLog, detail)
 }
 
@@ -280,7 +280,7 @@ impl EnvelopeEntry {
                 "a log entry of kind `dsse` is about an envelope, and the bundle has none",
             ));
         };
-        let body: Body = serde_json::from_slice(self.canonicalized_body.as_bytes())
+        let body: Body<Spec> = serde_json::from_slice(self.canonicalized_body.as_bytes())
             .map_err(|error| refused(format!("the body of the log entry is malformed: {error}")))?;
         if (body.kind.as_str(), body.api_version.as_str()) != KIND {
             return Err(refused(format!(

@@ -23,7 +23,8 @@ use sigstore::types::{Bundle, Sha256Hash, SignatureBytes, SignatureContent};
 use sigstore_crypto::Keyring;
 use sigstore_types::DerPublicKey;
 
-use crate::explain::{Check, Step};
+use crate::entry::{Body, refused};
+use crate::explain::Check;
 use crate::key::SigningKey;
 use crate::roots::Prepared;
 
@@ -40,15 +41,6 @@ pub(crate) struct StatementEntry {
     /// The log's signature over all of these.
     pub(crate) promise: Vec<u8>,
     pub(crate) envelope: Digest,
-}
-
-/// Body of an entry: what the log has entered.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Body {
-    api_version: String,
-    kind: String,
-    spec: Spec,
 }
 
 #[derive(Deserialize)]
@@ -79,10 +71,6 @@ pub(crate) struct Reentered {
     pub(crate) bundle: Bundle,
     /// When the log has entered the statement.
     pub(crate) time: Timestamp,
-}
-
-fn refused(detail: impl Into<String>) -> Check {
-    Check::new(Step::TransparencyLog, detail)
 }
 
 impl Hash {
@@ -134,7 +122,7 @@ impl StatementEntry {
     /// Whether what was entered is this envelope and this verifier, and no more. Gives the verifier as it
     /// was entered.
     fn is_about(&self, bundle: &Bundle, key: Option<&DerPublicKey>) -> Result<String, Check> {
-        let body: Body = serde_json::from_slice(&self.body)
+        let body: Body<Spec> = serde_json::from_slice(&self.body)
             .map_err(|error| refused(format!("the body of the log entry is malformed: {error}")))?;
         if (body.kind.as_str(), body.api_version.as_str()) != KIND {
             return Err(refused("the body of the log entry is of another kind than its name"));
