@@ -148,7 +148,7 @@ impl Composed {
     /// Has the whole set judged, and makes it durable meanwhile; a refused set disappears from the disk.
     pub fn validate(self, judge: &dyn Validate) -> Result<Validated<Self>, StoreError> {
         let judge = || judge.validate(&self.candidate());
-        let (flushed, judged) = disk::meanwhile(|| self.flush(), judge);
+        let (flushed, judged) = disk::meanwhile(&|| self.flush(), judge);
         judged.map_err(StoreError::Invalid)?;
         flushed?;
         Ok(Validated(self))

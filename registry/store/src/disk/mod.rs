@@ -106,19 +106,21 @@ fn visit(
     directory(path)
 }
 
-/// Does what waits for the disk while something else is computed. In tests one after the other, for
-/// they count the changes of one thread.
+/// Does what waits for the disk while something else is computed. One after the other where there may be
+/// no more threads, and in tests, for they count the changes of one thread.
 pub(crate) fn meanwhile<T>(
-    waits: impl FnOnce() -> Result<(), StoreError> + Send,
+    waits: &(dyn Fn() -> Result<(), StoreError> + Sync),
     computes: impl FnOnce() -> T,
 ) -> (Result<(), StoreError>, T) {
     if cfg!(test) {
         return (waits(), computes());
     }
     std::thread::scope(|scope| {
-        let waits = scope.spawn(waits);
+        let Ok(waiting) = std::thread::Builder::new().spawn_scoped(scope, waits) else {
+            return (waits(), computes());
+        };
         let outcome = computes();
-        (waits.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), outcome)
+        (waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), outcome)
     })
 }
 

@@ -256,28 +256,15 @@ fn plain(value: &Value) -> String {
 
 /// A text that [`expanded`] makes into this one.
 fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let (before, from) = rest.split_at(at);
-        let Some(end) = from.find('}') else { break };
-        let (reference, after) = from.split_at(end + 1);
+    with_references(text, |out, before, reference| {
         out.push_str(before);
         out.push('$');
         out.push_str(reference);
-        rest = after;
-    }
-    out.push_str(rest);
-    out
+    })
 }
 
 fn expanded(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let (before, from) = rest.split_at(at);
-        let Some(end) = from.find('}') else { break };
-        let (reference, after) = from.split_at(end + 1);
+    with_references(text, |out, before, reference| {
         if let Some(before) = before.strip_suffix('$') {
             out.push_str(before);
             out.push_str(reference);
@@ -286,6 +273,18 @@ fn expanded(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
             let name = reference.trim_start_matches("${").trim_end_matches('}');
             out.push_str(&variable(name).unwrap_or_default());
         }
+    })
+}
+
+/// A text anew: `put` is given each `${…}` in it, with what stands before it since the last one.
+fn with_references(text: &str, put: impl Fn(&mut String, &str, &str)) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, from) = rest.split_at(at);
+        let Some(end) = from.find('}') else { break };
+        let (reference, after) = from.split_at(end + 1);
+        put(&mut out, before, reference);
         rest = after;
     }
     out.push_str(rest);
